@@ -1,0 +1,149 @@
+//! A camera's calibration: `calibration/<vehicle>/camera.toml`.
+
+use auriga_msgs::v1;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Intrinsics, lens distortion and mounting of one camera. All fields are required, so that a forgotten one is an
+/// error rather than a zero.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Name of the optical frame, e.g. `camera_front`.
+    pub frame_id: String,
+    /// Size in pixels of the images the intrinsics belong to.
+    pub width: u32,
+    pub height: u32,
+    /// Focal lengths and principal point, in pixels; pixel centres at whole numbers, as in OpenCV.
+    pub fx: f64,
+    pub fy: f64,
+    pub cx: f64,
+    pub cy: f64,
+    /// Distortion of the Brown-Conrady model with OpenCV's and ROS's "plumb_bob" meaning.
+    pub k1: f64,
+    pub k2: f64,
+    pub p1: f64,
+    pub p2: f64,
+    pub k3: f64,
+    /// Optical centre above the road.
+    pub height_m: f64,
+    /// Positive looks down.
+    pub pitch_rad: f64,
+    /// Positive looks left.
+    pub yaw_rad: f64,
+}
+
+/// Why a calibration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    #[error("camera calibration {path}: {source}; give `calibration` the path of a camera.toml")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("camera calibration {path}: {source}")]
+    Parse { path: PathBuf, source: toml::de::Error },
+    #[error("camera calibration: {field} = {found}, expected {expected}")]
+    Value { field: &'static str, found: f64, expected: &'static str },
+    #[error(
+        "camera calibration is for {cal_width}x{cal_height} images, found {width}x{height}, another aspect ratio; \
+         set the camera to a size of that ratio or calibrate it at this one"
+    )]
+    AspectRatio { cal_width: u32, cal_height: u32, width: u32, height: u32 },
+}
+
+/// Largest image side taken; a plain bound on what a broken message can make the nodes allocate.
+pub const MAX_SIDE_PX: u32 = 8192;
+
+/// Two aspect ratios closer than this are the same: sensor modes round to multiples of 8 or 16 pixels.
+const ASPECT_TOLERANCE: f64 = 0.01;
+
+impl Calibration {
+    /// Reads and checks a `camera.toml`.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, CalibrationError> {
+        let path = path.as_ref();
+        let text =
+            std::fs::read_to_string(path).map_err(|source| CalibrationError::Read { path: path.to_owned(), source })?;
+        let calibration: Self =
+            toml::from_str(&text).map_err(|source| CalibrationError::Parse { path: path.to_owned(), source })?;
+        calibration.check()?;
+        Ok(calibration)
+    }
+
+    /// Whether the numbers can belong to a forward camera on a vehicle.
+    pub fn check(&self) -> Result<(), CalibrationError> {
+        let rules: [(&'static str, f64, bool, &'static str); 13] = [
+            ("width", self.width.into(), (1..=MAX_SIDE_PX).contains(&self.width), "1 to 8192 pixels"),
+            ("height", self.height.into(), (1..=MAX_SIDE_PX).contains(&self.height), "1 to 8192 pixels"),
+            ("fx", self.fx, self.fx > 1.0, "a focal length in pixels"),
+            ("fy", self.fy, self.fy > 1.0, "a focal length in pixels"),
+            ("cx", self.cx, inside(self.cx, self.width), "a point within the image"),
+            ("cy", self.cy, inside(self.cy, self.height), "a point within the image"),
+            ("k1", self.k1, self.k1.abs() < 10.0, "a distortion coefficient"),
+            ("k2", self.k2, self.k2.abs() < 100.0, "a distortion coefficient"),
+            ("p1", self.p1, self.p1.abs() < 1.0, "a distortion coefficient"),
+            ("p2", self.p2, self.p2.abs() < 1.0, "a distortion coefficient"),
+            ("k3", self.k3, self.k3.abs() < 1000.0, "a distortion coefficient"),
+            ("height_m", self.height_m, (0.1..=10.0).contains(&self.height_m), "0.1 to 10 m above the road"),
+            ("pitch_rad", self.pitch_rad, self.pitch_rad.abs() < 0.8, "less than 0.8 rad either way"),
+        ];
+        // Not-a-number fails every comparison and so is caught by each rule.
+        if let Some(&(field, found, _, expected)) = rules.iter().find(|r| !r.2 || !r.1.is_finite()) {
+            return Err(CalibrationError::Value { field, found, expected });
+        }
+        if !(self.yaw_rad.abs() < 0.8) {
+            let expected = "less than 0.8 rad either way";
+            return Err(CalibrationError::Value { field: "yaw_rad", found: self.yaw_rad, expected });
+        }
+        Ok(())
+    }
+
+    /// The calibration for images of another size of the same aspect ratio.
+    pub fn scaled_to(&self, width: u32, height: u32) -> Result<Self, CalibrationError> {
+        if (width, height) == (self.width, self.height) {
+            return Ok(self.clone());
+        }
+        let sx = f64::from(width) / f64::from(self.width);
+        let sy = f64::from(height) / f64::from(self.height);
+        if !((sx / sy - 1.0).abs() <= ASPECT_TOLERANCE) {
+            let (cal_width, cal_height) = (self.width, self.height);
+            return Err(CalibrationError::AspectRatio { cal_width, cal_height, width, height });
+        }
+        Ok(Self {
+            width,
+            height,
+            fx: self.fx * sx,
+            fy: self.fy * sy,
+            // The image's edge, not the centre of its first pixel, is what stays in place.
+            cx: (self.cx + 0.5) * sx - 0.5,
+            cy: (self.cy + 0.5) * sy - 0.5,
+            ..self.clone()
+        })
+    }
+
+    /// k1 k2 p1 p2 k3.
+    pub fn distortion(&self) -> [f64; 5] {
+        [self.k1, self.k2, self.p1, self.p2, self.k3]
+    }
+
+    /// Row-major 3x3 camera matrix.
+    pub fn matrix(&self) -> [f64; 9] {
+        [self.fx, 0.0, self.cx, 0.0, self.fy, self.cy, 0.0, 0.0, 1.0]
+    }
+
+    /// The info that goes with rectified images: same matrix, no distortion left.
+    pub fn rectified_info(&self, header: v1::Header) -> v1::CameraInfo {
+        v1::CameraInfo {
+            header: Some(header),
+            frame_id: self.frame_id.clone(),
+            width: self.width,
+            height: self.height,
+            d: vec![0.0; 5],
+            k: self.matrix().to_vec(),
+            height_m: self.height_m,
+            pitch_rad: self.pitch_rad,
+            yaw_rad: self.yaw_rad,
+        }
+    }
+}
+
+fn inside(centre: f64, side: u32) -> bool {
+    centre > 0.0 && centre < f64::from(side)
+}
