@@ -11,7 +11,10 @@ use opencv::{
     prelude::*,
 };
 
-const PATTERNS: [(i32, i32); 4] = [(9, 6), (9, 5), (7, 6), (6, 5)];
+/// Inner corners across and down.
+type Pattern = (i32, i32);
+
+const PATTERNS: [Pattern; 4] = [(9, 6), (9, 5), (7, 6), (6, 5)];
 
 fn main() -> anyhow::Result<()> {
     opencv::core::set_num_threads(1)?;
@@ -63,7 +66,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn find(grey: &Mat) -> anyhow::Result<Option<((i32, i32), Vector<Point2f>)>> {
+fn find(grey: &Mat) -> anyhow::Result<Option<(Pattern, Vector<Point2f>)>> {
     let flags = calib3d::CALIB_CB_ADAPTIVE_THRESH | calib3d::CALIB_CB_NORMALIZE_IMAGE;
     for pattern in PATTERNS {
         let mut corners = Vector::<Point2f>::new();

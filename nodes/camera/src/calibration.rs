@@ -69,7 +69,7 @@ impl Calibration {
 
     /// Whether the numbers can belong to a forward camera on a vehicle.
     pub fn check(&self) -> Result<(), CalibrationError> {
-        let rules: [(&'static str, f64, bool, &'static str); 13] = [
+        let rules: [(&'static str, f64, bool, &'static str); 14] = [
             ("width", self.width.into(), (1..=MAX_SIDE_PX).contains(&self.width), "1 to 8192 pixels"),
             ("height", self.height.into(), (1..=MAX_SIDE_PX).contains(&self.height), "1 to 8192 pixels"),
             ("fx", self.fx, self.fx > 1.0, "a focal length in pixels"),
@@ -83,14 +83,11 @@ impl Calibration {
             ("k3", self.k3, self.k3.abs() < 1000.0, "a distortion coefficient"),
             ("height_m", self.height_m, (0.1..=10.0).contains(&self.height_m), "0.1 to 10 m above the road"),
             ("pitch_rad", self.pitch_rad, self.pitch_rad.abs() < 0.8, "less than 0.8 rad either way"),
+            ("yaw_rad", self.yaw_rad, self.yaw_rad.abs() < 0.8, "less than 0.8 rad either way"),
         ];
         // Not-a-number fails every comparison and so is caught by each rule.
         if let Some(&(field, found, _, expected)) = rules.iter().find(|r| !r.2 || !r.1.is_finite()) {
             return Err(CalibrationError::Value { field, found, expected });
-        }
-        if !(self.yaw_rad.abs() < 0.8) {
-            let expected = "less than 0.8 rad either way";
-            return Err(CalibrationError::Value { field: "yaw_rad", found: self.yaw_rad, expected });
         }
         Ok(())
     }
@@ -102,7 +99,7 @@ impl Calibration {
         }
         let sx = f64::from(width) / f64::from(self.width);
         let sy = f64::from(height) / f64::from(self.height);
-        if !((sx / sy - 1.0).abs() <= ASPECT_TOLERANCE) {
+        if !(1.0 - ASPECT_TOLERANCE..=1.0 + ASPECT_TOLERANCE).contains(&(sx / sy)) {
             let (cal_width, cal_height) = (self.width, self.height);
             return Err(CalibrationError::AspectRatio { cal_width, cal_height, width, height });
         }

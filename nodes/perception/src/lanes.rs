@@ -178,7 +178,7 @@ fn message(track: &Track) -> v1::Lanes {
     let lane = &track.lane;
     let line = |side: Side, t: &LineTrack| {
         let [c0, c1, c2] = lane.line(side);
-        (t.confidence > 0.0).then(|| v1::LaneLine {
+        (t.confidence > 0.0).then_some(v1::LaneLine {
             c0_m: c0,
             c1,
             c2_per_m: c2,
