@@ -1,0 +1,61 @@
+# Auriga: two commands, `make drive` and `make test`. Each installs what it needs first.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Cargo uses all cores itself; two at once would only wait for each other.
+.NOTPARALLEL:
+.PHONY: help setup build drive test fmt clippy unit sil bench fuzz install clean
+
+PREFIX ?= /opt/auriga
+FUZZ_SECONDS ?= 20
+CARGO := cargo
+FLAGS := --locked --release
+AURIGA := target/release/auriga
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/auriga
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+# The other implementations that tests compare with; tests say "skipped" where it is absent.
+export AURIGA_PYTHON ?= $(shell ls $(CACHE)/venv/bin/python 2>/dev/null)
+ifdef LIBRARY_PATH
+export LIBRARY_PATH := $(CURDIR)/.native/lib:$(LIBRARY_PATH)
+endif
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+
+setup: ## install what the build needs (Debian packages, libtorch, libvosk); seconds when done before
+	@.ci/setup.sh
+
+build: setup ## all executables, in target/release
+	$(CARGO) build $(FLAGS) --workspace
+
+drive: build ## play the shipped drive through all nodes, with a live page and a report at the end
+	$(AURIGA) drive
+
+test: setup fmt clippy unit sil ## format, lints, unit and property tests, scenarios
+
+fmt: setup
+	$(CARGO) fmt --all --check
+
+clippy: setup
+	$(CARGO) clippy $(FLAGS) --workspace --all-targets -- -D warnings
+
+unit: setup
+	$(CARGO) test $(FLAGS) --workspace
+
+sil: build ## the scenarios; results as JUnit XML and a page in out/sil
+	$(AURIGA) sil sil-tests/scenarios --out out/sil
+
+bench: build ## benchmarks, each beside its peer
+	$(CARGO) bench --locked --workspace --bench '*'
+
+fuzz: setup ## every fuzz target for FUZZ_SECONDS (20) each
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing; install it: cargo install --locked cargo-fuzz"; exit 1; }
+	cd sil-tests && for target in $$(cargo fuzz list); do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096; done
+
+install: build ## as a ROS 2 package under PREFIX (/opt/auriga)
+	.ci/install.sh '$(PREFIX)'
+
+clean: ## what the build and the drives made; the download cache stays
+	rm -rf target out
