@@ -278,7 +278,10 @@ fn capture(settings: &Settings, sink: &DeviceSink<node::Camera>, subject: &str) 
     let mut backoff = Backoff::default();
     while !sink.stopping() {
         let lost = match VideoSource::open(settings) {
-            Ok(source) => deliver(source, sink, &mut backoff),
+            Ok(source) => {
+                tracing::info!(device = subject, "camera open");
+                deliver(source, sink, &mut backoff)
+            }
             Err(e) => Some(e),
         };
         let Some(error) = lost else { return };

@@ -83,9 +83,11 @@ fn lanes_free_frames() -> Vec<(String, Vec<u8>)> {
         ("white".into(), vec![255; 3 * size]),
         (
             "checkers".into(),
-            grey(&mut |i| if (i % WIDTH as usize / 20 + i / WIDTH as usize / 20) % 2 == 0 { 90.0 } else { 140.0 }),
+            grey(&mut |i| {
+                if (i % WIDTH as usize / 20 + i / WIDTH as usize / 20).is_multiple_of(2) { 90.0 } else { 140.0 }
+            }),
         ),
-        ("stripes".into(), grey(&mut |i| if (i / WIDTH as usize / 6) % 2 == 0 { 90.0 } else { 190.0 })),
+        ("stripes".into(), grey(&mut |i| if (i / WIDTH as usize / 6).is_multiple_of(2) { 90.0 } else { 190.0 })),
     ];
     for seed in 1..25 {
         let mut random = Random(seed * 7919);
