@@ -97,6 +97,8 @@ fetch() {
     shift 2
     [ -d "$CACHE/$name" ] && return
     work=$(mktemp -d "$CACHE/.partial-$name.XXXXXX")
+    # shellcheck disable=SC2064
+    trap "rm -rf '$work'" EXIT
     TMPDIR=$work "$PYTHON" -m pip download --no-deps --no-cache-dir --only-binary=:all: --progress-bar off \
         --python-version 311 --implementation cp --abi cp311 --abi none \
         --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux2014_x86_64 \
@@ -186,7 +188,7 @@ libvosk() {
     if [ -d "$CACHE/vosk-$VOSK" ]; then
         step_done "libvosk: $VOSK in $CACHE"
     else
-        step "libvosk $VOSK: 7 MB from PyPI" "check the network (and pip's own settings), then make again." \
+        step "libvosk $VOSK: 7 MB from PyPI" "check the network (and pip's own settings for a proxy or index), then make again." \
             fetch "vosk-$VOSK" "vosk==$VOSK" 'vosk/libvosk.so'
     fi
 }
