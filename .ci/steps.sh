@@ -13,7 +13,7 @@ step() {
     printf '[%d/%d] %s ' "$STEP" "$STEPS" "$what"
     # A process group of its own, so that Ctrl-C stops all of it and not just this script.
     set -m
-    "$@" >"$log" 2>&1 </dev/null &
+    ("$@") >"$log" 2>&1 </dev/null &
     pid=$!
     set +m
     trap 'kill -- "-$pid" 2>/dev/null; echo; echo "interrupted; make again goes on from the last finished step"; exit 130' INT TERM
