@@ -1,0 +1,177 @@
+//! What can be set, checked; `config.toml` documents the fields.
+
+use serde::Deserialize;
+
+/// The commented defaults of [`Config`].
+pub const DEFAULTS: &str = include_str!("../config.toml");
+
+/// See `config.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub max_wait_ms: u64,
+    pub history_ms: u64,
+    pub max_stamp_ahead_ms: u64,
+    pub camera_silent_ms: u64,
+    pub silent_scene_hz: f64,
+    pub radar_ahead_of_camera_m: f64,
+    pub vehicle_half_width_m: f64,
+    pub utterance_text_in_scene: bool,
+    pub sensors: Sensors,
+    pub tracks: Tracks,
+    pub forward_collision: ForwardCollision,
+    pub lane_departure: LaneDeparture,
+}
+
+/// `[sensors]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sensors {
+    pub camera_lost_ms: u64,
+    pub can_lost_ms: u64,
+    pub expect_camera: bool,
+    pub expect_can: bool,
+    pub startup_grace_ms: u64,
+}
+
+/// `[tracks]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tracks {
+    pub range_sigma_m: f64,
+    pub lateral_sigma_m: f64,
+    pub speed_sigma_mps: f64,
+    pub acceleration_psd: f64,
+    pub gate: f64,
+    pub restart_after: u32,
+    pub confirm_after: u32,
+    pub timeout_ms: u64,
+    pub publish_interval_ms: u64,
+    pub lane_enter_m: f64,
+    pub lane_leave_m: f64,
+    pub lanes_max_age_ms: u64,
+}
+
+/// `[forward_collision]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForwardCollision {
+    pub warning_ttc_s: f64,
+    pub critical_ttc_s: f64,
+    pub critical_clear_ttc_s: f64,
+    pub clear_ttc_s: f64,
+    pub clear_after_ms: u64,
+    pub confirm_updates: u32,
+    pub min_closing_mps: f64,
+    pub max_distance_m: f64,
+    pub min_speed_mps: f64,
+    pub oncoming_mps: f64,
+}
+
+/// `[lane_departure]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaneDeparture {
+    pub min_speed_mps: f64,
+    pub time_to_line_s: f64,
+    pub min_lateral_mps: f64,
+    pub clear_margin_m: f64,
+    pub clear_frames: u32,
+    pub confirm_frames: u32,
+    pub min_confidence: f64,
+    pub indicator_hold_ms: u64,
+    pub lost_after_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let args = auriga_runtime::config::Args::default();
+        auriga_runtime::config::load(DEFAULTS, &args).expect("the shipped config.toml is valid: a test loads it").0
+    }
+}
+
+/// A field out of its range.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{field} = {found}: expected {expected}")]
+pub struct ConfigError {
+    pub field: &'static str,
+    pub found: f64,
+    pub expected: &'static str,
+}
+
+impl Config {
+    /// Every value in its range; the error names the field.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let (t, f, l) = (&self.tracks, &self.forward_collision, &self.lane_departure);
+        let ranges = [
+            ("max_wait_ms", self.max_wait_ms as f64, 0.0, 500.0, "0 to 500 ms"),
+            ("history_ms", self.history_ms as f64, 200.0, 60_000.0, "200 to 60000 ms"),
+            ("max_stamp_ahead_ms", self.max_stamp_ahead_ms as f64, 0.0, 10_000.0, "0 to 10000 ms"),
+            ("camera_silent_ms", self.camera_silent_ms as f64, 50.0, 10_000.0, "50 to 10000 ms"),
+            ("silent_scene_hz", self.silent_scene_hz, 0.1, 100.0, "0.1 to 100 Hz"),
+            ("radar_ahead_of_camera_m", self.radar_ahead_of_camera_m, -5.0, 10.0, "-5 to 10 m"),
+            ("vehicle_half_width_m", self.vehicle_half_width_m, 0.3, 2.0, "0.3 to 2 m"),
+            ("sensors.camera_lost_ms", self.sensors.camera_lost_ms as f64, 50.0, 60_000.0, "50 to 60000 ms"),
+            ("sensors.can_lost_ms", self.sensors.can_lost_ms as f64, 50.0, 60_000.0, "50 to 60000 ms"),
+            ("tracks.range_sigma_m", t.range_sigma_m, 0.01, 10.0, "0.01 to 10 m"),
+            ("tracks.lateral_sigma_m", t.lateral_sigma_m, 0.01, 10.0, "0.01 to 10 m"),
+            ("tracks.speed_sigma_mps", t.speed_sigma_mps, 0.01, 10.0, "0.01 to 10 m/s"),
+            ("tracks.acceleration_psd", t.acceleration_psd, 0.01, 100.0, "0.01 to 100 m2/s3"),
+            ("tracks.gate", t.gate, 1.0, 1000.0, "1 to 1000"),
+            ("tracks.restart_after", t.restart_after.into(), 1.0, 20.0, "1 to 20"),
+            ("tracks.confirm_after", t.confirm_after.into(), 1.0, 20.0, "1 to 20"),
+            ("tracks.timeout_ms", t.timeout_ms as f64, 50.0, 5000.0, "50 to 5000 ms"),
+            ("tracks.lane_enter_m", t.lane_enter_m, 0.2, 5.0, "0.2 to 5 m"),
+            ("tracks.lane_leave_m", t.lane_leave_m, t.lane_enter_m, 5.0, "lane_enter_m to 5 m"),
+            ("forward_collision.critical_ttc_s", f.critical_ttc_s, 0.2, 10.0, "0.2 to 10 s"),
+            ("forward_collision.warning_ttc_s", f.warning_ttc_s, f.critical_ttc_s, 10.0, "critical_ttc_s to 10 s"),
+            (
+                "forward_collision.critical_clear_ttc_s",
+                f.critical_clear_ttc_s,
+                f.critical_ttc_s,
+                20.0,
+                "critical_ttc_s to 20 s",
+            ),
+            ("forward_collision.clear_ttc_s", f.clear_ttc_s, f.warning_ttc_s, 30.0, "warning_ttc_s to 30 s"),
+            ("forward_collision.confirm_updates", f.confirm_updates.into(), 1.0, 20.0, "1 to 20"),
+            ("forward_collision.min_closing_mps", f.min_closing_mps, 0.1, 20.0, "0.1 to 20 m/s"),
+            ("forward_collision.max_distance_m", f.max_distance_m, 5.0, 300.0, "5 to 300 m"),
+            ("forward_collision.min_speed_mps", f.min_speed_mps, 0.0, 50.0, "0 to 50 m/s"),
+            ("forward_collision.oncoming_mps", f.oncoming_mps, 0.0, 200.0, "0 to 200 m/s"),
+            ("lane_departure.min_speed_mps", l.min_speed_mps, 1.0, 60.0, "1 to 60 m/s"),
+            ("lane_departure.time_to_line_s", l.time_to_line_s, 0.0, 3.0, "0 to 3 s"),
+            ("lane_departure.min_lateral_mps", l.min_lateral_mps, 0.01, 5.0, "0.01 to 5 m/s"),
+            ("lane_departure.clear_margin_m", l.clear_margin_m, 0.0, 1.0, "0 to 1 m"),
+            ("lane_departure.clear_frames", l.clear_frames.into(), 1.0, 100.0, "1 to 100"),
+            ("lane_departure.confirm_frames", l.confirm_frames.into(), 1.0, 100.0, "1 to 100"),
+            ("lane_departure.min_confidence", l.min_confidence, 0.0, 1.0, "0 to 1"),
+        ];
+        for (field, found, low, high, expected) in ranges {
+            // Not `found < low || …`: a NaN must not pass.
+            if !(low..=high).contains(&found) {
+                return Err(ConfigError { field, found, expected });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_defaults_are_valid() {
+        Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named() {
+        let mut config = Config::default();
+        config.lane_departure.min_speed_mps = f64::NAN;
+        assert_eq!(config.check().unwrap_err().field, "lane_departure.min_speed_mps");
+        let mut config = Config::default();
+        config.forward_collision.warning_ttc_s = 1.0;
+        assert_eq!(config.check().unwrap_err().field, "forward_collision.warning_ttc_s");
+    }
+}

@@ -1,0 +1,331 @@
+//! Objects over time: a constant-velocity Kalman filter for each radar id and axis, and which of them is the lead.
+//!
+//! Model: Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking and Navigation" (2001): continuous
+//! white-noise acceleration (section 6.2.2), Kalman update (5.2), gate on the normalised innovation squared (5.4).
+//! Range and range rate are independent scalar measurements, taken in one after the other.
+
+use crate::{checked, config, path::Corridor};
+use auriga_msgs::v1;
+use auriga_runtime::Nanos;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Ids kept at most: a radar has a few dozen; more is a broken decoder.
+const MAX_TRACKS: usize = 64;
+/// Variance of a lateral speed nobody has measured yet: objects cross a lane at up to about 3 m/s.
+const LATERAL_SPEED_VARIANCE: f64 = 9.0;
+
+/// Position and speed along one axis with their covariance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Axis {
+    p: f64,
+    v: f64,
+    pp: f64,
+    pv: f64,
+    vv: f64,
+}
+
+impl Axis {
+    /// x' = F x, P' = F P Fᵀ + Q with Q = q [dt³/3, dt²/2; dt²/2, dt].
+    fn predicted(mut self, dt: f64, q: f64) -> Axis {
+        self.p += self.v * dt;
+        self.pp += dt * (2.0 * self.pv + dt * self.vv) + q * dt.powi(3) / 3.0;
+        self.pv += dt * self.vv + q * dt * dt / 2.0;
+        self.vv += q * dt;
+        self
+    }
+
+    /// Normalised innovation squared of a position of variance `r`.
+    fn distance_p(&self, z: f64, r: f64) -> f64 {
+        (z - self.p).powi(2) / (self.pp + r)
+    }
+
+    fn distance_v(&self, z: f64, r: f64) -> f64 {
+        (z - self.v).powi(2) / (self.vv + r)
+    }
+
+    fn update_p(&mut self, z: f64, r: f64) {
+        let (kp, kv) = (self.pp / (self.pp + r), self.pv / (self.pp + r));
+        let innovation = z - self.p;
+        self.p += kp * innovation;
+        self.v += kv * innovation;
+        self.vv -= kv * self.pv;
+        self.pv *= 1.0 - kp;
+        self.pp *= 1.0 - kp;
+    }
+
+    fn update_v(&mut self, z: f64, r: f64) {
+        let (kp, kv) = (self.pv / (self.vv + r), self.vv / (self.vv + r));
+        let innovation = z - self.v;
+        self.p += kp * innovation;
+        self.v += kv * innovation;
+        self.pp -= kp * self.pv;
+        self.pv *= 1.0 - kv;
+        self.vv *= 1.0 - kv;
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Track {
+    x: Axis,
+    y: Axis,
+    stamp: Nanos,
+    hits: u32,
+    outside_gate: u32,
+    in_lane: bool,
+}
+
+/// The object ahead in our lane, seen from the front bumper.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lead {
+    pub id: u32,
+    /// When it was last measured.
+    pub stamp: Nanos,
+    pub distance_m: f64,
+    /// Positive when the distance shrinks.
+    pub closing_mps: f64,
+}
+
+/// All objects of the radar.
+#[derive(Debug)]
+pub struct Tracks {
+    config: config::Tracks,
+    tracks: BTreeMap<u32, Track>,
+    lead: Option<Lead>,
+}
+
+impl Tracks {
+    pub fn new(config: config::Tracks) -> Self {
+        Self { config, tracks: BTreeMap::new(), lead: None }
+    }
+
+    /// Takes in one report; `stamp` is when it was measured. Returns whether anything changed: a report that is not
+    /// newer than the last one of its id does nothing.
+    pub fn measure(&mut self, report: &v1::RadarTrack, stamp: Nanos) -> bool {
+        let id = report.id;
+        if !report.valid {
+            let over = self.tracks.get(&id).is_some_and(|t| t.stamp < stamp);
+            return over && self.tracks.remove(&id).is_some();
+        }
+        if !checked::radar_is_plausible(report) || (self.tracks.len() >= MAX_TRACKS && !self.tracks.contains_key(&id)) {
+            return false;
+        }
+        let fresh = self.begin(report, stamp);
+        let Some(track) = self.tracks.get_mut(&id) else {
+            self.tracks.insert(id, fresh);
+            return true;
+        };
+        if stamp <= track.stamp {
+            return false;
+        }
+        let dt = stamp.since(track.stamp);
+        if dt > Duration::from_millis(self.config.timeout_ms) {
+            *track = fresh;
+            return true;
+        }
+        let c = &self.config;
+        let (rp, rv, ry) = (c.range_sigma_m.powi(2), c.speed_sigma_mps.powi(2), c.lateral_sigma_m.powi(2));
+        let (zx, zv, zy) = (report.x_m.into(), report.vx_mps.into(), report.y_m.into());
+        let x = track.x.predicted(dt.as_secs_f64(), c.acceleration_psd);
+        if x.distance_p(zx, rp) + x.distance_v(zv, rv) > c.gate {
+            // Not this object: after a few in a row the radar has given the id to another one.
+            track.outside_gate += 1;
+            if track.outside_gate >= c.restart_after {
+                *track = fresh;
+            }
+            return true;
+        }
+        track.x = x;
+        track.x.update_p(zx, rp);
+        track.x.update_v(zv, rv);
+        track.y = track.y.predicted(dt.as_secs_f64(), c.acceleration_psd);
+        track.y.update_p(zy, ry);
+        track.stamp = stamp;
+        track.hits = track.hits.saturating_add(1);
+        track.outside_gate = 0;
+        true
+    }
+
+    fn begin(&self, report: &v1::RadarTrack, stamp: Nanos) -> Track {
+        let c = &self.config;
+        let axis = |p: f32, v: f32, pp: f64, vv: f64| Axis { p: p.into(), v: v.into(), pp, pv: 0.0, vv };
+        Track {
+            x: axis(report.x_m, report.vx_mps, c.range_sigma_m.powi(2), c.speed_sigma_mps.powi(2)),
+            y: axis(report.y_m, 0.0, c.lateral_sigma_m.powi(2), LATERAL_SPEED_VARIANCE),
+            stamp,
+            hits: 1,
+            outside_gate: 0,
+            in_lane: false,
+        }
+    }
+
+    /// Forgets what was not measured lately and finds the lead: the nearest confirmed object within the corridor.
+    pub fn assign(&mut self, now: Nanos, corridor: &Corridor) {
+        let timeout = Duration::from_millis(self.config.timeout_ms);
+        self.tracks.retain(|_, t| now.since(t.stamp) <= timeout);
+        let c = &self.config;
+        for t in self.tracks.values_mut() {
+            let limit = if t.in_lane { c.lane_leave_m } else { c.lane_enter_m };
+            t.in_lane = corridor.offset_m(t.x.p, t.y.p).abs() <= limit;
+        }
+        let lead = self
+            .tracks
+            .iter()
+            .filter(|(_, t)| t.in_lane && t.hits >= c.confirm_after)
+            .min_by(|(_, a), (_, b)| a.x.p.total_cmp(&b.x.p));
+        self.lead = lead.map(|(&id, t)| Lead { id, stamp: t.stamp, distance_m: t.x.p.max(0.0), closing_mps: -t.x.v });
+    }
+
+    pub fn lead(&self) -> Option<Lead> {
+        self.lead
+    }
+
+    /// The confirmed objects, moved on to `instant`, by id.
+    pub fn at(&self, instant: Nanos) -> Vec<v1::Track> {
+        let confirmed = self.tracks.iter().filter(|(_, t)| t.hits >= self.config.confirm_after);
+        confirmed
+            .map(|(&id, t)| {
+                // A scene may lie a little before the newest radar frame.
+                let dt = crate::align::signed_difference(instant, t.stamp) as f64 * 1e-9;
+                let dt = dt.clamp(-1.0, 1.0);
+                let (x_m, y_m) = (t.x.p + t.x.v * dt, t.y.p + t.y.v * dt);
+                v1::Track {
+                    id,
+                    // The radar measures where things are, not what they are.
+                    class: v1::ObjectClass::Unspecified.into(),
+                    x_m,
+                    y_m,
+                    vx_mps: t.x.v,
+                    vy_mps: t.y.v,
+                    time_to_collision_s: (t.x.v < -0.1).then(|| x_m.max(0.0) / -t.x.v),
+                    lead: self.lead.is_some_and(|l| l.id == id),
+                    stamp_ns: t.stamp.0,
+                }
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use proptest::prelude::*;
+
+    fn tracks() -> Tracks {
+        Tracks::new(Config::default().tracks)
+    }
+
+    fn report(id: u32, x: f64, y: f64, v: f64) -> v1::RadarTrack {
+        v1::RadarTrack { id, x_m: x as f32, y_m: y as f32, vx_mps: v as f32, valid: true, stamp_ns: 0 }
+    }
+
+    fn ms(t: u64) -> Nanos {
+        Nanos::from_millis(t)
+    }
+
+    #[test]
+    fn the_filter_follows_a_noisy_object_closer_than_its_noise() {
+        let mut tracks = tracks();
+        let (mut worst_x, mut worst_v) = (0f64, 0f64);
+        for k in 0..200u64 {
+            let t = k as f64 * 0.05;
+            let noise = ((k * 2654435761) % 1000) as f64 / 500.0 - 1.0;
+            let (x, v) = (60.0 - 4.0 * t, -4.0);
+            tracks.measure(&report(1, x + 0.4 * noise, 0.1 * noise, v + 0.2 * noise), ms(k * 50));
+            tracks.assign(ms(k * 50), &Corridor::straight());
+            if k > 20 {
+                let lead = tracks.lead().unwrap();
+                worst_x = worst_x.max((lead.distance_m - x).abs());
+                worst_v = worst_v.max((lead.closing_mps - 4.0).abs());
+            }
+        }
+        assert!(worst_x < 0.4 && worst_v < 0.25, "{worst_x} m, {worst_v} m/s");
+    }
+
+    #[test]
+    fn hard_braking_is_followed_within_a_fifth_of_a_second() {
+        let mut tracks = tracks();
+        let (mut x, mut v) = (30.0, 0.0);
+        for k in 0..60u64 {
+            if k > 30 {
+                v -= 6.0 * 0.05;
+            }
+            x += v * 0.05;
+            tracks.measure(&report(1, x, 0.0, v), ms(k * 50));
+            tracks.assign(ms(k * 50), &Corridor::straight());
+        }
+        let lead = tracks.lead().unwrap();
+        assert!((lead.closing_mps + v).abs() < 6.0 * 0.2, "{} against {v}", lead.closing_mps);
+    }
+
+    #[test]
+    fn one_outlier_is_gated_and_a_new_object_under_the_same_id_starts_afresh() {
+        let mut tracks = tracks();
+        for k in 0..10 {
+            tracks.measure(&report(1, 50.0, 0.0, 0.0), ms(k * 50));
+        }
+        tracks.measure(&report(1, 5.0, 0.0, -20.0), ms(500));
+        tracks.assign(ms(500), &Corridor::straight());
+        assert!(tracks.lead().unwrap().distance_m > 49.0);
+        tracks.measure(&report(1, 5.0, 0.0, -20.0), ms(550));
+        tracks.measure(&report(1, 4.0, 0.0, -20.0), ms(600));
+        tracks.assign(ms(600), &Corridor::straight());
+        assert!((tracks.lead().unwrap().distance_m - 4.0).abs() < 0.5);
+    }
+
+    #[test]
+    fn tracks_are_born_with_the_second_report_and_die_by_word_or_silence() {
+        let mut tracks = tracks();
+        tracks.measure(&report(3, 20.0, 0.0, 0.0), ms(0));
+        assert!(tracks.at(ms(0)).is_empty());
+        tracks.measure(&report(3, 20.0, 0.0, 0.0), ms(50));
+        assert_eq!(tracks.at(ms(50)).len(), 1);
+        tracks.assign(ms(440), &Corridor::straight());
+        assert_eq!(tracks.at(ms(440)).len(), 1);
+        tracks.assign(ms(460), &Corridor::straight());
+        assert!(tracks.at(ms(460)).is_empty(), "silence");
+        tracks.measure(&report(3, 20.0, 0.0, 0.0), ms(500));
+        tracks.measure(&report(3, 20.0, 0.0, 0.0), ms(550));
+        assert!(tracks.measure(&v1::RadarTrack { valid: false, ..report(3, 0.0, 0.0, 0.0) }, ms(600)));
+        assert!(tracks.at(ms(600)).is_empty(), "word");
+    }
+
+    #[test]
+    fn a_repeated_or_older_report_changes_nothing() {
+        let mut tracks = tracks();
+        assert!(tracks.measure(&report(1, 20.0, 0.0, 0.0), ms(100)));
+        assert!(!tracks.measure(&report(1, 25.0, 0.0, 0.0), ms(100)));
+        assert!(!tracks.measure(&report(1, 25.0, 0.0, 0.0), ms(50)));
+        assert!(!tracks.measure(&v1::RadarTrack { valid: false, ..report(1, 0.0, 0.0, 0.0) }, ms(90)));
+    }
+
+    #[test]
+    fn the_lead_is_the_nearest_in_our_lane_not_the_nearest() {
+        let mut tracks = tracks();
+        for k in 0..3 {
+            tracks.measure(&report(1, 10.0, 3.5, 0.0), ms(k * 50));
+            tracks.measure(&report(2, 30.0, 0.3, 0.0), ms(k * 50));
+            tracks.measure(&report(4, 60.0, 0.0, 0.0), ms(k * 50));
+        }
+        tracks.assign(ms(100), &Corridor::straight());
+        assert_eq!(tracks.lead().unwrap().id, 2);
+        assert_eq!(tracks.at(ms(100)).iter().filter(|t| t.lead).count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_reports_leave_finite_numbers_and_bounded_memory(
+            reports in proptest::collection::vec((0u32..200, any::<f32>(), any::<f32>(), any::<f32>(), any::<bool>(), 0u64..3000), 0..300),
+        ) {
+            let mut tracks = tracks();
+            for (id, x_m, y_m, vx_mps, valid, t) in reports {
+                tracks.measure(&v1::RadarTrack { id, stamp_ns: 0, x_m, y_m, vx_mps, valid }, ms(t));
+                tracks.assign(ms(t), &Corridor::straight());
+                for t in tracks.at(ms(t)) {
+                    prop_assert!(t.x_m.is_finite() && t.y_m.is_finite() && t.vx_mps.is_finite());
+                }
+                prop_assert!(tracks.tracks.len() <= MAX_TRACKS);
+            }
+        }
+    }
+}

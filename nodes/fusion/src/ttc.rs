@@ -1,0 +1,211 @@
+//! Forward collision warning: time to collision with debounce and hysteresis.
+//!
+//! ISO 15623 (forward vehicle collision warning systems) defines TTC = x_c / v_r, the clearance over the closing
+//! speed, and leaves oncoming traffic out. The thresholds are ours, in its spirit: a driver needs about 1.5 s to react
+//! and brake (ISO 15623 Annex A takes 0.4 s to 1.5 s of reaction time), so `critical` is where braking must begin.
+
+use crate::{config, tracks::Lead};
+use auriga_msgs::v1::Severity;
+use auriga_runtime::Nanos;
+use std::time::Duration;
+
+/// TTC = distance / closing speed, in seconds; `None` unless approaching by at least `min_closing_mps`.
+pub fn time_to_collision_s(distance_m: f64, closing_mps: f64, min_closing_mps: f64) -> Option<f64> {
+    (closing_mps >= min_closing_mps).then(|| distance_m / closing_mps)
+}
+
+/// What the monitor says after an update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict {
+    /// No danger.
+    Clear,
+    Danger {
+        severity: Severity,
+        ttc_s: Option<f64>,
+        distance_m: Option<f64>,
+    },
+}
+
+/// The state of the warning.
+#[derive(Debug)]
+pub struct ForwardCollision {
+    config: config::ForwardCollision,
+    active: Option<Severity>,
+    /// Radar updates in a row below each threshold, of the lead `lead_id`.
+    below_warning: u32,
+    below_critical: u32,
+    lead_id: Option<u32>,
+    lead_stamp: Option<Nanos>,
+    clear_since: Option<Nanos>,
+}
+
+impl ForwardCollision {
+    pub fn new(config: config::ForwardCollision) -> Self {
+        Self {
+            config,
+            active: None,
+            below_warning: 0,
+            below_critical: 0,
+            lead_id: None,
+            lead_stamp: None,
+            clear_since: None,
+        }
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// Judges the situation at `now` (time of the evidence). A lead that was not measured anew since the last update
+    /// confirms nothing.
+    pub fn update(&mut self, lead: Option<Lead>, speed_mps: Option<f64>, now: Nanos) -> Verdict {
+        let lead = lead.filter(|l| self.is_plausible(l, speed_mps));
+        let ttc = lead.and_then(|l| time_to_collision_s(l.distance_m, l.closing_mps, self.config.min_closing_mps));
+        if lead.map(|l| l.id) != self.lead_id {
+            (self.below_warning, self.below_critical) = (0, 0);
+            (self.lead_id, self.lead_stamp) = (lead.map(|l| l.id), None);
+        }
+        match lead {
+            Some(l) if Some(l.stamp) > self.lead_stamp => {
+                self.lead_stamp = Some(l.stamp);
+                let below = |limit: f64, count: u32| if ttc.is_some_and(|t| t < limit) { count + 1 } else { 0 };
+                self.below_warning = below(self.config.warning_ttc_s, self.below_warning);
+                self.below_critical = below(self.config.critical_ttc_s, self.below_critical);
+            }
+            Some(_) => {}
+            None => (self.below_warning, self.below_critical) = (0, 0),
+        }
+        self.step(ttc, now);
+        match self.active {
+            None => Verdict::Clear,
+            Some(severity) => Verdict::Danger { severity, ttc_s: ttc, distance_m: lead.map(|l| l.distance_m) },
+        }
+    }
+
+    fn is_plausible(&self, lead: &Lead, speed_mps: Option<f64>) -> bool {
+        let c = &self.config;
+        // An unknown own speed does not silence the radar; it only cannot tell oncoming traffic.
+        let speed_fits = speed_mps.is_none_or(|v| v >= c.min_speed_mps && lead.closing_mps - v <= c.oncoming_mps);
+        lead.distance_m <= c.max_distance_m && speed_fits
+    }
+
+    fn step(&mut self, ttc: Option<f64>, now: Nanos) {
+        let c = &self.config;
+        if self.below_critical >= c.confirm_updates {
+            self.active = Some(Severity::Critical);
+        } else if self.below_warning >= c.confirm_updates && self.active.is_none() {
+            self.active = Some(Severity::Warning);
+        }
+        if self.active == Some(Severity::Critical) && ttc.is_some_and(|t| t > c.critical_clear_ttc_s) {
+            self.active = Some(Severity::Warning);
+        }
+        if ttc.is_some_and(|t| t <= c.clear_ttc_s) {
+            self.clear_since = None;
+            return;
+        }
+        let since = *self.clear_since.get_or_insert(now);
+        if now.since(since) >= Duration::from_millis(c.clear_after_ms) {
+            self.active = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    fn monitor() -> ForwardCollision {
+        ForwardCollision::new(Config::default().forward_collision)
+    }
+
+    fn ms(t: u64) -> Nanos {
+        Nanos::from_millis(t)
+    }
+
+    fn lead(t: u64, distance_m: f64, closing_mps: f64) -> Option<Lead> {
+        Some(Lead { id: 1, stamp: ms(t), distance_m, closing_mps })
+    }
+
+    fn severity(v: Verdict) -> Option<Severity> {
+        match v {
+            Verdict::Clear => None,
+            Verdict::Danger { severity, .. } => Some(severity),
+        }
+    }
+
+    #[test]
+    fn one_update_is_not_enough_and_the_same_one_twice_is_still_one() {
+        let mut m = monitor();
+        assert_eq!(m.update(lead(0, 20.0, 10.0), Some(15.0), ms(0)), Verdict::Clear);
+        assert_eq!(m.update(lead(0, 20.0, 10.0), Some(15.0), ms(10)), Verdict::Clear);
+        let v = m.update(lead(50, 19.5, 10.0), Some(15.0), ms(50));
+        let expected = Verdict::Danger { severity: Severity::Warning, ttc_s: Some(1.95), distance_m: Some(19.5) };
+        assert_eq!(v, expected);
+    }
+
+    #[test]
+    fn severity_rises_below_the_critical_time_and_falls_only_well_above_it() {
+        let mut m = monitor();
+        let at =
+            |m: &mut ForwardCollision, t, ttc: f64| severity(m.update(lead(t, ttc * 10.0, 10.0), Some(15.0), ms(t)));
+        at(&mut m, 0, 2.4);
+        assert_eq!(at(&mut m, 50, 2.3), Some(Severity::Warning));
+        assert_eq!(at(&mut m, 100, 1.5), Some(Severity::Warning));
+        assert_eq!(at(&mut m, 150, 1.5), Some(Severity::Critical));
+        assert_eq!(at(&mut m, 200, 1.8), Some(Severity::Critical), "hysteresis");
+        assert_eq!(at(&mut m, 250, 2.3), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn it_ends_only_after_a_while_above_the_clearing_time() {
+        let mut m = monitor();
+        let at = |m: &mut ForwardCollision, t, ttc: f64| severity(m.update(lead(t, ttc * 5.0, 5.0), Some(15.0), ms(t)));
+        at(&mut m, 0, 2.0);
+        at(&mut m, 50, 2.0);
+        assert!(at(&mut m, 100, 3.0).is_some(), "between the thresholds it stays");
+        assert!(at(&mut m, 900, 3.4).is_some());
+        assert!(at(&mut m, 950, 4.0).is_some());
+        assert!(at(&mut m, 1600, 4.0).is_some());
+        assert!(at(&mut m, 1650, 4.0).is_none());
+    }
+
+    #[test]
+    fn it_ends_after_a_while_without_a_lead() {
+        let mut m = monitor();
+        m.update(lead(0, 10.0, 10.0), Some(15.0), ms(0));
+        m.update(lead(50, 9.5, 10.0), Some(15.0), ms(50));
+        assert!(m.is_active());
+        m.update(None, Some(15.0), ms(100));
+        assert!(m.is_active());
+        m.update(None, Some(15.0), ms(800));
+        assert!(!m.is_active());
+    }
+
+    #[test]
+    fn what_is_far_slow_oncoming_or_while_standing_is_no_forward_collision() {
+        for (distance, closing, speed) in [(130.0, 60.0, 60.0), (0.5, 0.5, 15.0), (20.0, 30.0, 15.0), (1.5, 1.5, 0.5)] {
+            let mut m = monitor();
+            for k in 0..10 {
+                let v = m.update(lead(k * 50, distance, closing), Some(speed), ms(k * 50));
+                assert_eq!(v, Verdict::Clear, "{distance} m, {closing} m/s at {speed} m/s");
+            }
+        }
+    }
+
+    #[test]
+    fn updates_of_two_different_objects_do_not_confirm_each_other() {
+        let mut m = monitor();
+        for k in 0..20u64 {
+            let l = Lead { id: (k % 2) as u32, stamp: ms(k * 50), distance_m: 10.0, closing_mps: 10.0 };
+            assert_eq!(m.update(Some(l), Some(15.0), ms(k * 50)), Verdict::Clear);
+        }
+    }
+
+    #[test]
+    fn without_a_known_speed_the_radar_alone_warns() {
+        let mut m = monitor();
+        m.update(lead(0, 10.0, 10.0), None, ms(0));
+        assert_eq!(severity(m.update(lead(50, 10.0, 10.0), None, ms(50))), Some(Severity::Critical));
+    }
+}
