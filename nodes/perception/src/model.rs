@@ -131,13 +131,14 @@ pub fn fit(marks: &[Mark], start: Lane, prior: &Prior, sides: &[Side]) -> Option
 /// How well a line is backed by marks, in steps of [`STEP_M`] along the road.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Support {
-    /// Length with marks on the line, and with marks on lines of the same shape beside it, on average: what chance
-    /// and texture give.
+    /// Length with marks on the line.
     pub length_m: f64,
+    /// The same for lines of the same shape beside it, which chance and texture give: mean and standard deviation.
     pub chance_m: f64,
+    pub chance_deviation_m: f64,
     /// Of the part seen well ([`CLEAR_M`]), how much has marks, 0..1.
     pub coverage: f64,
-    /// Longest stretch without a gap.
+    /// Longest stretch without a gap in that part.
     pub longest_m: f64,
     pub x_min_m: f64,
     pub x_max_m: f64,
@@ -151,34 +152,43 @@ pub const STEP_M: f64 = 0.5;
 pub const CLEAR_M: f64 = 28.0;
 /// Steps up to [`CLEAR_M`] decide; at most this many fit a bit mask.
 const MAX_STEPS: usize = 128;
-/// Lines of the same shape at these distances tell what chance gives; nearer, the line's own paint would count.
-const CHANCE_OFFSETS_M: [f64; 6] = [-0.9, -0.7, -0.5, 0.5, 0.7, 0.9];
+/// A mark is on a line when within this many of [`mark_sigma_m`].
+const TOLERANCE_SIGMAS: f64 = 2.0;
+/// Lines of the same shape beside the line tell what chance gives: so many to either side, from the first distance
+/// (nearer, the line's own paint would count) in such steps.
+const CHANCE_LINES: usize = 8;
+const CHANCE_FIRST_M: f64 = 0.5;
+const CHANCE_STEP_M: f64 = 0.2;
+/// The best of them are left out: a double line, a kerb or a barrier is not chance.
+const CHANCE_LEFT_OUT: usize = 3;
 
 impl Support {
     /// Of the line y = c0 + c1 x + c2 x^2 among marks between `near_m` and `far_m`.
     pub fn of(line: [f64; 3], marks: &[Mark], near_m: f64, far_m: f64) -> Support {
         let steps = (((far_m - near_m) / STEP_M) as usize).min(MAX_STEPS);
         let mut hit = 0u128;
-        let mut chance = [0u128; CHANCE_OFFSETS_M.len()];
+        let mut chance = [0u128; 2 * CHANCE_LINES];
         let (mut squares, mut weights) = (0.0, 0.0);
         for mark in marks {
             let x = f64::from(mark.x_m);
             let step = ((x - near_m) / STEP_M) as usize;
             let residual = f64::from(mark.y_m) - (line[0] + (line[1] + line[2] * x) * x);
-            if x < near_m || step >= steps || residual.abs() > 1.2 {
+            if x < near_m || step >= steps {
                 continue;
             }
-            let tolerance = 2.0 * mark_sigma_m(x);
+            let tolerance = TOLERANCE_SIGMAS * mark_sigma_m(x);
             if residual.abs() < tolerance {
                 hit |= 1 << step;
                 let w = f64::from(mark.weight);
                 squares += w * (residual / mark_sigma_m(x)).powi(2);
                 weights += w;
             }
-            for (offset, mask) in CHANCE_OFFSETS_M.iter().zip(&mut chance) {
-                if (residual - offset).abs() < tolerance {
-                    *mask |= 1 << step;
-                }
+            // The control lines this mark lies on, without trying all of them.
+            let (half, beside) = if residual < 0.0 { (0, -residual) } else { (CHANCE_LINES, residual) };
+            let first = ((beside - tolerance - CHANCE_FIRST_M) / CHANCE_STEP_M).ceil().max(0.0) as usize;
+            let end = ((beside + tolerance - CHANCE_FIRST_M) / CHANCE_STEP_M).floor() + 1.0;
+            for mask in chance[half..half + CHANCE_LINES].iter_mut().take(end.max(0.0) as usize).skip(first) {
+                *mask |= 1 << step;
             }
         }
         if hit == 0 {
@@ -187,12 +197,13 @@ impl Support {
         let clear = (((CLEAR_M - near_m) / STEP_M) as usize).clamp(1, steps.max(1)).min(127);
         let first = hit.trailing_zeros();
         let last = 127 - hit.leading_zeros();
-        let chance_steps: u32 = chance.iter().map(|m| m.count_ones()).sum();
+        let (chance_m, chance_deviation_m) = chance_lengths(chance.map(|m| f64::from(m.count_ones()) * STEP_M));
         Support {
             length_m: f64::from(hit.count_ones()) * STEP_M,
-            chance_m: f64::from(chance_steps) * STEP_M / CHANCE_OFFSETS_M.len() as f64,
+            chance_m,
+            chance_deviation_m,
             coverage: f64::from((hit & ((1 << clear) - 1)).count_ones()) / clear as f64,
-            longest_m: longest_run(hit) as f64 * STEP_M,
+            longest_m: f64::from(longest_run(hit & ((1 << clear) - 1))) * STEP_M,
             x_min_m: near_m + f64::from(first) * STEP_M,
             x_max_m: near_m + f64::from(last + 1) * STEP_M,
             rms: (squares / f64::max(weights, 1e-9)).sqrt(),
@@ -204,14 +215,20 @@ impl Support {
         self.length_m - self.chance_m
     }
 
-    /// Whether this is a line and not texture: beyond chance by several of its standard deviations (marks taken as
-    /// independent steps), and with a stretch as long as the shortest dash.
+    /// Whether this is a line and not texture: several times as long as what lies beside it and by several standard
+    /// deviations (of the hundreds of lines that were in the running the longest was taken), straight along the middle of its band
+    /// (what is strewn over the band at random has an rms of 2 / sqrt 3 sigmas, paint on real roads 0.05 to 0.4), and
+    /// with a stretch as long as the shortest dash.
     pub fn is_line(&self) -> bool {
         const MIN_EXCESS_M: f64 = 2.0;
-        const MIN_STRETCH_M: f64 = 1.5;
-        const SIGMAS: f64 = 4.0;
-        let deviation_m = (self.chance_m * STEP_M).sqrt();
-        self.excess_m() >= MIN_EXCESS_M.max(SIGMAS * deviation_m) && self.longest_m >= MIN_STRETCH_M
+        const DEVIATIONS: f64 = 5.0;
+        const TIMES: f64 = 3.5;
+        const MAX_RMS: f64 = 0.65;
+        const MIN_STRETCH_M: f64 = 2.5;
+        self.excess_m() >= MIN_EXCESS_M.max(DEVIATIONS * self.chance_deviation_m)
+            && self.length_m >= TIMES * self.chance_m
+            && self.rms <= MAX_RMS
+            && self.longest_m >= MIN_STRETCH_M
     }
 
     /// 0..1.
@@ -219,6 +236,15 @@ impl Support {
         const LENGTH_M: f64 = 8.0;
         if self.is_line() { 1.0 - (-self.excess_m() / LENGTH_M).exp() } else { 0.0 }
     }
+}
+
+/// Mean and standard deviation of the control lines' lengths, without the longest few.
+fn chance_lengths(mut lengths: [f64; 2 * CHANCE_LINES]) -> (f64, f64) {
+    lengths.sort_by(f64::total_cmp);
+    let kept = &lengths[..lengths.len() - CHANCE_LEFT_OUT];
+    let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+    let variance = kept.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / (kept.len() - 1) as f64;
+    (mean, variance.sqrt())
 }
 
 fn longest_run(mut mask: u128) -> u32 {

@@ -89,7 +89,7 @@ fn lanes_free_frames() -> Vec<(String, Vec<u8>)> {
         ),
         ("stripes".into(), grey(&mut |i| if (i / WIDTH as usize / 6).is_multiple_of(2) { 90.0 } else { 190.0 })),
     ];
-    for seed in 1..25 {
+    for seed in 1..49 {
         let mut random = Random(seed * 7919);
         frames.push((format!("noise {seed}"), grey(&mut |_| 120.0 + 40.0 * random.normal())));
         let cell = [4, 9, 17, 30][seed as usize % 4];
@@ -97,11 +97,10 @@ fn lanes_free_frames() -> Vec<(String, Vec<u8>)> {
         let grid: Vec<f64> = (0..across * (HEIGHT as usize / cell + 2)).map(|_| 255.0 * random.next()).collect();
         let blob = |i: usize| grid[(i / WIDTH as usize / cell) * across + i % WIDTH as usize / cell];
         frames.push((format!("blobs {seed} of {cell}"), grey(&mut |i| blob(i))));
-        frames.push((format!("rough road {seed}"), {
-            let mut road = Road { noise: 10.0, seed, ..Road::default() };
-            road.width_m = 60.0;
-            road.draw()
-        }));
+        let bare = Road { width_m: 60.0, seed, ..Road::default() };
+        frames.push((format!("rough road {seed}"), Road { noise: 10.0, ..bare.clone() }.draw()));
+        let litter = [0.1, 0.2, 0.35, 0.5][seed as usize % 4];
+        frames.push((format!("litter {litter}, {seed}"), Road { litter, ..bare }.draw()));
     }
     frames
 }

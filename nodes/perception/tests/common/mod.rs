@@ -24,6 +24,8 @@ pub struct Road {
     pub bridge_shadow: f64,
     /// A shadow's edge along the lane.
     pub shadow_edge_y_m: Option<f64>,
+    /// Light blotches, 0.14 m wide and 0.5 to 1.1 m long, strewn over the road: the share of places that have one.
+    pub litter: f64,
     /// Standard deviation of the sensor's noise, in 8-bit steps.
     pub noise: f64,
     pub seed: u64,
@@ -42,6 +44,7 @@ impl Default for Road {
             light: 1.0,
             bridge_shadow: 1.0,
             shadow_edge_y_m: None,
+            litter: 0.0,
             noise: 2.0,
             seed: 1,
         }
@@ -125,9 +128,27 @@ impl Road {
                 colour = if i == 0 && self.yellow_left { [60.0, 180.0, 215.0] } else { [215.0, 215.0, 215.0] };
             }
         }
+        if self.is_litter(x, y) {
+            colour = [190.0, 190.0, 190.0];
+        }
         let mut light = if (12.0..20.0).contains(&x) { self.bridge_shadow } else { 1.0 };
         light *= if self.shadow_edge_y_m.is_some_and(|e| across < e) { 0.35 } else { 1.0 };
         colour.map(|c| c * light)
+    }
+}
+
+impl Road {
+    /// Each cell of 1.5 m along and 0.5 m across may hold one blotch.
+    fn is_litter(&self, x: f64, y: f64) -> bool {
+        let (along, across) = ((x / 1.5).floor(), (y / 0.5).floor());
+        let cell = (along as i64 * 1009 + across as i64) as u64;
+        let mut random = Random((cell ^ self.seed << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        random.next();
+        if random.next() >= self.litter {
+            return false;
+        }
+        let (cx, cy) = ((along + 0.4 + 0.2 * random.next()) * 1.5, (across + 0.2 + 0.6 * random.next()) * 0.5);
+        (x - cx).abs() < 0.25 + 0.3 * random.next() && (y - cy).abs() < 0.07
     }
 }
 
