@@ -1,0 +1,257 @@
+//! A node's configuration: its own commented defaults, then a file, then single values from the command line or from
+//! a ROS 2 launch file, each over the one before.
+
+use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
+use std::{fs, path::Path};
+use toml::{Table, Value};
+
+/// What the command line of a node holds besides its name.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Args {
+    /// `--config FILE`: TOML, the same fields as the defaults.
+    pub config: Option<String>,
+    /// `-p key=value`, also after `--ros-args`, with `key:=value` accepted; later ones win.
+    pub params: Vec<(String, String)>,
+    /// ROS 2 parameter files (`--params-file`), YAML.
+    pub params_files: Vec<String>,
+    /// `--print-config`: print the effective configuration and stop.
+    pub print_config: bool,
+    pub help: bool,
+    pub version: bool,
+}
+
+impl Args {
+    /// Reads the words after the program's name. Accepts what `ros2 launch` appends (`--ros-args -r … --params-file …`).
+    pub fn parse(words: impl IntoIterator<Item = String>) -> anyhow::Result<Args> {
+        let mut args = Args::default();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            let mut value = |what: &str| words.next().with_context(|| format!("{word} needs {what} after it"));
+            match word.as_str() {
+                "-h" | "--help" => args.help = true,
+                "-V" | "--version" => args.version = true,
+                "--print-config" => args.print_config = true,
+                "-c" | "--config" => args.config = Some(value("a file")?),
+                "-p" | "--param" => {
+                    let pair = value("key=value")?;
+                    args.params.push(split_pair(&pair)?);
+                }
+                "--params-file" => args.params_files.push(value("a file")?),
+                // A launch file may rename a node or remap a topic; names here are fixed by the table.
+                "-r" | "--remap" | "-e" | "--enclave" | "--log-level" | "--log-config-file" => drop(value("a value")?),
+                "--ros-args"
+                | "--"
+                | "--disable-rosout-logs"
+                | "--disable-stdout-logs"
+                | "--disable-external-lib-logs"
+                | "--enable-rosout-logs"
+                | "--enable-stdout-logs"
+                | "--enable-external-lib-logs" => {}
+                other => bail!("unknown argument {other:?}; --help lists what there is"),
+            }
+        }
+        Ok(args)
+    }
+}
+
+fn split_pair(pair: &str) -> anyhow::Result<(String, String)> {
+    let (key, value) = pair
+        .split_once(":=")
+        .or_else(|| pair.split_once('='))
+        .with_context(|| format!("expected key=value, found {pair:?}"))?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+/// What the shell itself is told: the `[runtime]` table, commented in `config.toml` of this crate.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeConfig {
+    pub zenoh_bind: std::net::IpAddr,
+    pub zenoh_base_port: u16,
+    pub zenoh_connect: Vec<String>,
+    pub zenoh_config: String,
+    pub start_at: u64,
+    pub usage_period_ms: u64,
+    pub log: String,
+    pub log_json: bool,
+    pub realtime_priority: u8,
+    pub lock_memory: bool,
+    pub shared_memory_mib: usize,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        load::<NoConfig>("", &Args::default()).expect("the shipped config.toml is valid: a test loads it").1
+    }
+}
+
+/// For programs that need the shell's configuration alone.
+#[derive(serde::Deserialize)]
+pub struct NoConfig {}
+
+/// The commented defaults of [`RuntimeConfig`].
+pub const RUNTIME_DEFAULTS: &str = include_str!("../config.toml");
+
+/// Merges `defaults` (TOML text, the node's own), the file and the parameters of `args` into a `C` and the shell's
+/// configuration. Unknown fields and wrong types are errors that name the file or the parameter.
+pub fn load<C: DeserializeOwned>(defaults: &str, args: &Args) -> anyhow::Result<(C, RuntimeConfig)> {
+    let mut table = effective(defaults, args)?;
+    let runtime = table.remove("runtime").unwrap_or(Value::Table(Table::new()));
+    let runtime = runtime.try_into().map_err(|e| anyhow::anyhow!("configuration [runtime]: {e}"))?;
+    let config = table.try_into().map_err(|e| anyhow::anyhow!("configuration: {e}"))?;
+    Ok((config, runtime))
+}
+
+/// The merged configuration as TOML, the `[runtime]` table included.
+pub fn effective(defaults: &str, args: &Args) -> anyhow::Result<Table> {
+    let mut table: Table = format!("{defaults}\n{RUNTIME_DEFAULTS}").parse().context("the built-in defaults")?;
+    if let Some(path) = &args.config {
+        let text = fs::read_to_string(path).with_context(|| format!("configuration file {path}"))?;
+        let over: Table = text.parse().with_context(|| format!("configuration file {path}"))?;
+        merge(&mut table, over, path)?;
+    }
+    for path in &args.params_files {
+        let over = ros_parameters(Path::new(path))?;
+        merge(&mut table, over, path)?;
+    }
+    for (key, value) in &args.params {
+        let over = nested(key, &table, value);
+        merge(&mut table, over, &format!("parameter {key}"))?;
+    }
+    Ok(table)
+}
+
+/// `a.b` = value as nested tables; the type follows the default's, so that `device=0` can stay a text.
+fn nested(key: &str, defaults: &Table, value: &str) -> Table {
+    let (head, rest) = key.split_once('.').map_or((key, None), |(h, r)| (h, Some(r)));
+    let below = defaults.get(head);
+    let value = match rest {
+        Some(rest) => {
+            let empty = Table::new();
+            Value::Table(nested(rest, below.and_then(Value::as_table).unwrap_or(&empty), value))
+        }
+        None => typed(below, value),
+    };
+    Table::from_iter([(head.to_owned(), value)])
+}
+
+fn typed(default: Option<&Value>, text: &str) -> Value {
+    if matches!(default, Some(Value::String(_))) {
+        return Value::String(text.to_owned());
+    }
+    match format!("v = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("v")) {
+        Some(Value::Integer(i)) if matches!(default, Some(Value::Float(_))) => Value::Float(i as f64),
+        Some(v) => v,
+        None => Value::String(text.to_owned()),
+    }
+}
+
+fn merge(base: &mut Table, over: Table, from: &str) -> anyhow::Result<()> {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (None, _) => {
+                let known: Vec<&str> = base.keys().map(String::as_str).collect();
+                bail!("{from}: unknown field {key:?}; known here: {}", known.join(", "));
+            }
+            (Some(Value::Table(b)), Value::Table(o)) => merge(b, o, from)?,
+            (Some(slot @ Value::Float(_)), Value::Integer(i)) => *slot = Value::Float(i as f64),
+            (Some(slot), value) if slot.same_type(&value) => *slot = value,
+            (Some(slot), value) => {
+                bail!("{from}: {key} must be of type {}, found {} of type {}", slot.type_str(), value, value.type_str())
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a ROS 2 parameter file: `<node or /**>: ros__parameters: {…}`. Empty texts of ROS stand for the default.
+fn ros_parameters(path: &Path) -> anyhow::Result<Table> {
+    let text = fs::read_to_string(path).with_context(|| format!("parameter file {}", path.display()))?;
+    let file: serde_yaml_ng::Value =
+        serde_yaml_ng::from_str(&text).with_context(|| format!("parameter file {}", path.display()))?;
+    let mut all = Table::new();
+    for (_, node) in file.as_mapping().into_iter().flatten() {
+        let Some(parameters) = node.get("ros__parameters") else { continue };
+        let table: Table = serde_yaml_ng::from_value(parameters.clone())
+            .with_context(|| format!("parameter file {}: ros__parameters", path.display()))?;
+        for (key, value) in table {
+            if key != "use_sim_time" {
+                all.extend(spread(&key, value));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn spread(key: &str, value: Value) -> Table {
+    match key.split_once('.') {
+        Some((head, rest)) => Table::from_iter([(head.to_owned(), Value::Table(spread(rest, value)))]),
+        None => Table::from_iter([(key.to_owned(), value)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    const DEFAULTS: &str = "device = \"can0\"\nrate_hz = 10.0\ncount = 3\n[sub]\nflag = false\n";
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Config {
+        device: String,
+        rate_hz: f64,
+        count: u32,
+        sub: Sub,
+    }
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Sub {
+        flag: bool,
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn later_layers_win_and_types_follow_the_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        fs::write(&file, "rate_hz = 20\ncount = 4\n").unwrap();
+        let ros = dir.path().join("p.yaml");
+        fs::write(&ros, "/**:\n  ros__parameters:\n    count: 5\n    sub.flag: true\n    use_sim_time: false\n")
+            .unwrap();
+        let line = format!(
+            "--config {} --ros-args -r __node:=can --params-file {} -p device:=7",
+            file.display(),
+            ros.display()
+        );
+        let (config, _) = load::<Config>(DEFAULTS, &Args::parse(words(&line)).unwrap()).unwrap();
+        assert_eq!(config, Config { device: "7".into(), rate_hz: 20.0, count: 5, sub: Sub { flag: true } });
+    }
+
+    #[test]
+    fn an_unknown_field_or_wrong_type_is_named() {
+        for (param, expect) in
+            [("devise=x", "devise"), ("count=abc", "count"), ("sub.flag=3", "flag"), ("count=-1", "count")]
+        {
+            let args = Args::parse(words(&format!("-p {param}"))).unwrap();
+            let e = format!("{:#}", load::<Config>(DEFAULTS, &args).unwrap_err());
+            assert!(e.contains(expect), "{e}");
+        }
+        assert!(Args::parse(words("--frobnicate")).unwrap_err().to_string().contains("--frobnicate"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_give_arguments_or_an_error(words in proptest::collection::vec(".{0,12}", 0..8)) {
+            if let Ok(args) = Args::parse(words) {
+                let _ = load::<Config>(DEFAULTS, &Args { config: None, params_files: vec![], ..args });
+            }
+        }
+    }
+}

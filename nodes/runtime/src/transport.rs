@@ -1,0 +1,188 @@
+//! The wire: Zenoh sessions, publishers and subscriptions made from the topic table.
+
+use crate::config::RuntimeConfig;
+use anyhow::{Context, anyhow};
+use auriga_msgs::{Any, NODES, NodeSpec, Priority, Reliability, TOPICS, TopicId, TopicSpec};
+use bytes::Bytes;
+use std::collections::HashMap;
+use zenoh::{
+    Session, Wait,
+    bytes::ZBytes,
+    pubsub::{Publisher, Subscriber},
+    qos::CongestionControl,
+    sample::Sample,
+    shm::{GarbageCollect, PosixShmProviderBackend, ShmProvider, ShmProviderBuilder},
+};
+
+/// Every key begins with it.
+const PREFIX: &str = "auriga";
+/// Payloads from this size on go through shared memory on topics that ask for it.
+const SHARED_FROM_BYTES: usize = 4096;
+
+/// The Zenoh configuration of a node: a listener on its own port, connections to all nodes of lower numbers, which are
+/// retried for ever, and no scouting. So any node can die and come back, and nothing is found that was not configured.
+pub fn zenoh_config(runtime: &RuntimeConfig, node: NodeSpec) -> anyhow::Result<zenoh::Config> {
+    let mut config = match runtime.zenoh_config.as_str() {
+        "" => zenoh::Config::default(),
+        path => zenoh::Config::from_file(path).map_err(|e| anyhow!("zenoh configuration {path}: {e}"))?,
+    };
+    let at = |port: u16| match runtime.zenoh_bind {
+        std::net::IpAddr::V4(ip) => format!("tcp/{ip}:{}", runtime.zenoh_base_port + port),
+        std::net::IpAddr::V6(ip) => format!("tcp/[{ip}]:{}", runtime.zenoh_base_port + port),
+    };
+    let mut connect: Vec<String> = NODES.iter().filter(|n| n.port < node.port).map(|n| at(n.port)).collect();
+    connect.extend(runtime.zenoh_connect.iter().cloned());
+    let settings = [
+        ("mode", r#""peer""#.to_owned()),
+        ("listen/endpoints", format!("[{:?}]", at(node.port))),
+        ("connect/endpoints", format!("{connect:?}")),
+        ("connect/exit_on_failure", "false".into()),
+        ("connect/retry", r#"{ period_init_ms: 50, period_max_ms: 500, period_increase_factor: 1.5 }"#.into()),
+        ("scouting/multicast/enabled", "false".into()),
+        ("scouting/gossip/enabled", "false".into()),
+        ("open/return_conditions", "{ connect_scouted: false, declares: false }".into()),
+    ];
+    for (key, value) in settings {
+        config.insert_json5(key, &value).map_err(|e| anyhow!("zenoh configuration {key}: {e}"))?;
+    }
+    Ok(config)
+}
+
+fn key(topic: &TopicSpec, node: &str) -> String {
+    if topic.publisher == "any" {
+        format!("{PREFIX}/{}/{node}", topic.name)
+    } else {
+        format!("{PREFIX}/{}", topic.name)
+    }
+}
+
+/// An open session with the node's publishers.
+pub struct Link {
+    session: Session,
+    publishers: HashMap<TopicId, Publisher<'static>>,
+    shared: Option<ShmProvider<PosixShmProviderBackend>>,
+    /// Images that found no room in shared memory and went by copy.
+    pub shared_full: u64,
+    subscribers: Vec<Subscriber<()>>,
+}
+
+impl Link {
+    /// Opens the session and declares what `node` publishes.
+    pub async fn open(runtime: &RuntimeConfig, node: NodeSpec) -> anyhow::Result<Link> {
+        let config = zenoh_config(runtime, node)?;
+        let session = zenoh::open(config).await.map_err(|e| {
+            anyhow!(
+                "opening the Zenoh session of {} (is its port {} taken?): {e}",
+                node.name,
+                runtime.zenoh_base_port + node.port
+            )
+        })?;
+        let mut publishers = HashMap::new();
+        let mut shares = false;
+        for topic in TOPICS.iter().filter(|t| t.publisher == node.name || t.publisher == "any") {
+            shares |= topic.shared_memory;
+            publishers.insert(topic.id, declare(&session, topic, node.name).await?);
+        }
+        let shared = match runtime.shared_memory_mib {
+            0 => None,
+            mib if shares => Some(
+                ShmProviderBuilder::default_backend(mib << 20)
+                    .wait()
+                    .map_err(|e| anyhow!("{mib} MiB of shared memory in /dev/shm: {e}"))?,
+            ),
+            _ => None,
+        };
+        Ok(Link { session, publishers, shared, shared_full: 0, subscribers: Vec::new() })
+    }
+
+    /// Calls `deliver` with (publisher, payload) for every message of `topic`, on Zenoh's thread: it must not wait.
+    pub async fn subscribe(
+        &mut self,
+        topic: TopicId,
+        deliver: impl Fn(&str, Bytes) + Send + Sync + 'static,
+    ) -> anyhow::Result<()> {
+        let spec = topic.spec();
+        let callback = move |sample: Sample| {
+            let publisher = match spec.publisher {
+                "any" => sample.key_expr().as_str().rsplit('/').next().unwrap_or_default(),
+                node => node,
+            };
+            deliver(publisher, into_bytes(sample.payload().clone()));
+        };
+        let subscriber = self
+            .session
+            .declare_subscriber(key(spec, "*"))
+            .callback(callback)
+            .await
+            .map_err(|e| anyhow!("subscribing to {}: {e}", spec.name))?;
+        self.subscribers.push(subscriber);
+        Ok(())
+    }
+
+    /// Publishes a complete message.
+    pub fn publish(&mut self, any: &Any) -> anyhow::Result<()> {
+        let topic = any.topic();
+        let publisher = self.publishers.get(&topic).with_context(|| format!("{} is not ours", topic.spec().name))?;
+        let len = any.encoded_len();
+        let shared = self.shared.as_ref().filter(|_| topic.spec().shared_memory && len >= SHARED_FROM_BYTES);
+        let payload = match shared.map(|s| s.alloc(len).with_policy::<GarbageCollect>().wait()) {
+            Some(Ok(mut buffer)) => {
+                any.encode(&mut &mut buffer[..])?;
+                ZBytes::from(buffer)
+            }
+            other => {
+                self.shared_full += u64::from(other.is_some());
+                let mut buffer = Vec::with_capacity(len);
+                any.encode(&mut buffer)?;
+                ZBytes::from(buffer)
+            }
+        };
+        publisher.put(payload).wait().map_err(|e| anyhow!("publishing {}: {e}", topic.spec().name))
+    }
+
+    pub async fn close(mut self) {
+        self.subscribers.clear();
+        self.publishers.clear();
+        if let Err(e) = self.session.close().await {
+            tracing::debug!("closing the Zenoh session: {e}");
+        }
+    }
+}
+
+async fn declare(session: &Session, topic: &TopicSpec, node: &str) -> anyhow::Result<Publisher<'static>> {
+    let (reliability, congestion) = match topic.reliability {
+        Reliability::Reliable => (zenoh::qos::Reliability::Reliable, CongestionControl::Block),
+        Reliability::BestEffort => (zenoh::qos::Reliability::BestEffort, CongestionControl::Drop),
+    };
+    let priority = match topic.priority {
+        Priority::RealTime => zenoh::qos::Priority::RealTime,
+        Priority::InteractiveHigh => zenoh::qos::Priority::InteractiveHigh,
+        Priority::InteractiveLow => zenoh::qos::Priority::InteractiveLow,
+        Priority::Data => zenoh::qos::Priority::Data,
+        Priority::Background => zenoh::qos::Priority::Background,
+    };
+    session
+        .declare_publisher(key(topic, node))
+        .reliability(reliability)
+        .congestion_control(congestion)
+        .priority(priority)
+        // Latency before throughput: a message is sent, not held back for company.
+        .express(true)
+        .await
+        .map_err(|e| anyhow!("declaring {}: {e}", topic.name))
+}
+
+/// The payload without a copy where it is one piece, as it is in shared memory.
+fn into_bytes(payload: ZBytes) -> Bytes {
+    struct Owner(ZBytes);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            self.0.slices().next().unwrap_or_default()
+        }
+    }
+    match payload.slices().count() {
+        0 => Bytes::new(),
+        1 => Bytes::from_owner(Owner(payload)),
+        _ => Bytes::from(payload.to_bytes().into_owned()),
+    }
+}
