@@ -1,0 +1,235 @@
+//! The multiple-choice knapsack, solved exactly: one item of each class, each resource within its capacity, the
+//! largest utility.
+//!
+//! Depth-first branch and bound. The bound is, for each resource alone, the linear relaxation of the rest: the items
+//! of a class on the upper hull of (cost, utility), taken by efficiency over all classes (Sinha and Zoltners, "The
+//! multiple-choice knapsack problem", 1979; Kellerer, Pferschy, Pisinger, "Knapsack Problems", 2004, chapter 11). The
+//! smallest of these bounds holds for all resources together. All numbers are integers, so "optimal" is exact and the
+//! same on every machine.
+
+/// CPU, GPU, memory.
+pub const RESOURCES: usize = 3;
+
+/// One choice of a class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub cost: [u64; RESOURCES],
+    pub utility: u64,
+}
+
+/// What is to be solved.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Problem {
+    pub classes: Vec<Vec<Item>>,
+    pub capacity: [u64; RESOURCES],
+}
+
+/// An optimum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Solution {
+    /// Index of the item taken, for each class.
+    pub choice: Vec<usize>,
+    pub utility: u64,
+}
+
+/// A step up the hull of one class: what the next better item costs and brings more than the one before.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    class: usize,
+    cost: u64,
+    utility: u64,
+}
+
+/// The relaxation in one resource.
+#[derive(Debug, Default)]
+struct Relaxation {
+    /// Steps of all classes, the most efficient first.
+    steps: Vec<Step>,
+    /// Cost and utility of the cheapest items of class k and all after it.
+    base: Vec<(u64, u64)>,
+}
+
+struct Search<'a> {
+    problem: &'a Problem,
+    /// For each class its items, the most useful first: a good solution early cuts the rest.
+    order: Vec<Vec<usize>>,
+    relaxations: [Relaxation; RESOURCES],
+    choice: Vec<usize>,
+    best: Option<Solution>,
+}
+
+/// The optimum; `None` when nothing fits. Of equal optima the one found first in a fixed order.
+pub fn solve(problem: &Problem) -> Option<Solution> {
+    let order = problem.classes.iter().map(|items| {
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        order.sort_by_key(|&i| (std::cmp::Reverse(items[i].utility), items[i].cost, i));
+        order
+    });
+    let mut search = Search {
+        problem,
+        order: order.collect(),
+        relaxations: std::array::from_fn(|r| Relaxation::new(&problem.classes, r)),
+        choice: vec![0; problem.classes.len()],
+        best: None,
+    };
+    search.descend(0, problem.capacity, 0);
+    search.best
+}
+
+impl Search<'_> {
+    fn descend(&mut self, class: usize, left: [u64; RESOURCES], utility: u64) {
+        let needed = self.best.as_ref().map_or(0, |b| b.utility + 1);
+        if class == self.problem.classes.len() {
+            if utility >= needed {
+                self.best = Some(Solution { choice: self.choice.clone(), utility });
+            }
+            return;
+        }
+        if !self.may_reach(class, &left, utility, needed) {
+            return;
+        }
+        for k in 0..self.order[class].len() {
+            let index = self.order[class][k];
+            let item = &self.problem.classes[class][index];
+            let (cost, gain) = (item.cost, item.utility);
+            if (0..RESOURCES).all(|r| cost[r] <= left[r]) {
+                self.choice[class] = index;
+                self.descend(class + 1, std::array::from_fn(|r| left[r] - cost[r]), utility + gain);
+            }
+        }
+    }
+
+    fn may_reach(&self, class: usize, left: &[u64; RESOURCES], utility: u64, needed: u64) -> bool {
+        (0..RESOURCES).all(|r| {
+            let bound = self.relaxations[r].bound(class, left[r]);
+            bound.is_some_and(|b| utility + b >= needed)
+        })
+    }
+}
+
+impl Relaxation {
+    fn new(classes: &[Vec<Item>], resource: usize) -> Self {
+        let mut relaxation = Relaxation { steps: Vec::new(), base: vec![(0, 0); classes.len() + 1] };
+        for (class, items) in classes.iter().enumerate().rev() {
+            let hull = upper_hull(items, resource);
+            let Some(&cheapest) = hull.first() else { continue };
+            let rest = relaxation.base[class + 1];
+            relaxation.base[class] = (rest.0 + cheapest.0, rest.1 + cheapest.1);
+            let steps = hull.windows(2).map(|w| Step { class, cost: w[1].0 - w[0].0, utility: w[1].1 - w[0].1 });
+            relaxation.steps.extend(steps);
+        }
+        // By falling utility/cost. Within a class the hull already has them so, hence no step is taken before the
+        // one below it.
+        relaxation.steps.sort_by(|a, b| {
+            let (x, y) = (u128::from(a.utility) * u128::from(b.cost), u128::from(b.utility) * u128::from(a.cost));
+            y.cmp(&x).then(a.class.cmp(&b.class))
+        });
+        relaxation
+    }
+
+    /// The most that class `from` and those after it can bring within `left`; `None` when they do not fit at all.
+    fn bound(&self, from: usize, left: u64) -> Option<u64> {
+        let (cost, mut utility) = self.base[from];
+        let mut left = left.checked_sub(cost)?;
+        for step in self.steps.iter().filter(|s| s.class >= from) {
+            if step.cost > left {
+                let part = u128::from(step.utility) * u128::from(left) / u128::from(step.cost);
+                return Some(utility + part as u64);
+            }
+            left -= step.cost;
+            utility += step.utility;
+        }
+        Some(utility)
+    }
+}
+
+/// (cost, utility) of the items on the upper hull, from the cheapest up.
+fn upper_hull(items: &[Item], resource: usize) -> Vec<(u64, u64)> {
+    let mut points: Vec<(u64, u64)> = items.iter().map(|i| (i.cost[resource], i.utility)).collect();
+    points.sort_by_key(|&(cost, utility)| (cost, std::cmp::Reverse(utility)));
+    let mut hull: Vec<(u64, u64)> = Vec::new();
+    for point in points {
+        if hull.last().is_some_and(|last| point.1 <= last.1) {
+            continue;
+        }
+        while let [.., a, b] = hull[..] {
+            // b lies on or below the line from a to the new point.
+            let (to_b, to_point) = ((b.0 - a.0, b.1 - a.1), (point.0 - a.0, point.1 - a.1));
+            if u128::from(to_b.1) * u128::from(to_point.0) > u128::from(to_point.1) * u128::from(to_b.0) {
+                break;
+            }
+            hull.pop();
+        }
+        hull.push(point);
+    }
+    hull
+}
+
+/// The optimum by trying everything: what [`solve`] is tested and measured against.
+pub fn exhaustive(problem: &Problem) -> Option<Solution> {
+    let mut choice = vec![0; problem.classes.len()];
+    let mut best: Option<Solution> = None;
+    loop {
+        let chosen = || problem.classes.iter().zip(&choice).map(|(items, &i)| &items[i]);
+        let fits = (0..RESOURCES).all(|r| chosen().map(|i| i.cost[r]).sum::<u64>() <= problem.capacity[r]);
+        let utility = chosen().map(|i| i.utility).sum();
+        if fits && best.as_ref().is_none_or(|b| utility > b.utility) {
+            best = Some(Solution { choice: choice.clone(), utility });
+        }
+        let Some(turn) = (0..choice.len()).find(|&c| choice[c] + 1 < problem.classes[c].len()) else { return best };
+        choice[..turn].fill(0);
+        choice[turn] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn problem() -> impl Strategy<Value = Problem> {
+        let item = (proptest::array::uniform3(0u64..50), 0u64..60).prop_map(|(cost, utility)| Item { cost, utility });
+        let classes = proptest::collection::vec(proptest::collection::vec(item, 1..5), 0..7);
+        (classes, proptest::array::uniform3(0u64..200)).prop_map(|(classes, capacity)| Problem { classes, capacity })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+        #[test]
+        fn it_is_as_good_as_trying_everything_and_fits(p in problem()) {
+            let (fast, slow) = (solve(&p), exhaustive(&p));
+            prop_assert_eq!(fast.as_ref().map(|s| s.utility), slow.as_ref().map(|s| s.utility));
+            if let Some(s) = fast {
+                let chosen: Vec<&Item> = p.classes.iter().zip(&s.choice).map(|(items, &i)| &items[i]).collect();
+                prop_assert_eq!(chosen.iter().map(|i| i.utility).sum::<u64>(), s.utility);
+                for r in 0..RESOURCES {
+                    prop_assert!(chosen.iter().map(|i| i.cost[r]).sum::<u64>() <= p.capacity[r]);
+                }
+            }
+        }
+
+        #[test]
+        fn the_bound_is_never_below_the_truth(p in problem()) {
+            if let Some(best) = exhaustive(&p) {
+                for r in 0..RESOURCES {
+                    let bound = Relaxation::new(&p.classes, r).bound(0, p.capacity[r]);
+                    prop_assert!(bound.is_some_and(|b| b >= best.utility));
+                }
+            }
+        }
+
+        #[test]
+        fn more_capacity_is_never_worse(p in problem(), more in proptest::array::uniform3(0u64..50)) {
+            let wider = Problem { capacity: std::array::from_fn(|r| p.capacity[r] + more[r]), ..p.clone() };
+            prop_assert!(solve(&wider).map(|s| s.utility) >= solve(&p).map(|s| s.utility));
+        }
+    }
+
+    #[test]
+    fn nothing_that_fits_is_told_as_such() {
+        let item = Item { cost: [2, 0, 0], utility: 5 };
+        assert_eq!(solve(&Problem { classes: vec![vec![item.clone()]], capacity: [1, 0, 0] }), None);
+        assert_eq!(solve(&Problem { classes: vec![vec![item]], capacity: [2, 0, 0] }).unwrap().utility, 5);
+        assert_eq!(solve(&Problem::default()).unwrap().choice, Vec::<usize>::new());
+    }
+}
