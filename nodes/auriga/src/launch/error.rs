@@ -1,0 +1,82 @@
+//! What can be wrong with a launch file, and where.
+
+use std::{fmt, path::PathBuf};
+
+/// A place in a launch file; lines and columns count from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    pub file: PathBuf,
+    pub line: u32,
+    pub column: u32,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}
+
+/// A launch file that cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("{at}: {problem}")]
+pub struct LaunchError {
+    pub at: Position,
+    pub problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum Problem {
+    #[error("cannot read this launch file: {0}")]
+    Unreadable(String),
+    #[error("this is not well-formed XML: {0}")]
+    Xml(String),
+    #[error("the root tag must be <launch>, found <{0}>")]
+    Root(String),
+    #[error("<{tag}> is not supported inside <{parent}>; supported there: {supported}")]
+    UnknownTag { tag: String, parent: String, supported: String },
+    #[error("<{tag}> has no attribute {attribute:?} here; supported: {supported}")]
+    UnknownAttribute { tag: String, attribute: String, supported: String },
+    #[error("<{tag}> needs the attribute {attribute:?}")]
+    MissingAttribute { tag: String, attribute: &'static str },
+    #[error("text between tags has no meaning here: {0:?}")]
+    StrayText(String),
+    #[error("{attribute:?} must be {expected}, found {found:?}")]
+    BadValue { attribute: String, expected: &'static str, found: String },
+    #[error("<param> needs either name and value, or from")]
+    BadParam,
+    #[error("{0}")]
+    Substitution(#[from] SubstitutionError),
+    #[error("argument {name:?} has no default and was not given; add {name}:=VALUE")]
+    ArgumentNotGiven { name: String },
+    #[error("a second process is named {0:?}; every process needs a name of its own")]
+    DuplicateName(String),
+    #[error("{0}")]
+    Executable(String),
+    #[error("includes or groups are nested deeper than {0}; does a file include itself?")]
+    TooDeep(usize),
+    #[error("more than {limit} {what}")]
+    TooMany { what: &'static str, limit: usize },
+}
+
+/// What is wrong with a text that holds `$(…)`.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum SubstitutionError {
+    #[error("$({name} …) is not supported; supported: var, env, find-pkg-share, find-pkg-prefix, dirname, eval")]
+    Unknown { name: String },
+    #[error("$(…) is not closed or not well-formed at character {at} of {text:?}")]
+    Syntax { text: String, at: usize },
+    #[error("$({name} …) takes {expected}, found {found}")]
+    Arguments { name: &'static str, expected: &'static str, found: usize },
+    #[error("no argument or let is named {0:?} at this point of the file")]
+    UndefinedVariable(String),
+    #[error("the environment variable {0:?} is not set and no default is given: $(env {0} DEFAULT)")]
+    UndefinedEnvironment(String),
+    #[error("package {0:?} was not found; AMENT_PREFIX_PATH must name where it is installed")]
+    PackageNotFound(String),
+    #[error(
+        "$(eval …) cannot evaluate {expression:?}: {why}; supported: texts in quotes, whole numbers, True, False, ==, !=, and, or, not, ( )"
+    )]
+    Eval { expression: String, why: &'static str },
+    #[error("a value is longer than {0} bytes")]
+    TooLong(usize),
+}
