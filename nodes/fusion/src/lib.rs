@@ -220,7 +220,7 @@ impl FusionNode {
         }
         if self.lanes.as_ref().is_none_or(|l| stamp_of(l) < stamp) {
             self.judge_departure(&lanes, out);
-            self.lanes = Some(lanes.clone());
+            self.lanes = Some(lanes);
             let header = lanes.header_copy();
             self.watch_camera(now, v1::Header::new(header.stamp_ns, header.trace_id), out);
         }
