@@ -168,8 +168,12 @@ fn node_modules(nodes: &[Node], topics: &[Topic]) -> String {
         let reads: Vec<&Topic> = topics
             .iter()
             .filter(|t| {
-                let observer = matches!(node.name.as_str(), "recorder" | "monitor" | "ros-bridge");
-                t.subscribers.contains(&node.name) || (observer && t.publisher != "device" && t.publisher != node.name)
+                let observes = match node.name.as_str() {
+                    "recorder" | "monitor" => true,
+                    "ros-bridge" => t.ros.is_some(),
+                    _ => false,
+                };
+                t.subscribers.contains(&node.name) || (observes && t.publisher != "device" && t.publisher != node.name)
             })
             .collect();
         let ids: String = reads.iter().map(|t| format!("TopicId::{}, ", camel(&t.name))).collect();
@@ -199,6 +203,10 @@ fn node_modules(nodes: &[Node], topics: &[Topic]) -> String {
         let rest = if reads.len() == topics.len() { "" } else { "_ => return None," };
         code += &format!(
             "impl FromAny for {n}Input {{ fn from_any(any: Any) -> Option<Self> {{ Some(match any {{ {arms} {rest} }}) }} }}\n"
+        );
+        let back: String = reads.iter().map(|t| format!("{n}Input::{v}(m) => Any::{v}(m), ", v = camel(&t.name))).collect();
+        code += &format!(
+            "impl From<{n}Input> for Any {{ fn from(input: {n}Input) -> Any {{ match input {{ {back} }} }} }}\n"
         );
         specs += &spec;
         specs += ",\n";

@@ -146,6 +146,16 @@ pub struct LossMonitor {
 }
 
 impl LossMonitor {
+    /// As [`Self::observe`]; who published it is told by the table or, on topics of any node, by the message.
+    pub fn observe_message(&mut self, any: &Any) -> u64 {
+        let publisher = match any {
+            Any::Usage(usage) => usage.node.as_str(),
+            Any::Fault(fault) => fault.node.as_str(),
+            _ => any.topic().spec().publisher,
+        };
+        self.observe(any.topic(), publisher, any.header().seq)
+    }
+
     /// Takes in a message of `publisher`; the first of each topic sets the count. A number that goes back is a
     /// publisher that was restarted.
     pub fn observe(&mut self, topic: TopicId, publisher: &str, seq: u64) -> u64 {

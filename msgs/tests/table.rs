@@ -1,0 +1,120 @@
+//! The topic table: the shipped one is what the types were made from, and a bad one is refused with its row.
+
+use auriga_msgs::{Any, CHAINS, NODES, Reliability, Stamped, TOPICS, TopicId, table::Table, v1};
+use proptest::prelude::*;
+use std::{collections::HashSet, sync::Arc};
+
+const SHIPPED: &str = include_str!("../topics.toml");
+
+#[test]
+fn the_types_are_those_of_the_table() {
+    let table = Table::parse(SHIPPED).expect("the shipped table");
+    assert_eq!(table.topics.len(), TOPICS.len());
+    for (row, spec) in table.topics.iter().zip(TOPICS) {
+        assert_eq!((row.name.as_str(), row.message.as_str()), (spec.name, spec.message));
+        assert_eq!((row.depth, row.private, row.reliability), (spec.depth, spec.private, spec.reliability));
+        assert_eq!(TopicId::by_name(&row.name), Some(spec.id));
+    }
+    assert_eq!(table.nodes.len(), NODES.len());
+    assert_eq!(table.chains.len(), CHAINS.len());
+}
+
+#[test]
+fn every_topic_has_a_reader_and_every_reader_its_topics() {
+    for node in NODES {
+        for topic in node.reads {
+            assert_ne!(topic.spec().publisher, node.name);
+        }
+    }
+    let read: HashSet<TopicId> = NODES.iter().flat_map(|n| n.reads.iter().copied()).collect();
+    for topic in TOPICS {
+        assert!(read.contains(&topic.id), "nobody reads {}", topic.name);
+    }
+}
+
+#[test]
+fn private_topics_go_to_listed_readers_the_recorder_and_the_monitor_only() {
+    let table = Table::parse(SHIPPED).expect("the shipped table");
+    for node in NODES.iter().filter(|n| !matches!(n.name, "recorder" | "monitor")) {
+        for topic in node.reads.iter().map(|t| t.spec()).filter(|t| t.private) {
+            let row = table.topics.iter().find(|t| t.name == topic.name).expect("a row");
+            assert!(row.subscribers.iter().any(|s| s == node.name), "{} reads {}", node.name, topic.name);
+        }
+    }
+}
+
+#[test]
+fn safety_that_is_acted_upon_is_reliable() {
+    for name in ["vehicle/state", "fusion/hazard", "arbiter/grants"] {
+        let topic = TopicId::by_name(name).expect(name).spec();
+        assert_eq!(topic.reliability, Reliability::Reliable, "{name}");
+    }
+}
+
+#[test]
+fn a_trace_tells_where_it_began() {
+    for topic in TOPICS {
+        let header = v1::Header::new(1, v1::Header::trace(topic.id, u64::MAX));
+        assert_eq!(header.source(), Some(topic.id));
+    }
+    assert_eq!(v1::Header::new(1, 0).source(), None);
+    assert_eq!(v1::Header::new(1, u64::MAX).source(), None);
+}
+
+/// The shipped table with one change, which must be there to be made.
+fn changed(from: &str, to: &str) -> String {
+    assert!(SHIPPED.contains(from), "{from}");
+    SHIPPED.replacen(from, to, 1)
+}
+
+#[test]
+fn a_bad_row_is_refused_by_name_with_what_to_change() {
+    let cases = [
+        (changed("name = \"camera/front/image\"", "name = \"Camera Front\""), "Camera Front"),
+        (changed("name = \"camera/front/info\"", "name = \"camera/front/image\""), "camera/front/image"),
+        (changed("publisher = \"fusion\"", "publisher = \"fussion\""), "fussion"),
+        (changed("subscribers = [\"perception\", \"hud\"]", "subscribers = [\"hood\"]"), "hood"),
+        (changed("subscribers = [\"perception\", \"hud\"]", "subscribers = [\"camera\"]"), "both publishes and reads"),
+        (changed("rate_hz = 25.0", "rate_hz = 0.0"), "rate_hz"),
+        (changed("depth = 1\n", "depth = 0\n"), "depth"),
+        (changed("replay_as = \"device/can\"", "replay_as = \"device/audio\""), "replay_as"),
+        (changed("budget_ms = 1.0", "budget_ms = -1.0"), "budget_ms"),
+        (changed("to = \"vehicle/state\"", "to = \"vehicle/stat\""), "vehicle/stat"),
+        (changed("port = 2\n", "port = 1\n"), "port 1"),
+        (changed("name = \"can\"", "name = \"any\""), "taken"),
+        (changed("reliability = \"reliable\"", "reliability = \"mostly\""), "mostly"),
+        (changed("rate_hz = 25.0", "rate = 25.0"), "rate"),
+    ];
+    for (text, expected) in cases {
+        let error = Table::parse(&text).expect_err(expected);
+        assert!(error.contains(expected), "{expected:?} is not in: {error}");
+    }
+}
+
+#[test]
+fn a_message_is_the_same_after_the_wire() {
+    let frame = v1::CanFrame { id: 0x158, data: vec![1, 2, 3].into(), ..Default::default() };
+    let frames = v1::CanFrames { header: Some(v1::Header::new(5, 6)), frames: vec![frame] };
+    let any = Any::CanFrames(Arc::new(frames));
+    let mut bytes = Vec::new();
+    any.encode(&mut bytes).expect("a Vec has room");
+    assert_eq!(bytes.len(), any.encoded_len());
+    let back = Any::decode(TopicId::CanFrames, bytes.into()).expect("what was encoded");
+    assert_eq!(back, any);
+    assert_eq!(back.header().stamp_ns, 5);
+    assert_eq!(v1::Image::default().header_copy(), v1::Header::default());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_table_or_an_error(text in ".{0,400}") {
+        let _ = Table::parse(&text);
+    }
+
+    #[test]
+    fn a_cut_table_is_a_table_or_an_error(cut in 0..SHIPPED.len()) {
+        if let Some(text) = SHIPPED.get(..cut) {
+            let _ = Table::parse(text);
+        }
+    }
+}

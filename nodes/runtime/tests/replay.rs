@@ -1,0 +1,204 @@
+//! The replay loop: same log, same bytes, whichever node or thread runs first; kills, restarts and bad logs.
+
+use auriga_msgs::{Any, TopicId, node, topic, v1};
+use auriga_runtime::{Nanos, Node, Outbox, Replay, Timed, merge};
+use std::{sync::Arc, time::Duration};
+
+/// Answers each vehicle state with a scene that counts what it has seen, and ticks ten times a second.
+#[derive(Default)]
+struct Fusion {
+    seen: u64,
+    ticks: u64,
+}
+
+impl Node for Fusion {
+    type Name = node::Fusion;
+    type Effect = ();
+    fn on_input(&mut self, input: node::FusionInput, _: Nanos, out: &mut Outbox<Self>) {
+        if let node::FusionInput::VehicleState(state) = input {
+            self.seen += 1;
+            out.publish::<topic::FusionScene>(v1::Scene {
+                header: state.header,
+                driving_load: self.seen as f64,
+                ..Default::default()
+            });
+        }
+    }
+    fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        self.ticks += 1;
+        out.publish::<topic::FusionTracks>(v1::Tracks {
+            header: Some(v1::Header::new(now.0, self.ticks)),
+            tracks: vec![],
+        });
+        out.tick_at(now + Duration::from_millis(100));
+    }
+}
+
+/// Reads both what the log and what the other node says, in one instant.
+#[derive(Default)]
+struct Language {
+    scenes: u64,
+}
+
+impl Node for Language {
+    type Name = node::Language;
+    type Effect = ();
+    fn on_input(&mut self, input: node::LanguageInput, now: Nanos, out: &mut Outbox<Self>) {
+        let text = match input {
+            node::LanguageInput::FusionScene(scene) => {
+                self.scenes += 1;
+                format!("scene {} after {}", scene.driving_load, self.scenes)
+            }
+            node::LanguageInput::SpeechUtterance(said) => format!("{} at scene {}", said.text, self.scenes),
+            node::LanguageInput::ArbiterGrants(_) => return,
+        };
+        let header = Some(v1::Header::new(now.0, 1));
+        out.publish::<topic::LanguageTurn>(v1::DialogueTurn { header, text, ..Default::default() });
+    }
+    fn on_tick(&mut self, _: Nanos, _: &mut Outbox<Self>) {}
+}
+
+fn at(ms: u64) -> Nanos {
+    Nanos::from_millis(ms)
+}
+
+fn state(ms: u64) -> anyhow::Result<Timed> {
+    let header = Some(v1::Header::new(at(ms).0, ms));
+    Ok((at(ms), Any::VehicleState(Arc::new(v1::VehicleState { header, ..Default::default() }))))
+}
+
+fn utterance(ms: u64) -> anyhow::Result<Timed> {
+    let header = Some(v1::Header::new(at(ms).0, ms));
+    Ok((at(ms), Any::SpeechUtterance(Arc::new(v1::Utterance { header, text: "go".into(), ..Default::default() }))))
+}
+
+fn log() -> impl Iterator<Item = anyhow::Result<Timed>> {
+    merge(vec![Box::new((0..100).map(|i| state(i * 10))), Box::new((0..10).map(|i| utterance(i * 100)))])
+}
+
+/// All messages of a replay as bytes, and what was done with `control`.
+fn replay(shuffle: Option<u64>, swap: bool, control: impl FnMut(Nanos, &mut auriga_runtime::ReplayControl)) -> Vec<u8> {
+    let mut replay = Replay::new();
+    if swap {
+        replay.add(Language::default());
+        replay.add(Fusion::default());
+    } else {
+        replay.add(Fusion::default());
+        replay.add(Language::default());
+    }
+    if let Some(seed) = shuffle {
+        replay.shuffle(seed);
+    }
+    let mut bytes = Vec::new();
+    let sink = |any: &Any| {
+        bytes.push(any.topic() as u8);
+        any.encode(&mut bytes)?;
+        Ok(())
+    };
+    replay.run(log(), Duration::from_millis(200), control, sink).expect("a good log");
+    bytes
+}
+
+#[test]
+fn two_replays_of_a_log_give_the_same_bytes_and_so_do_shuffled_threads() {
+    let first = replay(None, false, |_, _| {});
+    assert!(first.len() > 1000);
+    assert!(first == replay(None, false, |_, _| {}));
+    for seed in 0..8 {
+        assert!(first == replay(Some(seed), false, |_, _| {}), "shuffled with seed {seed}");
+    }
+}
+
+fn scenes_of(swap: bool) -> usize {
+    let bytes = replay(None, swap, |_, _| {});
+    bytes.windows(6).filter(|w| w == b"scene ").count()
+}
+
+#[test]
+fn what_a_node_publishes_reaches_the_other_whatever_their_order() {
+    // Each of the 100 states made a scene and each scene a turn; 10 turns more name the scene count.
+    assert_eq!(scenes_of(false), 110);
+    assert_eq!(scenes_of(true), 110);
+}
+
+#[test]
+fn a_killed_node_says_nothing_until_a_fresh_one_takes_its_place() {
+    let mut replay = Replay::new();
+    replay.add(Fusion::default());
+    let mut scenes = Vec::new();
+    let control = |now: Nanos, control: &mut auriga_runtime::ReplayControl| {
+        if now == at(200) {
+            assert!(control.kill("fusion"));
+            assert!(!control.kill("hud"), "is not part of this replay");
+        }
+        if now == at(500) {
+            control.restart(Fusion::default());
+        }
+    };
+    let sink = |any: &Any| {
+        if let Any::FusionScene(scene) = any {
+            scenes.push((scene.header.unwrap_or_default(), scene.driving_load));
+        }
+        Ok(())
+    };
+    replay.run(log(), Duration::ZERO, control, sink).expect("a good log");
+    let stamps: Vec<u64> = scenes.iter().map(|(h, _)| h.stamp_ns / 1_000_000).collect();
+    assert!(stamps.contains(&190) && !stamps.contains(&200) && !stamps.contains(&490) && stamps.contains(&500));
+    let back = scenes.iter().find(|(h, _)| h.stamp_ns == at(500).0).expect("the first after the restart");
+    assert_eq!((back.1, back.0.seq), (1.0, 0), "it has forgotten what it knew and counts anew");
+}
+
+#[test]
+fn a_log_that_goes_back_in_time_is_an_error_that_names_the_topic() {
+    let error = Replay::new()
+        .run([state(20), state(10)].into_iter(), Duration::ZERO, |_, _| {}, |_| Ok(()))
+        .expect_err("times must not go back");
+    assert!(error.to_string().contains("vehicle/state"), "{error}");
+}
+
+#[test]
+fn an_error_of_the_log_or_the_sink_ends_the_replay_with_it() {
+    let broken = [state(0), Err(anyhow::anyhow!("can.log:7: not hexadecimal"))].into_iter();
+    let error = Replay::new().run(broken, Duration::ZERO, |_, _| {}, |_| Ok(())).expect_err("a broken log");
+    assert!(error.to_string().contains("can.log:7"));
+    let error = Replay::new()
+        .run(log(), Duration::ZERO, |_, _| {}, |_| anyhow::bail!("disk full"))
+        .expect_err("a sink that fails");
+    assert!(format!("{error:#}").contains("disk full"), "{error:#}");
+}
+
+/// Ticks at the instant it is in, for ever.
+struct Restless;
+impl Node for Restless {
+    type Name = node::Fusion;
+    type Effect = ();
+    fn on_input(&mut self, _: node::FusionInput, _: Nanos, _: &mut Outbox<Self>) {}
+    fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        out.tick_at(now);
+    }
+}
+
+#[test]
+fn nodes_that_never_let_time_go_on_are_stopped() {
+    let mut replay = Replay::new();
+    replay.add(Restless);
+    let error = replay.run(log(), Duration::ZERO, |_, _| {}, |_| Ok(())).expect_err("an endless instant");
+    assert!(error.to_string().contains("without end"), "{error}");
+}
+
+#[test]
+fn topics_of_the_log_that_no_node_reads_are_played_all_the_same() {
+    let mut count = 0;
+    let stats = Replay::new()
+        .run(
+            log(),
+            Duration::ZERO,
+            |_, _| {},
+            |any| {
+                count += u64::from(any.topic() == TopicId::VehicleState);
+                Ok(())
+            },
+        )
+        .expect("a good log");
+    assert_eq!((count, stats.inputs, stats.end), (100, 110, at(990)));
+}

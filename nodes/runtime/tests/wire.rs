@@ -1,0 +1,144 @@
+//! The wire: real Zenoh sessions on loopback between nodes of the table.
+
+use auriga_msgs::{Any, NodeName, Stamped, TopicId, node, v1};
+use auriga_runtime::{config::RuntimeConfig, transport::Link};
+use bytes::Bytes;
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+/// Time a message may take on a busy machine before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ports that are free now: the table's nodes take the base port plus their number.
+fn runtime_config() -> RuntimeConfig {
+    let highest = auriga_msgs::NODES.iter().map(|n| n.port).max().unwrap_or_default();
+    let free = |base: &u16| (1..=highest).all(|p| TcpListener::bind(("127.0.0.1", base + p)).is_ok());
+    // The tests of this file run at once: each looks among its own.
+    static TEST: AtomicU16 = AtomicU16::new(0);
+    let start = 20_000 + TEST.fetch_add(1, Ordering::Relaxed) * 2_000 + (std::process::id() % 40) as u16 * 50;
+    let base = (start..60_000).step_by(50).find(free).expect("free ports");
+    RuntimeConfig { zenoh_base_port: base, ..Default::default() }
+}
+
+fn image(bytes: usize, seq: u64) -> Any {
+    let data: Vec<u8> = (0..bytes).map(|i| (i as u64 + seq) as u8).collect();
+    Any::CameraFrontImage(Arc::new(v1::Image {
+        header: Some(v1::Header { seq, ..v1::Header::new(1, 2) }),
+        data: data.into(),
+        ..Default::default()
+    }))
+}
+
+/// Publishes until the reader has got one: sessions find each other in their own time.
+fn until_connected(link: &mut Link, message: &Any, received: &mpsc::Receiver<(String, Bytes)>) -> (String, Bytes) {
+    let start = Instant::now();
+    loop {
+        link.publish(message).expect("ours to publish");
+        if let Ok(got) = received.recv_timeout(Duration::from_millis(50)) {
+            return got;
+        }
+        assert!(start.elapsed() < PATIENCE, "nothing arrived");
+    }
+}
+
+#[test]
+fn messages_arrive_whole_in_order_and_with_their_publisher() {
+    let runtime = runtime_config();
+    let tokio = tokio::runtime::Runtime::new().expect("tokio");
+    let (deliver, received) = mpsc::channel();
+    let mut reader = tokio.block_on(Link::open(&runtime, node::Hud::SPEC)).expect("a session");
+    let subscribe = reader.subscribe(TopicId::Fault, move |publisher, payload| {
+        deliver.send((publisher.to_owned(), payload)).expect("the test waits");
+    });
+    tokio.block_on(subscribe).expect("a subscription");
+    let mut writer = tokio.block_on(Link::open(&runtime, node::Can::SPEC)).expect("a session");
+    let fault = |seq| {
+        let header = Some(v1::Header { seq, ..v1::Header::new(7, 0) });
+        Any::Fault(Arc::new(v1::Fault { header, node: "can".into(), ..Default::default() }))
+    };
+    let (publisher, payload) = until_connected(&mut writer, &fault(0), &received);
+    assert_eq!(publisher, "can", "one key for each node of an `any` topic");
+    assert_eq!(Any::decode(TopicId::Fault, payload).expect("a fault"), fault(0));
+    while received.recv_timeout(Duration::from_millis(200)).is_ok() {}
+    for seq in 1..=2000 {
+        writer.publish(&fault(seq)).expect("published");
+    }
+    for seq in 1..=2000 {
+        let (_, payload) = received.recv_timeout(PATIENCE).expect("a reliable topic loses nothing");
+        assert_eq!(Any::decode(TopicId::Fault, payload).expect("a fault").header().seq, seq);
+    }
+    tokio.block_on(async { (reader.close().await, writer.close().await) });
+}
+
+#[test]
+fn images_go_through_shared_memory_and_by_copy_when_it_is_full() {
+    let runtime = RuntimeConfig { shared_memory_mib: 1, ..runtime_config() };
+    let tokio = tokio::runtime::Runtime::new().expect("tokio");
+    let (deliver, received) = mpsc::channel();
+    let mut reader = tokio.block_on(Link::open(&runtime, node::Perception::SPEC)).expect("a session");
+    // The payloads are kept, and with them their shared memory.
+    let subscribe = reader.subscribe(TopicId::CameraFrontImage, move |publisher, payload| {
+        deliver.send((publisher.to_owned(), payload)).expect("the test waits");
+    });
+    tokio.block_on(subscribe).expect("a subscription");
+    let mut writer = tokio.block_on(Link::open(&runtime, node::Camera::SPEC)).expect("a session");
+    let mut kept = vec![until_connected(&mut writer, &image(300_000, 0), &received).1];
+    for seq in 1..8 {
+        kept.push(until_connected(&mut writer, &image(300_000, seq), &received).1);
+    }
+    assert!(writer.shared_full > 0, "eight kept images of 300 kB do not fit 1 MiB");
+    for payload in kept {
+        let got = Any::decode(TopicId::CameraFrontImage, payload).expect("an image");
+        assert_eq!(got, image(300_000, got.header().seq), "untouched by later ones");
+    }
+    tokio.block_on(async { (reader.close().await, writer.close().await) });
+}
+
+#[test]
+fn a_node_cannot_publish_what_the_table_gives_to_another() {
+    let runtime = runtime_config();
+    let tokio = tokio::runtime::Runtime::new().expect("tokio");
+    let mut link = tokio.block_on(Link::open(&runtime, node::Speech::SPEC)).expect("a session");
+    let error = link.publish(&image(10, 0)).expect_err("the camera's topic");
+    assert!(error.to_string().contains("camera/front/image"), "{error}");
+    tokio.block_on(link.close());
+}
+
+#[test]
+fn a_taken_port_is_an_error_that_says_so() {
+    let runtime = runtime_config();
+    let taken = TcpListener::bind(("127.0.0.1", runtime.zenoh_base_port + node::Speech::SPEC.port)).expect("free");
+    let tokio = tokio::runtime::Runtime::new().expect("tokio");
+    let error = tokio.block_on(Link::open(&runtime, node::Speech::SPEC)).err().expect("the port is taken");
+    assert!(error.to_string().contains("taken?"), "{error}");
+    drop(taken);
+}
+
+#[test]
+fn random_bytes_decode_to_an_error_or_a_message_and_never_panic() {
+    use proptest::prelude::*;
+    proptest!(|(bytes in proptest::collection::vec(any::<u8>(), 0..200), topic in 0..auriga_msgs::TOPICS.len())| {
+        let id = auriga_msgs::TOPICS[topic].id;
+        if let Ok(decoded) = Any::decode(id, bytes.into()) {
+            prop_assert_eq!(decoded.topic(), id);
+        }
+    });
+}
+
+#[test]
+fn a_truncated_message_is_an_error() {
+    let state = v1::VehicleState { header: Some(v1::Header::new(1, 2)), speed_mps: Some(3.0), ..Default::default() };
+    let any = Any::VehicleState(Arc::new(state));
+    let mut bytes = Vec::new();
+    any.encode(&mut bytes).expect("room");
+    bytes.truncate(bytes.len() - 3);
+    assert!(Any::decode(TopicId::VehicleState, bytes.into()).is_err());
+    assert_eq!(v1::VehicleState::default().header_copy(), v1::Header::default());
+}
