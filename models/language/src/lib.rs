@@ -1,1 +1,4 @@
+//! The language model of the car.
 
+pub mod catalogue;
+pub mod prompt;
