@@ -1,0 +1,186 @@
+//! Pictures between their messages and the JPEG of a recording.
+
+use crate::schema::picture::CompressedImage;
+use auriga_msgs::{Any, Stamped, TopicId, v1};
+use bytes::Bytes;
+use opencv::{
+    core::{Mat, MatTraitConst, MatTraitConstManual, Vec3b, Vector, VectorToVec},
+    imgcodecs::{IMREAD_COLOR, IMREAD_GRAYSCALE, IMWRITE_JPEG_QUALITY, imdecode, imencode},
+};
+use std::{borrow::Cow, sync::Arc};
+
+/// Larger than any camera; keeps a mislabelled picture from asking for gigabytes.
+const MAX_SIDE_PX: u32 = 16384;
+
+/// What is wrong with a picture.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    #[error("image is {width}x{height}, expected 1 to {MAX_SIDE_PX} pixels a side")]
+    Size { width: u32, height: u32 },
+    #[error("image encoding is {0:?}, expected \"bgr8\" or \"mono8\"")]
+    Encoding(String),
+    #[error("{height} rows of {step} bytes for {width} pixels of {channels} bytes cannot be {found} bytes")]
+    Length { width: u32, height: u32, step: u32, channels: u32, found: usize },
+    #[error("the JPEG is damaged: {0}")]
+    Jpeg(String),
+    #[error("topic {0} is not recorded as pictures")]
+    Topic(&'static str),
+}
+
+impl From<opencv::Error> for PictureError {
+    fn from(e: opencv::Error) -> Self {
+        PictureError::Jpeg(e.message)
+    }
+}
+
+/// The picture to store for `any`; `None` for topics that are stored as they are.
+pub(crate) fn store(any: &Any, quality: u8) -> Result<Option<CompressedImage>, PictureError> {
+    Ok(Some(match any {
+        Any::CameraFrontImage(image) => CompressedImage {
+            timestamp: Some(timestamp(image.header_copy())),
+            frame_id: image.frame_id.clone(),
+            data: compress(image, quality)?.into(),
+            format: "jpeg".into(),
+            header: image.header,
+            width: image.width,
+            height: image.height,
+            encoding: image.encoding.clone(),
+            rectified: image.rectified,
+        },
+        Any::HudFrame(image) => CompressedImage {
+            timestamp: Some(timestamp(image.header_copy())),
+            frame_id: image.frame_id.clone(),
+            data: image.data.clone(),
+            format: image.format.clone(),
+            header: image.header,
+            width: image.width,
+            height: image.height,
+            ..Default::default()
+        },
+        _ => return Ok(None),
+    }))
+}
+
+/// The topic's own message, from what [`store`] made of it.
+pub(crate) fn restore(topic: TopicId, stored: CompressedImage) -> Result<Any, PictureError> {
+    let CompressedImage { frame_id, data, format, header, width, height, encoding, rectified, .. } = stored;
+    match topic {
+        TopicId::CameraFrontImage => {
+            let channels = channels(&encoding)?;
+            check_size(width, height)?;
+            let data = decompress(&data, width, height, channels)?;
+            let step = channels * width;
+            let image = v1::Image { header, frame_id, width, height, step, encoding, data, rectified };
+            Ok(Any::CameraFrontImage(Arc::new(image)))
+        }
+        TopicId::HudFrame => {
+            let image = v1::CompressedImage { header, frame_id, width, height, format, data };
+            Ok(Any::HudFrame(Arc::new(image)))
+        }
+        other => Err(PictureError::Topic(other.spec().name)),
+    }
+}
+
+fn timestamp(header: v1::Header) -> prost_types::Timestamp {
+    const NANOS: u64 = 1_000_000_000;
+    prost_types::Timestamp { seconds: (header.stamp_ns / NANOS) as i64, nanos: (header.stamp_ns % NANOS) as i32 }
+}
+
+fn channels(encoding: &str) -> Result<u32, PictureError> {
+    match encoding {
+        "bgr8" => Ok(3),
+        "mono8" => Ok(1),
+        other => Err(PictureError::Encoding(other.into())),
+    }
+}
+
+fn check_size(width: u32, height: u32) -> Result<(), PictureError> {
+    let ok = |side: u32| (1..=MAX_SIDE_PX).contains(&side);
+    if ok(width) && ok(height) { Ok(()) } else { Err(PictureError::Size { width, height }) }
+}
+
+fn compress(image: &v1::Image, quality: u8) -> Result<Vec<u8>, PictureError> {
+    let channels = channels(&image.encoding)?;
+    let v1::Image { width, height, step, .. } = *image;
+    check_size(width, height)?;
+    let row = channels * width;
+    if step < row || u64::from(step) * u64::from(height) != image.data.len() as u64 {
+        return Err(PictureError::Length { width, height, step, channels, found: image.data.len() });
+    }
+    let pixels: Cow<[u8]> = if step == row {
+        Cow::Borrowed(&image.data)
+    } else {
+        image.data.chunks_exact(step as usize).flat_map(|r| &r[..row as usize]).copied().collect()
+    };
+    let (rows, cols) = (height as i32, width as i32);
+    let mat = match channels {
+        3 => Mat::new_rows_cols_with_bytes::<Vec3b>(rows, cols, &pixels)?,
+        _ => Mat::new_rows_cols_with_bytes::<u8>(rows, cols, &pixels)?,
+    };
+    let mut jpeg = Vector::<u8>::new();
+    let options = Vector::from_slice(&[IMWRITE_JPEG_QUALITY, i32::from(quality)]);
+    if !imencode(".jpg", &mat, &mut jpeg, &options)? {
+        return Err(PictureError::Jpeg("OpenCV did not encode it".into()));
+    }
+    Ok(jpeg.to_vec())
+}
+
+fn decompress(jpeg: &[u8], width: u32, height: u32, channels: u32) -> Result<Bytes, PictureError> {
+    // The size in the file's own header first: OpenCV would allocate for whatever it says.
+    let found = jpeg_size(jpeg).ok_or_else(|| PictureError::Jpeg("it is not a baseline or progressive JPEG".into()))?;
+    if found != (width, height) {
+        return Err(PictureError::Jpeg(format!("{width}x{height} expected, it says {found:?}")));
+    }
+    let mode = if channels == 3 { IMREAD_COLOR } else { IMREAD_GRAYSCALE };
+    let mat = imdecode(&Mat::from_slice(jpeg)?, mode)?;
+    let right = mat.rows() as u32 == height && mat.cols() as u32 == width && mat.channels() as u32 == channels;
+    if !right {
+        return Err(PictureError::Jpeg(format!("it gives {}x{} pixels", mat.cols(), mat.rows())));
+    }
+    Ok(Bytes::copy_from_slice(mat.data_bytes()?))
+}
+
+/// Width and height of a JPEG, from its frame header (ITU T.81, B.2.2).
+fn jpeg_size(jpeg: &[u8]) -> Option<(u32, u32)> {
+    let mut rest = jpeg.strip_prefix(&[0xff, 0xd8])?;
+    loop {
+        let [0xff, marker, high, low, ..] = *rest else { return None };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        if matches!(marker, 0xc0..=0xc2) {
+            let [h1, h0, w1, w0] = *rest.get(5..9)? else { return None };
+            return Some((u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into()));
+        }
+        rest = rest.get(2 + length.max(2)..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auriga_msgs::{Record, TOPICS};
+
+    #[test]
+    fn every_topic_recorded_as_jpeg_comes_back_as_its_own_message() {
+        for topic in TOPICS.iter().filter(|t| t.record == Record::Jpeg) {
+            let any = Any::decode(topic.id, Bytes::new()).unwrap();
+            let stored = match any {
+                // An image without pixels is no picture.
+                Any::CameraFrontImage(_) => {
+                    assert!(matches!(store(&any, 90), Err(PictureError::Encoding(_))));
+                    let image = v1::Image {
+                        width: 8,
+                        height: 8,
+                        step: 8,
+                        encoding: "mono8".into(),
+                        data: vec![7; 64].into(),
+                        ..Default::default()
+                    };
+                    store(&Any::CameraFrontImage(Arc::new(image)), 90)
+                }
+                _ => store(&any, 90),
+            };
+            let stored = stored.unwrap().unwrap_or_else(|| panic!("{} is not stored as a picture", topic.name));
+            assert_eq!(restore(topic.id, stored).unwrap().topic(), topic.id);
+        }
+    }
+}
