@@ -17,6 +17,9 @@ use serde::Deserialize;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use v1::Severity;
 
+/// The commented defaults of [`Config`].
+pub const DEFAULTS: &str = include_str!("../config.toml");
+
 /// `config.toml` documents the fields.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -26,7 +26,12 @@ pub type Timed = (Nanos, Any);
 pub struct Replay {
     nodes: Vec<Slot>,
     shuffle: Option<ChaCha8Rng>,
+    start: Nanos,
+    lost: Option<Box<Lost>>,
 }
+
+/// Whether a message gets lost on its way, at this time.
+type Lost = dyn FnMut(Nanos, &Any) -> bool;
 
 struct Slot {
     runner: Box<dyn Runner>,
@@ -48,9 +53,19 @@ impl Replay {
         Self::default()
     }
 
-    /// Adds a node; its first tick is at time 0.
+    /// The time at which nodes added from now on begin; 0 unless told. A recording's clock does not begin at 0.
+    pub fn start_at(&mut self, start: Nanos) {
+        self.start = start;
+    }
+
+    /// Adds a node; its first tick is at the start.
     pub fn add<N: Node>(&mut self, node: N) {
-        self.nodes.push(Slot { runner: Box::new(NodeRunner::new(node, Nanos::ZERO)), inbox: Vec::new(), dead: false });
+        self.nodes.push(Slot { runner: Box::new(NodeRunner::new(node, self.start)), inbox: Vec::new(), dead: false });
+    }
+
+    /// Loses every message of which `lost` says so: it reaches neither a node nor the sink (fault injection).
+    pub fn lose(&mut self, lost: impl FnMut(Nanos, &Any) -> bool + 'static) {
+        self.lost = Some(Box::new(lost));
     }
 
     /// Runs the nodes of each round on several threads in an order drawn from `seed`. The outcome stays the same.
@@ -112,6 +127,9 @@ impl Replay {
         let mut count = 0;
         for _ in 0..MAX_ROUNDS {
             for any in fresh.drain(..) {
+                if self.lost.as_mut().is_some_and(|lost| lost(now, &any)) {
+                    continue;
+                }
                 count += 1;
                 sink(&any).with_context(|| format!("writing {}", any.topic().spec().name))?;
                 for slot in self.nodes.iter_mut().filter(|s| !s.dead) {

@@ -202,3 +202,34 @@ fn topics_of_the_log_that_no_node_reads_are_played_all_the_same() {
         .expect("a good log");
     assert_eq!((count, stats.inputs, stats.end), (100, 110, at(990)));
 }
+
+#[test]
+fn a_message_that_gets_lost_reaches_neither_a_node_nor_the_sink() {
+    let mut replay = Replay::new();
+    replay.add(Fusion::default());
+    replay.lose(|now, any| any.topic() == TopicId::VehicleState && now >= at(500));
+    let (mut states, mut scenes) = (0, 0);
+    let sink = |any: &Any| {
+        states += u64::from(any.topic() == TopicId::VehicleState);
+        scenes += u64::from(any.topic() == TopicId::FusionScene);
+        Ok(())
+    };
+    let stats = replay.run(log(), Duration::ZERO, |_, _| {}, sink).expect("a good log");
+    assert_eq!((states, scenes, stats.inputs), (50, 50, 110));
+}
+
+#[test]
+fn nodes_begin_at_the_time_they_are_told() {
+    let mut replay = Replay::new();
+    replay.start_at(at(400));
+    replay.add(Fusion::default());
+    let mut first = None;
+    let sink = |any: &Any| {
+        if any.topic() == TopicId::FusionTracks {
+            first.get_or_insert(any.header().stamp_ns);
+        }
+        Ok(())
+    };
+    replay.run([state(450)].into_iter(), Duration::ZERO, |_, _| {}, sink).expect("a good log");
+    assert_eq!(first, Some(at(400).0));
+}

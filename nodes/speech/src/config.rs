@@ -5,6 +5,9 @@ use anyhow::ensure;
 use serde::Deserialize;
 use std::{path::PathBuf, time::Duration};
 
+/// The commented defaults of [`Config`].
+pub const DEFAULTS: &str = include_str!("../config.toml");
+
 /// `config.toml` documents the fields.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +28,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        toml::from_str(include_str!("../config.toml")).expect("the shipped config.toml is valid: a test loads it")
+        toml::from_str(DEFAULTS).expect("the shipped config.toml is valid: a test loads it")
     }
 }
 

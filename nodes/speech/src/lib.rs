@@ -22,7 +22,7 @@ pub mod transcript;
 pub mod vad;
 pub mod wav;
 
-pub use config::Config;
+pub use config::{Config, DEFAULTS};
 
 use auriga_msgs::{Stamped, TopicId, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use auriga_msgs::{node, topic, v1::Severity};
 use auriga_runtime::{DeviceSink, Nanos, Shell};
-use auriga_speech::{Config, SpeechNode, capture, model, recogniser, speak::Speaker, transcript, wav};
+use auriga_speech::{Config, DEFAULTS, SpeechNode, capture, model, recogniser, speak::Speaker, transcript, wav};
 use std::{path::Path, thread::Builder, time::Duration};
 
 const ABOUT: &str = "auriga-speech: what is said in the cabin becomes utterances; the reply is spoken";
@@ -13,7 +13,7 @@ const OLDEST: Duration = Duration::from_millis(200);
 
 fn main() -> anyhow::Result<()> {
     model::run_probe();
-    let shell = Shell::<Config>::start(ABOUT, include_str!("../config.toml"))?;
+    let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
     let config = shell.config().clone();
     let node = SpeechNode::new(&config, recogniser::open_probed(&config.model))?;
     // The speaker needs the devices' way to tell faults, which there is only once the shell runs.
