@@ -1,1 +1,268 @@
+//! The language node: what the driver says becomes an intent, and is answered.
+//!
+//! * **Slices.** The model runs from [`Node::on_tick`] for a few layers at a time, so between two slices the node takes
+//!   its messages and looks at its grants ([`share`]): it leaves the processor within one slice, keeps the model's
+//!   state and goes on later where it was ([`work`]). Time in replay moves on by the slices' nominal length, so a
+//!   preemption comes out the same each time.
+//! * **Two classes.** Intent is assist work: without a lease it goes on at its floor. Dialogue is infotainment: without
+//!   a lease it pauses. An utterance preempts the reply under way; if it is meant for the car it replaces the reply, if
+//!   it is talk between people the reply goes on.
+//! * **The model proposes.** Its intents are held to the catalogue, whose rules say what may be done now; numbers it
+//!   says have to be the scene's ([`reply`]). Refusals and missing values are said in plain sentences ([`plain`]).
+//! * **Demand.** Each intent, and what is likely asked next, becomes a forecast for the arbiter ([`demand`]).
+//!
+//! What is said in the cabin is private: no fault and no log line holds a word of it.
 
+mod answer;
+pub mod config;
+pub mod demand;
+pub mod engine;
+pub mod facts;
+pub mod measure;
+pub mod model;
+pub mod numbers;
+pub mod plain;
+pub mod reply;
+pub mod share;
+mod work;
+pub mod workloads;
+
+pub use config::{Config, ConfigError, DEFAULTS};
+
+use answer::Turn;
+use auriga_lm::{catalogue::Catalogue, prompt::clean_utterance};
+use auriga_msgs::{Stamped, node, topic, v1};
+use auriga_runtime::{Nanos, Node, Outbox};
+use demand::Habits;
+use engine::{Ask, Class, Engine};
+use plain::Plain;
+use reply::Draft;
+use share::Share;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use v1::Severity;
+
+const UTTERANCE: &str = "speech/utterance";
+
+/// Utterances remembered, to know one that comes twice.
+const REMEMBERED: usize = 32;
+
+/// The model, or why there is none.
+pub type Model = Result<Box<dyn Engine>, String>;
+
+/// The state machine.
+pub struct LanguageNode {
+    config: Config,
+    catalogue: Catalogue,
+    plain: Plain,
+    habits: Habits,
+    model: Model,
+    /// That there is no model has been told.
+    model_told: bool,
+    shares: Shares,
+    scene: Option<Arc<v1::Scene>>,
+    /// Final utterances not begun yet, oldest first.
+    queue: VecDeque<Heard>,
+    /// Stamps and traces of the last utterances.
+    seen: VecDeque<(u64, u64)>,
+    intent: Option<IntentWork>,
+    reply: Option<ReplyWork>,
+    clock: work::Clock,
+    last_turn: u64,
+    /// What was said last: "say that again".
+    last_said: String,
+}
+
+/// Both classes' shares of the processor.
+struct Shares {
+    intent: Share,
+    dialogue: Share,
+}
+
+impl Shares {
+    fn of(&mut self, class: Class) -> &mut Share {
+        match class {
+            Class::Intent => &mut self.intent,
+            Class::Dialogue => &mut self.dialogue,
+        }
+    }
+}
+
+/// An utterance that is to be understood.
+#[derive(Debug, Clone)]
+struct Heard {
+    header: v1::Header,
+    text: String,
+    from_track: bool,
+}
+
+struct IntentWork {
+    heard: Heard,
+    ask: Ask,
+}
+
+struct ReplyWork {
+    turn: Turn,
+    draft: Draft,
+    /// Off the processor since.
+    paused: Option<Nanos>,
+}
+
+impl LanguageNode {
+    /// With the model of `config.checkpoint`. A model that cannot be read does not keep the node from starting: it says
+    /// so, by fault and to the driver.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        let model = model::open(&config.checkpoint, &Catalogue::load(&config.catalogue)?);
+        Self::with_model(config, model)
+    }
+
+    /// With a model that is there already, or the reason why there is none.
+    pub fn with_model(config: &Config, model: Model) -> anyhow::Result<Self> {
+        config.check()?;
+        let catalogue = Catalogue::load(&config.catalogue)?;
+        let [intent, dialogue] = workloads::load(&config.workloads)?;
+        Ok(Self {
+            plain: Plain::new(&catalogue)?,
+            habits: Habits::new(&catalogue, config.habit_prior_weight)?,
+            catalogue,
+            model,
+            model_told: false,
+            shares: Shares { intent: Share::new(intent), dialogue: Share::new(dialogue) },
+            scene: None,
+            queue: VecDeque::new(),
+            seen: VecDeque::new(),
+            intent: None,
+            reply: None,
+            clock: work::Clock::default(),
+            last_turn: 0,
+            last_said: String::new(),
+            config: config.clone(),
+        })
+    }
+
+    fn on_utterance(&mut self, utterance: &v1::Utterance, now: Nanos, out: &mut Outbox<Self>) {
+        // What is still being said cannot be understood yet.
+        if !utterance.r#final {
+            return;
+        }
+        let header = utterance.header_copy();
+        if self.is_known(&header) {
+            let text = "an utterance came twice; the second is left out";
+            return out.fault(now, Severity::Info, "utterance-duplicate", UTTERANCE, text);
+        }
+        if clean_utterance(&utterance.text).is_empty() {
+            let text = "a final utterance without words; there is nothing to answer";
+            return out.fault(now, Severity::Info, "utterance-empty", UTTERANCE, text);
+        }
+        let heard = Heard {
+            header: v1::Header::new(header.stamp_ns, header.trace_id),
+            text: utterance.text.clone(),
+            from_track: utterance.source() == v1::TranscriptSource::Track,
+        };
+        if let Err(problem) = &self.model {
+            let text = format!("{problem}; a request was not understood");
+            out.fault(now, Severity::Critical, "language-model-missing", "checkpoint", text);
+            return self.say(&heard, plain::NO_MODEL, out);
+        }
+        let most = self.config.utterance_max_chars;
+        if let Some((end, _)) = heard.text.char_indices().nth(most) {
+            let text = format!("an utterance is longer than {most} characters (utterance_max_chars) and was refused");
+            out.fault(now, Severity::Warning, "utterance-too-long", UTTERANCE, text);
+            let cut = Heard { text: heard.text[..end].to_owned(), ..heard };
+            return self.say(&cut, plain::TOO_LONG, out);
+        }
+        self.queue.push_back(heard);
+        if self.queue.len() > self.config.queue {
+            self.queue.pop_front();
+            let text = format!("more than {} utterances wait (queue); the oldest is dropped", self.config.queue);
+            out.fault(now, Severity::Warning, "utterance-dropped", UTTERANCE, text);
+        }
+    }
+
+    fn is_known(&mut self, header: &v1::Header) -> bool {
+        let key = (header.stamp_ns, header.trace_id);
+        if self.seen.contains(&key) {
+            return true;
+        }
+        if self.seen.len() == REMEMBERED {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(key);
+        false
+    }
+
+    fn on_grants(&mut self, grants: &v1::Grants, now: Nanos) {
+        self.shares.intent.update(grants, now);
+        self.shares.dialogue.update(grants, now);
+    }
+
+    fn on_scene(&mut self, scene: Arc<v1::Scene>) {
+        let newer = |known: &Arc<v1::Scene>| known.header_copy().stamp_ns <= scene.header_copy().stamp_ns;
+        if self.scene.as_ref().is_none_or(newer) {
+            self.scene = Some(scene);
+        }
+    }
+
+    /// Says once that there is no model.
+    fn tell_model(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        if let Err(problem) = &self.model
+            && !self.model_told
+        {
+            let text = format!("{problem}; the node goes on without, and says so when spoken to");
+            out.fault(now, Severity::Critical, "language-model", "checkpoint", text);
+            self.model_told = true;
+        }
+    }
+
+    /// Says on `language/slices` when a class has left the processor because of a grant, or is back.
+    fn tell_changes(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        for class in [Class::Dialogue, Class::Intent] {
+            let Some(change) = self.shares.of(class).change(now) else { continue };
+            let has_work = match class {
+                Class::Intent => self.intent.is_some(),
+                Class::Dialogue => self.reply.is_some(),
+            };
+            let used = self.clock.taken_off(class, !change.running && has_work);
+            out.publish::<topic::LanguageSlices>(v1::SliceStatus {
+                header: Some(v1::Header::new(change.stamp.0, change.trace)),
+                workload: self.shares.of(class).name().into(),
+                running: change.running,
+                slices: used.slices,
+                last_slice_ns: used.last_slice.as_nanos() as u64,
+                preemptions: used.preemptions,
+            });
+        }
+    }
+
+    /// What holds at any time: changes are told, what has waited for too long is given up.
+    fn settle(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        self.tell_changes(now, out);
+        self.give_up_old(now, out);
+        self.arm(now, out);
+    }
+}
+
+impl Node for LanguageNode {
+    type Name = node::Language;
+    type Effect = ();
+
+    fn on_input(&mut self, input: node::LanguageInput, now: Nanos, out: &mut Outbox<Self>) {
+        match input {
+            node::LanguageInput::SpeechUtterance(utterance) => self.on_utterance(&utterance, now, out),
+            node::LanguageInput::FusionScene(scene) => return self.on_scene(scene),
+            node::LanguageInput::ArbiterGrants(grants) => self.on_grants(&grants, now),
+        }
+        self.settle(now, out);
+    }
+
+    fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        self.tell_model(now, out);
+        self.tell_changes(now, out);
+        self.slice(now, out);
+        self.settle(now, out);
+    }
+}
+
+/// Milliseconds as a duration.
+fn ms(t: u64) -> Duration {
+    Duration::from_millis(t)
+}

@@ -1,0 +1,342 @@
+//! How soon the language model leaves the processor, how soon an utterance is understood and answered, and what slicing
+//! costs:
+//!
+//!     cargo bench -p auriga-language --bench yield
+//!
+//! The first two are measured from outside: the node's executable runs by itself, this program plays speech, fusion and
+//! arbiter over Zenoh and reads the headers, whose times are of the one monotonic clock. It does so on an otherwise idle
+//! machine and with every core kept busy. The last compares slices with one undivided run of the same requests, in turn.
+
+use anyhow::{Context, ensure};
+use auriga_language::{
+    Config, DEFAULTS,
+    engine::{Ask, Class, Engine, Progress},
+    measure, model,
+};
+use auriga_lm::{catalogue::Catalogue, prompt::SceneFacts};
+use auriga_msgs::{Any, CHAINS, NodeName, Stamped, TopicId, node, v1};
+use auriga_runtime::{Nanos, config::RuntimeConfig, transport::Link};
+use hdrhistogram::Histogram;
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver},
+    },
+    time::Duration,
+};
+
+/// Revocations and requests in each setting.
+const ROUNDS: usize = 300;
+/// Ports of this bench's Zenoh sessions, away from those of a running system.
+const BASE_PORT: u16 = 24_800;
+const PATIENCE: Duration = Duration::from_secs(20);
+const REQUESTS: [&str; 4] =
+    ["how far can i still go", "navigate to the nearest charging station", "i feel a bit dizzy", "what can you do"];
+
+fn main() -> anyhow::Result<()> {
+    let config = config()?;
+    println!("checkpoint {}", config.checkpoint.display());
+    let cores = std::thread::available_parallelism()?.get();
+    let header = format!("milliseconds, {cores} cores");
+    println!("{header:<52} {:>6} {:>7} {:>8} {:>8} {:>8} {:>8}", "count", "budget", "p50", "p99", "p99.9", "max");
+    for (setting, load) in [("idle", 0), ("every core busy", cores)] {
+        let mut outside = Outside::start(&config)?;
+        let _load = Load::start(load);
+        outside.measure()?;
+        row(&format!("revocation to having left, {setting}"), "revocation-to-yield", &outside.left);
+        row(&format!("end of speech to intent, {setting}"), "speech-to-intent", &outside.intent);
+        row(&format!("end of speech to first words, {setting}"), "speech-to-first-word", &outside.first_word);
+    }
+    slicing(&config)
+}
+
+fn config() -> anyhow::Result<Config> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let config: Config = toml::from_str(DEFAULTS)?;
+    let checkpoint = std::env::var_os("AURIGA_CHECKPOINT").map_or(root.join(&config.checkpoint), PathBuf::from);
+    Ok(Config {
+        checkpoint,
+        catalogue: root.join(&config.catalogue),
+        workloads: root.join(&config.workloads),
+        ..config
+    })
+}
+
+fn row(what: &str, chain: &str, h: &Histogram<u64>) {
+    let budget = CHAINS.iter().find(|c| c.name == chain).map_or(f64::NAN, |c| c.budget_ms);
+    let ms = |q| h.value_at_quantile(q) as f64 / 1e6;
+    let (p50, p99, p999, max) = (ms(0.5), ms(0.99), ms(0.999), ms(1.0));
+    println!("{what:<52} {:>6} {budget:>7.0} {p50:>8.2} {p99:>8.2} {p999:>8.2} {max:>8.2}", h.len());
+}
+
+/// Threads that never rest, at the priority of the node.
+struct Load {
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<u64>>,
+}
+
+impl Load {
+    fn start(threads: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let work = |stop: Arc<AtomicBool>| {
+            move || {
+                let mut x = 1u64;
+                while !stop.load(Ordering::Relaxed) {
+                    (0..10_000).for_each(|i| x = std::hint::black_box(x.wrapping_mul(6364136223846793005) + i));
+                }
+                x
+            }
+        };
+        let threads = (0..threads).map(|_| std::thread::spawn(work(stop.clone()))).collect();
+        Self { stop, threads }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.drain(..).for_each(|t| drop(t.join()));
+    }
+}
+
+/// The node's process, and the nodes around it.
+struct Outside {
+    tokio: tokio::runtime::Runtime,
+    child: Child,
+    speech: Option<Link>,
+    fusion: Option<Link>,
+    arbiter: Option<Link>,
+    hud: Option<Link>,
+    heard: Receiver<Any>,
+    events: u64,
+    left: Histogram<u64>,
+    intent: Histogram<u64>,
+    first_word: Histogram<u64>,
+}
+
+impl Outside {
+    fn start(config: &Config) -> anyhow::Result<Self> {
+        let runtime = RuntimeConfig { zenoh_base_port: BASE_PORT, ..Default::default() };
+        let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let mut hud = tokio.block_on(Link::open(&runtime, node::Hud::SPEC))?;
+        let (deliver, heard) = mpsc::channel();
+        for topic in [TopicId::LanguageSlices, TopicId::LanguageIntent, TopicId::LanguageTurn] {
+            let deliver = deliver.clone();
+            let take = move |_: &str, payload| {
+                if let Ok(any) = Any::decode(topic, payload) {
+                    // The bench may be over already.
+                    let _ = deliver.send(any);
+                }
+            };
+            tokio.block_on(hud.subscribe(topic, take))?;
+        }
+        let mut open = |node| tokio.block_on(Link::open(&runtime, node)).map(Some);
+        let (speech, fusion) = (open(node::Speech::SPEC)?, open(node::Fusion::SPEC)?);
+        let arbiter = open(node::Arbiter::SPEC)?;
+        let path = |key: &str, path: &Path| format!("{key}={}", path.display());
+        let child = Command::new(env!("CARGO_BIN_EXE_auriga-language"))
+            .args(["-p", &path("checkpoint", &config.checkpoint), "-p", &path("catalogue", &config.catalogue)])
+            .args(["-p", &path("workloads", &config.workloads), "-p", "runtime.log=warn"])
+            .args(["-p", &format!("runtime.zenoh_base_port={BASE_PORT}")])
+            .spawn()?;
+        let histogram = || Histogram::new_with_bounds(1, 60_000_000_000, 3);
+        let (left, intent, first_word) = (histogram()?, histogram()?, histogram()?);
+        let hud = Some(hud);
+        let mut outside =
+            Self { tokio, child, speech, fusion, arbiter, hud, heard, events: 1, left, intent, first_word };
+        outside.connect()?;
+        Ok(outside)
+    }
+
+    /// Grants until the node answers: sessions find each other in their own time.
+    fn connect(&mut self) -> anyhow::Result<()> {
+        let start = Nanos::monotonic();
+        while Nanos::monotonic().since(start) < PATIENCE {
+            self.grants(true)?;
+            self.wait(Duration::from_millis(100), |any| matches!(any, Any::LanguageSlices(_)).then_some(()));
+            self.grants(false)?;
+            let answered =
+                self.wait(Duration::from_millis(200), |any| matches!(any, Any::LanguageSlices(_)).then_some(()));
+            if answered.is_some() {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the node does not answer within {} s", PATIENCE.as_secs())
+    }
+
+    fn measure(&mut self) -> anyhow::Result<()> {
+        for round in 0..ROUNDS {
+            self.grants(true)?;
+            self.scene()?;
+            let trace = self.say(REQUESTS[round % REQUESTS.len()])?;
+            let of_trace = move |any: &Any| (any.header().trace_id == trace).then(|| any.header());
+            let intent = self.wait(PATIENCE, |any| match any {
+                Any::LanguageIntent(_) => of_trace(any),
+                _ => None,
+            });
+            let intent = intent.context("no intent came")?;
+            self.intent.record(latency(intent))?;
+            if round % 2 == 0 {
+                let words = self.wait(PATIENCE, |any| match any {
+                    Any::LanguageTurn(turn) if !turn.text.is_empty() => of_trace(any),
+                    _ => None,
+                });
+                self.first_word.record(latency(words.context("no reply came")?))?;
+            } else {
+                // Into the middle of the reply: from the first slice to some way in, never at the same place.
+                std::thread::sleep(Duration::from_micros(500 + (round as u64 * 2_711) % 25_000));
+            }
+            let (published, trace) = self.grants(false)?;
+            let left = self.wait(PATIENCE, |any| match any {
+                Any::LanguageSlices(status) if !status.running && any.header().trace_id == trace => Some(any.header()),
+                _ => None,
+            });
+            let left = left.context("the node did not say that it has left")?;
+            ensure!(left.stamp_ns == published, "the stamp is when the grant was published");
+            self.left.record(latency(left).max(1))?;
+        }
+        Ok(())
+    }
+
+    fn wait<T>(&self, patience: Duration, mut wanted: impl FnMut(&Any) -> Option<T>) -> Option<T> {
+        let end = Nanos::monotonic() + patience;
+        loop {
+            let left = end.since(Nanos::monotonic());
+            let any = self.heard.recv_timeout(left).ok()?;
+            if let Some(found) = wanted(&any) {
+                return Some(found);
+            }
+        }
+    }
+
+    /// A header of an event of its own, published now.
+    fn header(&mut self, topic: TopicId) -> v1::Header {
+        self.events += 1;
+        let now = Nanos::monotonic().0;
+        v1::Header {
+            published_ns: now,
+            seq: self.events,
+            ..v1::Header::new(now, v1::Header::trace(topic, self.events))
+        }
+    }
+
+    /// The levels of a calm drive, or dialogue revoked as by a hazard.
+    fn grants(&mut self, run: bool) -> anyhow::Result<(u64, u64)> {
+        let header = self.header(TopicId::VehicleState);
+        let end = header.published_ns + 30_000_000_000;
+        let grant = |workload: &str, level, run, cpu_share| v1::Grant {
+            workload: workload.into(),
+            node: "language".into(),
+            level,
+            run,
+            cpu_share,
+            lease_end_ns: end,
+            ..Default::default()
+        };
+        let dialogue =
+            if run { grant("language-dialogue", 3, true, 0.35) } else { grant("language-dialogue", 0, false, 0.0) };
+        let grants = vec![grant("language-intent", 1, true, 0.06), dialogue];
+        let message = v1::Grants { header: Some(header), grants, ..Default::default() };
+        let arbiter = self.arbiter.as_mut().context("closed")?;
+        arbiter.publish(&Any::ArbiterGrants(Arc::new(message)))?;
+        Ok((header.published_ns, header.trace_id))
+    }
+
+    fn scene(&mut self) -> anyhow::Result<()> {
+        let header = Some(self.header(TopicId::CameraFrontImage));
+        let vehicle = v1::VehicleState {
+            speed_mps: Some(14.0),
+            range_km: Some(212.0),
+            battery: Some(0.64),
+            gear: v1::Gear::Drive.into(),
+            ..Default::default()
+        };
+        let scene = v1::Scene { header, vehicle: Some(vehicle), can_age_ns: Some(0), ..Default::default() };
+        self.fusion.as_mut().context("closed")?.publish(&Any::FusionScene(Arc::new(scene)))
+    }
+
+    fn say(&mut self, text: &str) -> anyhow::Result<u64> {
+        let header = self.header(TopicId::SpeechUtterance);
+        let utterance = v1::Utterance { header: Some(header), text: text.into(), r#final: true, ..Default::default() };
+        self.speech.as_mut().context("closed")?.publish(&Any::SpeechUtterance(Arc::new(utterance)))?;
+        Ok(header.trace_id)
+    }
+}
+
+fn latency(header: v1::Header) -> u64 {
+    header.published_ns.saturating_sub(header.stamp_ns)
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        // Ours, and nobody else waits for it.
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+        for link in [&mut self.speech, &mut self.fusion, &mut self.arbiter, &mut self.hud] {
+            if let Some(link) = link.take() {
+                self.tokio.block_on(link.close());
+            }
+        }
+    }
+}
+
+/// The same requests in slices and undivided, in turn, on this thread.
+fn slicing(config: &Config) -> anyhow::Result<()> {
+    let mut engine =
+        model::open(&config.checkpoint, &Catalogue::load(&config.catalogue)?).map_err(anyhow::Error::msg)?;
+    let cost = measure::layer_cost(engine.as_mut())?;
+    let chosen = config.for_cost(cost);
+    println!(
+        "\na layer takes {:.3} ms (shortest tenth) to {:.3} ms (longest twentieth): {} layers to a slice of {} ms",
+        cost.short.as_secs_f64() * 1e3,
+        cost.long.as_secs_f64() * 1e3,
+        chosen.layers_per_slice,
+        config.slice_ms
+    );
+    let sizes = [usize::MAX, chosen.layers_per_slice, 1];
+    let mut total = [Duration::ZERO; 3];
+    let mut slices = [(); 3].map(|()| Vec::new());
+    for round in 0..20 {
+        for (i, &size) in sizes.iter().enumerate() {
+            let times = request(engine.as_mut(), REQUESTS[round % REQUESTS.len()], size)?;
+            total[i] += times.iter().sum::<Duration>();
+            slices[i].extend(times);
+        }
+    }
+    println!(
+        "{:<52} {:>6} {:>9} {:>8} {:>8} {:>8}",
+        "intent and reply, ms", "slices", "a request", "ratio", "slice p99", "max"
+    );
+    for (i, name) in ["undivided", "slices as chosen", "slices of one layer"].iter().enumerate() {
+        slices[i].sort();
+        let ms = |d: Duration| d.as_secs_f64() * 1e3;
+        let at = |q: f64| ms(slices[i][((slices[i].len() - 1) as f64 * q) as usize]);
+        let ratio = total[i].as_secs_f64() / total[0].as_secs_f64();
+        let count = slices[i].len() / 20;
+        println!("{name:<52} {count:>6} {:>9.2} {ratio:>8.3} {:>8.3} {:>8.3}", ms(total[i]) / 20.0, at(0.99), at(1.0));
+    }
+    Ok(())
+}
+
+/// Times of the slices of a request.
+fn request(engine: &mut dyn Engine, text: &str, layers: usize) -> anyhow::Result<Vec<Duration>> {
+    let facts = SceneFacts { speed_mps: Some(14.0), range_km: Some(212.0), battery: Some(0.64), ..Default::default() };
+    let mut times = Vec::new();
+    engine.begin_intent(&Ask { text: text.into(), facts })?;
+    let mut class = Class::Intent;
+    loop {
+        let begin = Nanos::monotonic();
+        let progress = engine.advance(class, layers)?;
+        times.push(Nanos::monotonic().since(begin));
+        match progress {
+            Progress::Intent(_) => {
+                engine.begin_reply(96)?;
+                class = Class::Dialogue;
+            }
+            Progress::Finished => return Ok(times),
+            Progress::Working | Progress::Text(_) => {}
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What is known of the world when the driver asks: the newest scene, checked. A value that is missing, too old or
+//! beyond what a car can have is not known; nothing is made up in its place.
+
+use crate::numbers::{Number, Unit};
+use auriga_lm::prompt::{Gear, SceneFacts, Tyres};
+use auriga_msgs::{Stamped, v1};
+use auriga_runtime::Nanos;
+use std::time::Duration;
+use v1::{HazardKind, vss_signal::Value};
+
+/// Kilopascal, in which VSS has tyre pressures, in a bar.
+const KPA_PER_BAR: f64 = 100.0;
+
+/// Facts, and the names of the values that no car can have.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Known {
+    pub facts: SceneFacts,
+    pub absurd: Vec<&'static str>,
+}
+
+impl Known {
+    /// From the newest scene. Anything measured longer than `max_age` before `now` is not known.
+    pub fn of(scene: Option<&v1::Scene>, now: Nanos, max_age: Duration) -> Self {
+        let mut known = Self::default();
+        let Some(scene) = scene else { return known };
+        let age = now.since(Nanos(scene.header_copy().stamp_ns));
+        if age > max_age {
+            return known;
+        }
+        let is_fresh = |age_ns: Option<i64>| {
+            age_ns.is_some_and(|ns| age + Duration::from_nanos(ns.max(0).unsigned_abs()) <= max_age)
+        };
+        known.facts.driving_load = known.within("driving_load", Some(scene.driving_load), 0.0, 1.0);
+        known.facts.hazards = hazards(&scene.hazards);
+        if is_fresh(scene.can_age_ns) {
+            known.vehicle(scene.vehicle.as_ref());
+            known.lead(&scene.tracks);
+        }
+        known
+    }
+
+    fn vehicle(&mut self, vehicle: Option<&v1::VehicleState>) {
+        let Some(v) = vehicle else { return };
+        self.facts.speed_mps = self.within("speed_mps", v.speed_mps, -30.0, 110.0);
+        self.facts.battery = self.within("battery", v.battery, 0.0, 1.0);
+        self.facts.range_km = self.within("range_km", v.range_km, 0.0, 1999.0);
+        self.facts.outside_temp_c = self.within("outside_temp_c", v.outside_temp_c, -60.0, 70.0);
+        self.facts.gear = match v.gear() {
+            v1::Gear::Park => Some(Gear::Park),
+            v1::Gear::Reverse => Some(Gear::Reverse),
+            v1::Gear::Neutral => Some(Gear::Neutral),
+            v1::Gear::Drive => Some(Gear::Drive),
+            v1::Gear::Unspecified => None,
+        };
+        let mut tyre = |row, side| {
+            let path = format!("Vehicle.Chassis.Axle.Row{row}.Wheel.{side}.Tire.Pressure");
+            let signal = v.signals.iter().find(|s| s.path == path)?;
+            let Some(Value::Number(kpa)) = &signal.value else { return None };
+            self.within("tyre pressure", Some(kpa / KPA_PER_BAR), 0.0, 9.9)
+        };
+        let all = [tyre(1, "Left"), tyre(1, "Right"), tyre(2, "Left"), tyre(2, "Right")];
+        if let [Some(front_left_bar), Some(front_right_bar), Some(rear_left_bar), Some(rear_right_bar)] = all {
+            self.facts.tyres = Some(Tyres { front_left_bar, front_right_bar, rear_left_bar, rear_right_bar });
+        }
+    }
+
+    fn lead(&mut self, tracks: &[v1::Track]) {
+        let Some(lead) = tracks.iter().find(|t| t.lead) else { return };
+        self.facts.lead_distance_m = self.within("lead distance", Some(lead.x_m), 0.0, 300.0);
+        // Far beyond any use: not closing in, as good as never.
+        let ttc = lead.time_to_collision_s.filter(|t| *t <= 99.0);
+        self.facts.time_to_collision_s = self.within("time_to_collision_s", ttc, 0.0, 99.0);
+    }
+
+    fn within(&mut self, name: &'static str, value: Option<f64>, low: f64, high: f64) -> Option<f64> {
+        let value = value?;
+        if (low..=high).contains(&value) {
+            return Some(value);
+        }
+        self.absurd.push(name);
+        None
+    }
+}
+
+/// Names as the model knows them, the most urgent first.
+fn hazards(active: &[v1::Hazard]) -> Vec<String> {
+    let mut active: Vec<&v1::Hazard> = active.iter().filter(|h| h.active).collect();
+    active.sort_by_key(|h| (std::cmp::Reverse(h.severity), h.id));
+    let name = |h: &&v1::Hazard| match h.kind() {
+        HazardKind::ForwardCollision => Some("forward_collision".to_owned()),
+        HazardKind::LaneDeparture => Some("lane_departure".to_owned()),
+        HazardKind::Pedestrian => Some("pedestrian".to_owned()),
+        HazardKind::SensorLost => Some("sensor_lost".to_owned()),
+        HazardKind::Unspecified => None,
+    };
+    active.iter().filter_map(name).collect()
+}
+
+/// The values that may be said, in the units in which they are said.
+pub fn values(facts: &SceneFacts) -> Vec<(f64, Unit)> {
+    let mut values = Vec::new();
+    let mut add = |value: Option<f64>, unit| values.extend(value.map(|v| (v, unit)));
+    add(facts.speed_mps.map(|v| v.abs() * 3.6), Unit::KilometresPerHour);
+    add(facts.lead_distance_m, Unit::Metres);
+    add(facts.time_to_collision_s, Unit::Seconds);
+    add(facts.battery.map(|b| b * 100.0), Unit::Percent);
+    add(facts.range_km, Unit::Kilometres);
+    add(facts.outside_temp_c, Unit::Degrees);
+    add(facts.tyres.map(|t| t.lowest().0), Unit::Bar);
+    add(facts.minute_of_day.map(|m| f64::from(m / 60)), Unit::None);
+    add(facts.minute_of_day.map(|m| f64::from(m % 60)), Unit::None);
+    values
+}
+
+/// Whether one of the values would be said like this number. A value without a unit may be said in any.
+pub fn is_one_of(number: &Number, values: &[(f64, Unit)]) -> bool {
+    let same_unit = |unit: Unit| number.unit == Unit::None || unit == Unit::None || unit == number.unit;
+    values.iter().any(|(value, unit)| same_unit(*unit) && number.is_rounded(*value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const AGE: Duration = Duration::from_secs(2);
+
+    fn scene() -> v1::Scene {
+        let signal = |path: &str, kpa: f64| v1::VssSignal {
+            path: format!("Vehicle.Chassis.Axle.{path}.Tire.Pressure"),
+            value: Some(Value::Number(kpa)),
+            ..Default::default()
+        };
+        let vehicle = v1::VehicleState {
+            speed_mps: Some(13.9),
+            range_km: Some(212.4),
+            battery: Some(0.64),
+            outside_temp_c: Some(8.0),
+            gear: v1::Gear::Drive.into(),
+            signals: vec![
+                signal("Row1.Wheel.Left", 240.0),
+                signal("Row1.Wheel.Right", 242.0),
+                signal("Row2.Wheel.Left", 238.0),
+                signal("Row2.Wheel.Right", 190.0),
+            ],
+            ..Default::default()
+        };
+        let lead = v1::Track { x_m: 24.6, lead: true, time_to_collision_s: Some(1e6), ..Default::default() };
+        v1::Scene {
+            header: Some(v1::Header::new(Nanos::from_millis(5000).0, 1)),
+            vehicle: Some(vehicle),
+            tracks: vec![v1::Track::default(), lead],
+            can_age_ns: Some(10_000_000),
+            driving_load: 0.3,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_fresh_scene_is_known_in_full() {
+        let known = Known::of(Some(&scene()), Nanos::from_millis(5100), AGE);
+        assert_eq!(known.absurd, [""; 0]);
+        assert_eq!(
+            known.facts.preamble(),
+            "speed50 gearD lead25 ttc? battery64 range212 out8 tyreRR1.9 load low hazard none time?"
+        );
+    }
+
+    #[test]
+    fn what_is_absent_or_too_old_is_not_known() {
+        assert_eq!(Known::of(None, Nanos::from_millis(1), AGE), Known::default());
+        let old = Known::of(Some(&scene()), Nanos::from_millis(7001), AGE);
+        assert_eq!(old, Known::default());
+        // The scene is fresh, the bus behind it has been silent.
+        let silent = v1::Scene { can_age_ns: Some(3_000_000_000), ..scene() };
+        let known = Known::of(Some(&silent), Nanos::from_millis(5000), AGE);
+        assert_eq!(known.facts, SceneFacts { driving_load: Some(0.3), ..Default::default() });
+        let never = v1::Scene { can_age_ns: None, ..scene() };
+        assert_eq!(Known::of(Some(&never), Nanos::from_millis(5000), AGE).facts.speed_mps, None);
+    }
+
+    #[test]
+    fn values_no_car_has_are_left_out_and_named() {
+        let mut absurd = scene();
+        let vehicle = absurd.vehicle.as_mut().unwrap();
+        (vehicle.speed_mps, vehicle.battery, vehicle.range_km) = (Some(f64::NAN), Some(7.0), Some(-1.0));
+        absurd.tracks[1].x_m = f64::INFINITY;
+        absurd.driving_load = -3.0;
+        let known = Known::of(Some(&absurd), Nanos::from_millis(5000), AGE);
+        assert_eq!(known.absurd, ["driving_load", "speed_mps", "battery", "range_km", "lead distance"]);
+        let f = known.facts;
+        assert_eq!((f.speed_mps, f.battery, f.range_km, f.lead_distance_m), (None, None, None, None));
+        assert_eq!(f.outside_temp_c, Some(8.0));
+    }
+
+    #[test]
+    fn hazards_are_named_with_the_most_urgent_first() {
+        let hazard = |id, kind: HazardKind, severity: v1::Severity, active| v1::Hazard {
+            id,
+            kind: kind.into(),
+            severity: severity.into(),
+            active,
+            ..Default::default()
+        };
+        let active = [
+            hazard(1, HazardKind::SensorLost, v1::Severity::Warning, true),
+            hazard(2, HazardKind::ForwardCollision, v1::Severity::Critical, true),
+            hazard(3, HazardKind::LaneDeparture, v1::Severity::Critical, false),
+        ];
+        assert_eq!(hazards(&active), ["forward_collision", "sensor_lost"]);
+    }
+
+    #[test]
+    fn a_number_is_known_only_in_its_unit() {
+        let values = values(&Known::of(Some(&scene()), Nanos::from_millis(5000), AGE).facts);
+        let holds = |text: &str| crate::numbers::numbers(text).iter().all(|n| is_one_of(n, &values));
+        for text in ["212 kilometres", "64 percent", "50 km/h", "eight degrees", "1.9 bar", "25 metres", "212"] {
+            assert!(holds(text), "{text}");
+        }
+        for text in ["64 kilometres", "212 percent", "213 kilometres", "nine degrees", "2.4 bar", "112"] {
+            assert!(!holds(text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_scene_gives_facts_a_car_can_have(v in any::<f64>(), x in any::<f64>(), age in any::<i64>(), stamp in any::<u64>()) {
+            let mut s = scene();
+            s.header = Some(v1::Header::new(stamp, 0));
+            s.can_age_ns = Some(age);
+            s.vehicle.as_mut().unwrap().speed_mps = Some(v);
+            s.tracks[1].x_m = x;
+            let known = Known::of(Some(&s), Nanos::from_millis(5000), AGE);
+            prop_assert!(known.facts.speed_mps.is_none_or(|v| v.abs() <= 110.0));
+            prop_assert!(known.facts.lead_distance_m.is_none_or(|x| (0.0..=300.0).contains(&x)));
+        }
+    }
+}

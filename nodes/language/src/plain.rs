@@ -1,0 +1,159 @@
+//! Plain sentences (`replies.toml`): what is said without the model.
+
+use auriga_lm::{
+    catalogue::Catalogue,
+    prompt::{IntentOutput, SceneFacts},
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+const SHIPPED: &str = include_str!("../replies.toml");
+
+/// Facts that a sentence may name: numbers and the time, as they are spoken.
+const FACTS: [&str; 7] = ["speed", "lead", "battery", "range", "out", "tyre", "time"];
+
+/// Said when there is no model.
+pub const NO_MODEL: &str = "The language model is missing. I cannot understand requests until it is installed.";
+/// Said when the model failed at a request.
+pub const MODEL_FAILED: &str = "The language model failed. Please ask me again.";
+/// Said when the model is not sure enough of what was meant.
+pub const NOT_SURE: &str = "I am not sure what you mean. Please say it differently.";
+/// Said when a request was longer than can be read.
+pub const TOO_LONG: &str = "That was too long for me. Please say it in fewer words.";
+
+/// The table is the project's own: what is wrong with it is found by a test and told at start.
+#[derive(Debug, thiserror::Error)]
+pub enum PlainError {
+    #[error("replies.toml: {0}")]
+    Toml(#[from] toml::de::Error),
+    #[error("replies.toml: intent {intent}: {what}")]
+    Entry { intent: String, what: &'static str },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    #[serde(default)]
+    needs: Vec<String>,
+    say: Vec<String>,
+}
+
+/// The sentences of all intents of a catalogue.
+#[derive(Debug)]
+pub struct Plain {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Plain {
+    /// Checks that every intent of the catalogue can be answered whatever is known.
+    pub fn new(catalogue: &Catalogue) -> Result<Self, PlainError> {
+        let entries: BTreeMap<String, Entry> = toml::from_str(SHIPPED)?;
+        for intent in catalogue.intents() {
+            let fail = |what| PlainError::Entry { intent: intent.name.clone(), what };
+            let entry = entries.get(&intent.name).ok_or_else(|| fail("has no sentences"))?;
+            let last = entry.say.last().ok_or_else(|| fail("has no sentences"))?;
+            if last.contains('{') {
+                return Err(fail("the last sentence must be true whatever is known: no {names} in it"));
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    /// Whether a fact is missing that an answer to this intent is made of.
+    pub fn misses_a_fact(&self, intent: &str, facts: &SceneFacts) -> bool {
+        let entry = self.entries.get(intent);
+        entry.is_some_and(|e| e.needs.iter().any(|name| facts.fact(name).is_none()))
+    }
+
+    /// The best sentence of which all is known.
+    pub fn sentence(&self, intent: &IntentOutput, facts: &SceneFacts) -> String {
+        let templates = self.entries.get(&intent.name).map_or(&[][..], |e| &e.say);
+        templates.iter().find_map(|t| fill(t, intent, facts)).unwrap_or_else(|| MODEL_FAILED.into())
+    }
+}
+
+/// `None` when a name in the template is not known.
+fn fill(template: &str, intent: &IntentOutput, facts: &SceneFacts) -> Option<String> {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}')?;
+        text.push_str(before);
+        match FACTS.contains(&name) {
+            true => text.push_str(spoken(&facts.fact(name)?)),
+            false => text.push_str(intent.slot(name)?),
+        }
+        rest = after;
+    }
+    Some(text + rest)
+}
+
+/// A fact without the letters that only the model reads ("RR1.9": the place of the tyre).
+fn spoken(fact: &str) -> &str {
+    fact.trim_start_matches(|c: char| c.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{facts, numbers::numbers};
+    use auriga_lm::prompt::Tyres;
+
+    fn catalogue() -> Catalogue {
+        Catalogue::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/language/intents.toml")).unwrap()
+    }
+
+    #[test]
+    fn every_intent_of_the_catalogue_has_a_sentence_even_when_nothing_is_known() {
+        let catalogue = catalogue();
+        let plain = Plain::new(&catalogue).unwrap();
+        for intent in catalogue.intents() {
+            let sentence = plain.sentence(&IntentOutput::new(&intent.name, &[]), &SceneFacts::default());
+            assert!(!sentence.is_empty() && sentence != MODEL_FAILED, "{}", intent.name);
+            assert_eq!(numbers(&sentence), [], "{}: {sentence}", intent.name);
+        }
+        for name in plain.entries.keys() {
+            assert!(catalogue.get(name).is_some(), "{name} is not in the catalogue");
+        }
+    }
+
+    #[test]
+    fn numbers_of_plain_sentences_are_those_of_the_facts() {
+        let bar = |rear_right_bar| {
+            Some(Tyres { front_left_bar: 2.4, front_right_bar: 2.4, rear_left_bar: 2.4, rear_right_bar })
+        };
+        let facts = SceneFacts {
+            speed_mps: Some(13.93),
+            lead_distance_m: Some(24.5),
+            battery: Some(0.635),
+            range_km: Some(211.5),
+            outside_temp_c: Some(-3.4),
+            tyres: bar(1.92),
+            ..Default::default()
+        };
+        let plain = Plain::new(&catalogue()).unwrap();
+        let values = facts::values(&facts);
+        for (intent, expected) in [
+            ("range_query", "The range is 212 kilometres."),
+            ("weather", "It is -3 degrees outside."),
+            ("tyre_pressure", "The lowest tyre has 1.9 bar."),
+            ("vehicle_status", "The battery is at 64 percent and the range is 212 kilometres."),
+            ("speed_query", "We are doing 50 kilometres per hour."),
+            ("distance_ahead_query", "The vehicle ahead is 25 metres away."),
+        ] {
+            assert!(!plain.misses_a_fact(intent, &facts));
+            let sentence = plain.sentence(&IntentOutput::new(intent, &[]), &facts);
+            assert_eq!(sentence, expected);
+            assert!(numbers(&sentence).iter().all(|n| facts::is_one_of(n, &values)), "{sentence}");
+        }
+        assert!(plain.misses_a_fact("time_query", &facts));
+        assert!(!plain.misses_a_fact("call", &facts));
+    }
+
+    #[test]
+    fn a_slot_is_said_as_it_was_heard() {
+        let plain = Plain::new(&catalogue()).unwrap();
+        let call = IntentOutput::new("call", &[("who", "anna {range}")]);
+        assert_eq!(plain.sentence(&call, &SceneFacts::default()), "I will call anna {range}.");
+    }
+}

@@ -1,0 +1,241 @@
+//! What a class of work may take of the processor: its lease, and the pace that follows from it.
+//!
+//! The workload table gives a level so many milliseconds of CPU in each period, and the grant repeats it as a share of
+//! the machine. A share is kept as a budget that fills at its rate up to what one period holds: a request that comes
+//! after a silence is worked off at once, a driver who speaks without pause gets the share and no more.
+
+use crate::workloads::Workload;
+use auriga_msgs::v1;
+use auriga_runtime::{Lease, Nanos};
+use std::time::Duration;
+
+/// Lateness charged for one slice at most: a machine that slept must not lock the work out for as long again.
+const MAX_LATE: Duration = Duration::from_millis(50);
+
+/// One workload's lease and budget.
+#[derive(Debug)]
+pub struct Share {
+    table: Workload,
+    lease: Lease,
+    /// Publishing time and trace of the newest grants that named this workload.
+    granted: v1::Header,
+    /// As last told on `language/slices`; `None` before anything was.
+    told: Option<bool>,
+    /// Nanoseconds of one core that may be used now; below zero they are owed.
+    credit: i64,
+    /// Until when the credit is counted.
+    counted: Nanos,
+    /// The rate at that time, of one core.
+    rate: f64,
+}
+
+/// Whether the work may run has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    pub running: bool,
+    /// When the cause was published, and its trace; the end of the lease and no trace when it ran out.
+    pub stamp: Nanos,
+    pub trace: u64,
+}
+
+impl Share {
+    pub fn new(table: Workload) -> Self {
+        let lease = Lease::new(table.name);
+        let mut share =
+            Self { table, lease, granted: Default::default(), told: None, credit: 0, counted: Nanos::ZERO, rate: 0.0 };
+        share.rate = share.rate_at(Nanos::ZERO);
+        share.credit = share.capacity();
+        share
+    }
+
+    /// As in the workload table.
+    pub fn name(&self) -> &'static str {
+        self.table.name
+    }
+
+    /// Takes the arbiter's word. An older one than the last is ignored.
+    pub fn update(&mut self, grants: &v1::Grants, now: Nanos) {
+        self.count(now);
+        let header = grants.header.unwrap_or_default();
+        let names_us = grants.grants.iter().any(|g| g.workload == self.table.name);
+        if !names_us || header.published_ns < self.granted.published_ns {
+            return;
+        }
+        self.lease.update(grants);
+        self.granted = header;
+        self.count(now);
+    }
+
+    /// Whether the work may use the processor. Without a lease the workload is at its floor.
+    pub fn may_run(&self, now: Nanos) -> bool {
+        self.lease.current(now).map_or(self.table.floor_runs, |g| g.run) && self.rate_at(now) > 0.0
+    }
+
+    /// The level granted; 0, the floor, without a lease.
+    pub fn level(&self, now: Nanos) -> u32 {
+        self.lease.current(now).map_or(0, |g| g.level)
+    }
+
+    /// When the lease ends, if it has not.
+    pub fn lease_end(&self, now: Nanos) -> Option<Nanos> {
+        self.lease.end().filter(|end| *end > now)
+    }
+
+    /// What has to be told: whether the work may run, when that is news.
+    pub fn change(&mut self, now: Nanos) -> Option<Change> {
+        self.count(now);
+        let running = self.may_run(now);
+        if self.told.unwrap_or(self.table.floor_runs) == running {
+            return None;
+        }
+        self.told = Some(running);
+        let by_grant = self.lease.current(now).is_some();
+        let (stamp, trace) = match self.lease.end() {
+            Some(end) if !by_grant => (end.min(now), 0),
+            _ => (Nanos(self.granted.published_ns), self.granted.trace_id),
+        };
+        Some(Change { running, stamp, trace })
+    }
+
+    /// The work used the processor for `busy`, or came back `late` beyond what was asked: other work, or a slice that
+    /// took longer than planned.
+    pub fn charge(&mut self, busy: Duration, late: Duration, now: Nanos) {
+        self.count(now);
+        self.credit -= (busy + late.min(MAX_LATE)).as_nanos() as i64;
+    }
+
+    /// When the next slice may run: at once while there is credit.
+    pub fn ready_at(&mut self, now: Nanos) -> Nanos {
+        self.count(now);
+        if self.credit > 0 || self.rate <= 0.0 {
+            return now;
+        }
+        // One nanosecond more: the credit has to be above zero then.
+        now + Duration::from_nanos(((1 - self.credit) as f64 / self.rate).ceil() as u64)
+    }
+
+    /// Fills the budget up to `now`. What was off the processor comes back with a whole period's.
+    fn count(&mut self, now: Nanos) {
+        let filled = (now.since(self.counted).as_nanos() as f64 * self.rate) as i64;
+        let rate = self.rate_at(now);
+        let returns = self.rate <= 0.0 && rate > 0.0;
+        self.rate = rate;
+        self.counted = self.counted.max(now);
+        let capacity = self.capacity();
+        self.credit = if returns { capacity } else { self.credit.saturating_add(filled).min(capacity) };
+    }
+
+    /// Fraction of one core. A grant to run whose share is no number is paced like the floor.
+    fn rate_at(&self, now: Nanos) -> f64 {
+        let floor = if self.table.floor_runs { self.table.floor_rate } else { 0.0 };
+        match self.lease.current(now) {
+            Some(g) if !g.run => 0.0,
+            Some(g) if g.cpu_share > 0.0 => (g.cpu_share * self.table.cores).min(1.0),
+            _ => floor,
+        }
+    }
+
+    fn capacity(&self) -> i64 {
+        (self.table.period.as_nanos() as f64 * self.rate) as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(floor_runs: bool) -> Workload {
+        let period = Duration::from_secs(1);
+        Workload { name: "w", period, floor_rate: 0.05, floor_runs, cores: 2.0 }
+    }
+
+    fn ms(t: u64) -> Nanos {
+        Nanos::from_millis(t)
+    }
+
+    fn grants(at: u64, run: bool, cpu_share: f64, end: u64) -> v1::Grants {
+        let grant =
+            v1::Grant { workload: "w".into(), run, cpu_share, lease_end_ns: ms(end).0, level: 1, ..Default::default() };
+        let header = Some(v1::Header { published_ns: ms(at).0, trace_id: at, ..Default::default() });
+        v1::Grants { header, grants: vec![grant], ..Default::default() }
+    }
+
+    #[test]
+    fn without_a_lease_a_workload_is_at_its_floor() {
+        assert!(Share::new(table(true)).may_run(ms(0)));
+        assert!(!Share::new(table(false)).may_run(ms(0)));
+        let mut share = Share::new(table(false));
+        share.update(&grants(10, true, 0.3, 310), ms(10));
+        assert!(share.may_run(ms(309)) && share.level(ms(309)) == 1);
+        assert!(!share.may_run(ms(310)) && share.level(ms(310)) == 0);
+    }
+
+    #[test]
+    fn a_change_is_told_once_with_the_grants_time_and_trace_or_the_leases_end() {
+        let mut share = Share::new(table(false));
+        assert_eq!(share.change(ms(0)), None, "paused, as the floor says");
+        share.update(&grants(10, true, 0.3, 310), ms(11));
+        assert_eq!(share.change(ms(11)), Some(Change { running: true, stamp: ms(10), trace: 10 }));
+        assert_eq!(share.change(ms(12)), None);
+        share.update(&grants(20, false, 0.0, 320), ms(21));
+        assert_eq!(share.change(ms(21)), Some(Change { running: false, stamp: ms(20), trace: 20 }));
+        share.update(&grants(30, true, 0.3, 330), ms(31));
+        assert_eq!(share.change(ms(31)).map(|c| c.running), Some(true));
+        assert_eq!(share.change(ms(340)), Some(Change { running: false, stamp: ms(330), trace: 0 }));
+    }
+
+    #[test]
+    fn grants_from_the_past_change_nothing() {
+        let mut share = Share::new(table(false));
+        share.update(&grants(50, true, 0.3, 350), ms(50));
+        share.update(&grants(40, false, 0.3, 340), ms(51));
+        assert!(share.may_run(ms(51)));
+        let mut share = Share::new(table(false));
+        share.update(&grants(50, true, 0.3, 60), ms(100));
+        assert!(!share.may_run(ms(100)), "its lease was over when it came");
+    }
+
+    #[test]
+    fn a_burst_of_one_period_is_free_and_then_the_share_is_kept() {
+        let mut share = Share::new(table(false));
+        share.update(&grants(0, true, 0.1, 60_000), ms(0));
+        let slice = Duration::from_millis(2);
+        let (mut now, mut busy) = (ms(0), Duration::ZERO);
+        let mut first_second = Duration::ZERO;
+        while now < ms(10_000) {
+            now = share.ready_at(now);
+            share.charge(slice, Duration::ZERO, now);
+            busy += slice;
+            now = now + slice;
+            if now <= ms(250) {
+                first_second = busy;
+            }
+        }
+        // 0.1 of two cores: 200 ms in a second, plus the first period's burst.
+        assert!((2180..=2220).contains(&busy.as_millis()), "{busy:?}");
+        assert!(first_second >= Duration::from_millis(240), "the burst runs without a pause: {first_second:?}");
+    }
+
+    #[test]
+    fn a_slice_that_took_longer_is_paid_for() {
+        let mut share = Share::new(table(false));
+        share.update(&grants(0, true, 0.1, 60_000), ms(0));
+        for _ in 0..5 {
+            share.charge(Duration::from_millis(2), Duration::from_secs(10), ms(0));
+        }
+        // 5 × (2 + 50) ms against the 200 ms of the burst: 60 ms owed at a fifth of a core.
+        assert_eq!(share.ready_at(ms(0)).as_millis_f64().round(), 300.0);
+    }
+
+    #[test]
+    fn a_share_that_is_no_number_is_paced_like_the_floor() {
+        for broken in [f64::NAN, -1.0, 0.0] {
+            let mut share = Share::new(table(true));
+            share.update(&grants(0, true, broken, 1000), ms(0));
+            assert!(share.may_run(ms(1)), "{broken}");
+            let mut share = Share::new(table(false));
+            share.update(&grants(0, true, broken, 1000), ms(0));
+            assert!(!share.may_run(ms(1)), "{broken}");
+        }
+    }
+}

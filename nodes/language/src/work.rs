@@ -1,0 +1,200 @@
+//! When the model runs: one slice to a tick, the more urgent class first, at the pace of the shares.
+
+use crate::{
+    Heard, IntentWork, LanguageNode,
+    engine::{Ask, Class, EngineError, Progress},
+    facts::Known,
+    ms,
+};
+use auriga_msgs::v1::Severity;
+use auriga_runtime::{Nanos, Outbox};
+use std::time::Duration;
+
+/// What the slices of one class have used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Used {
+    pub slices: u64,
+    pub last_slice: Duration,
+    /// Times its unfinished work was taken off the processor.
+    pub preemptions: u64,
+}
+
+/// The slices so far.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    used: [Used; 2],
+    /// Until when the last slice is taken to run.
+    busy_until: Nanos,
+    /// Whose slice was the last, and when its next was asked for: a later tick tells that it took longer.
+    expected: Option<(Class, Nanos)>,
+}
+
+impl Clock {
+    /// A class may not run any more, or may again; `mid_work`: it had work under way.
+    pub fn taken_off(&mut self, class: Class, mid_work: bool) -> Used {
+        self.expected = None;
+        let used = &mut self.used[class as usize];
+        used.preemptions += u64::from(mid_work);
+        *used
+    }
+}
+
+impl LanguageNode {
+    /// Runs one slice if one is due.
+    pub(crate) fn slice(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        if now < self.clock.busy_until {
+            return;
+        }
+        self.charge_lateness(now);
+        let Some(class) = self.due(now) else { return };
+        if class == Class::Intent && !self.begin_intent(now, out) {
+            return;
+        }
+        let (layers, length) = self.slice_size(class, now);
+        self.clock.busy_until = now + length;
+        let used = &mut self.clock.used[class as usize];
+        (used.slices, used.last_slice) = (used.slices + 1, length);
+        let after_dialogue = matches!(self.clock.expected, Some((Class::Dialogue, _)));
+        if class == Class::Intent && after_dialogue && self.reply.is_some() {
+            self.clock.used[Class::Dialogue as usize].preemptions += 1;
+        }
+        self.shares.of(class).charge(length, Duration::ZERO, now);
+        let next = self.shares.of(class).ready_at(self.clock.busy_until);
+        self.clock.expected = Some((class, next.max(self.clock.busy_until)));
+        let Ok(engine) = &mut self.model else { return };
+        let progress = engine.advance(class, layers);
+        self.progress(class, progress, now, out);
+    }
+
+    /// The class whose slice may run now.
+    fn due(&mut self, now: Nanos) -> Option<Class> {
+        let wanted = [(Class::Intent, self.wants_intent()), (Class::Dialogue, self.reply.is_some())];
+        let mut ready = |class| {
+            let share = self.shares.of(class);
+            share.may_run(now) && share.ready_at(now) <= now
+        };
+        wanted.into_iter().find(|(class, wanted)| *wanted && ready(*class)).map(|(class, _)| class)
+    }
+
+    fn wants_intent(&self) -> bool {
+        self.intent.is_some() || !self.queue.is_empty()
+    }
+
+    /// Layers of a slice and how long it is taken to be. Intent at its floor runs in half slices.
+    fn slice_size(&self, class: Class, now: Nanos) -> (usize, Duration) {
+        let full = self.config.layers_per_slice;
+        let short = class == Class::Intent && self.shares.intent.level(now) == 0;
+        let layers = if short { (full / 2).max(1) } else { full };
+        (layers, self.config.slice().mul_f64(layers as f64 / full as f64))
+    }
+
+    /// A tick that comes later than asked for means that the slice before took longer than nominal; the share pays.
+    fn charge_lateness(&mut self, now: Nanos) {
+        let Some((class, asked)) = self.clock.expected else { return };
+        let late = now.since(asked);
+        if !late.is_zero() {
+            self.shares.of(class).charge(Duration::ZERO, late, now);
+            self.clock.used[class as usize].last_slice += late;
+        }
+    }
+
+    /// Makes sure that intent work is under way; false when nothing of the queue is worth it.
+    fn begin_intent(&mut self, now: Nanos, out: &mut Outbox<Self>) -> bool {
+        if self.intent.is_some() {
+            return true;
+        }
+        let Some(heard) = self.queue.pop_front() else { return false };
+        let known = Known::of(self.scene.as_deref(), now, ms(self.config.scene_max_age_ms));
+        for name in known.absurd {
+            let text = format!("{name} of the scene is not a car's; it counts as not known, check fusion");
+            out.fault(now, Severity::Warning, "scene-absurd-value", "fusion/scene", text);
+        }
+        let ask = Ask { text: heard.text.clone(), facts: known.facts };
+        let Ok(engine) = &mut self.model else { return false };
+        match engine.begin_intent(&ask) {
+            Ok(()) => self.intent = Some(IntentWork { heard, ask }),
+            Err(e) => self.model_failed(&heard, &e, now, out),
+        }
+        self.intent.is_some()
+    }
+
+    fn progress(&mut self, class: Class, progress: Result<Progress, EngineError>, now: Nanos, out: &mut Outbox<Self>) {
+        match (class, progress) {
+            (_, Ok(Progress::Working)) => {}
+            (Class::Intent, Ok(Progress::Intent(output))) => {
+                if let Some(work) = self.intent.take() {
+                    self.understood(work, output, now, out);
+                }
+            }
+            (Class::Dialogue, Ok(Progress::Text(text))) => self.reply_goes_on(&text, now, out),
+            (Class::Dialogue, Ok(Progress::Finished)) => self.reply_ends(now, out),
+            (class, Ok(_)) => {
+                let e = EngineError(format!("the model answered {class:?} work with the other class's result"));
+                self.work_failed(class, &e, now, out);
+            }
+            (class, Err(e)) => self.work_failed(class, &e, now, out),
+        }
+    }
+
+    fn work_failed(&mut self, class: Class, error: &EngineError, now: Nanos, out: &mut Outbox<Self>) {
+        if let Ok(engine) = &mut self.model {
+            engine.abandon(class);
+        }
+        let heard: Option<Heard> = match class {
+            Class::Intent => self.intent.take().map(|w| w.heard),
+            Class::Dialogue => self.reply.as_ref().map(|w| w.turn.heard.clone()),
+        };
+        if let Some(heard) = heard {
+            self.model_failed(&heard, error, now, out);
+        }
+    }
+
+    /// Drops what nobody waits for any more: requests of long ago, and a reply that did not get the processor back.
+    pub(crate) fn give_up_old(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        let old = ms(self.config.utterance_max_age_ms);
+        let is_old = |heard: &Heard| now.since(Nanos(heard.header.stamp_ns)) > old;
+        let waiting = self.queue.len();
+        self.queue.retain(|heard| !is_old(heard));
+        let mut given_up = waiting - self.queue.len();
+        if self.intent.as_ref().is_some_and(|w| is_old(&w.heard)) {
+            self.intent = None;
+            given_up += 1;
+            if let Ok(engine) = &mut self.model {
+                engine.abandon(Class::Intent);
+            }
+        }
+        for _ in 0..given_up {
+            let text = format!("an utterance waited longer than {} ms and is not answered", old.as_millis());
+            out.fault(now, Severity::Warning, "utterance-too-old", crate::UTTERANCE, text);
+        }
+        let may_run = self.shares.dialogue.may_run(now);
+        let Some(reply) = &mut self.reply else { return };
+        if may_run {
+            reply.paused = None;
+        } else if now.since(*reply.paused.get_or_insert(now)) >= ms(self.config.reply_max_pause_ms) {
+            self.interrupt_reply(out);
+        }
+    }
+
+    /// Asks for a tick when the clock next decides something.
+    pub(crate) fn arm(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        let mut at: Vec<Nanos> = Vec::new();
+        for (class, wanted) in [(Class::Intent, self.wants_intent()), (Class::Dialogue, self.reply.is_some())] {
+            let busy_until = self.clock.busy_until;
+            let share = self.shares.of(class);
+            // A lease that ends is told, whether or not there is work.
+            at.extend(share.lease_end(now));
+            if wanted && share.may_run(now) {
+                at.push(share.ready_at(now).max(busy_until));
+            }
+        }
+        let heard = self.queue.iter().chain(self.intent.as_ref().map(|w| &w.heard));
+        let old = ms(self.config.utterance_max_age_ms) + Duration::from_nanos(1);
+        at.extend(heard.map(|h| Nanos(h.header.stamp_ns) + old));
+        let paused = self.reply.as_ref().and_then(|r| r.paused);
+        at.extend(paused.map(|since| since + ms(self.config.reply_max_pause_ms)));
+        if let Some(at) = at.into_iter().min() {
+            out.tick_at(at.max(now));
+        }
+    }
+}

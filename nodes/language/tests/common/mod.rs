@@ -1,0 +1,293 @@
+//! A scripted model and a node around it, fed by hand.
+#![allow(dead_code)]
+
+use auriga_language::{
+    Config, DEFAULTS, LanguageNode,
+    engine::{Ask, Class, Engine, EngineError, Progress},
+};
+use auriga_lm::prompt::IntentOutput;
+use auriga_msgs::{Any, v1};
+use auriga_runtime::{Nanos, Replay};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+/// Layers an intent takes in all, and a word of a reply.
+pub const INTENT_LAYERS: usize = 40;
+pub const WORD_LAYERS: usize = 8;
+
+/// What was asked of the model, in order.
+pub type Calls = Arc<Mutex<Vec<String>>>;
+
+/// Answers by a table of its own; unknown text is out of scope. It does real bookkeeping of layers, so slicing and
+/// resuming show.
+pub struct Scripted {
+    pub calls: Calls,
+    asked: String,
+    intent: Option<(IntentOutput, usize)>,
+    reply: Option<(Vec<String>, usize)>,
+}
+
+impl Scripted {
+    pub fn new() -> (Self, Calls) {
+        let calls = Calls::default();
+        (Self { calls: calls.clone(), asked: String::new(), intent: None, reply: None }, calls)
+    }
+
+    fn note(&self, call: impl Into<String>) {
+        self.calls.lock().unwrap().push(call.into());
+    }
+}
+
+fn understood(text: &str) -> IntentOutput {
+    match text {
+        "how far can i still go" => IntentOutput::new("range_query", &[]),
+        "play some jazz" => IntentOutput::new("play_music", &[("what", "jazz")]),
+        "call anna" => IntentOutput::new("call", &[("who", "anna")]),
+        "open all windows" => IntentOutput::new("window_open", &[("which", "all")]),
+        "say that again" => IntentOutput::new("repeat", &[]),
+        "explain the lamp" => IntentOutput::new("explain_car", &[]),
+        "perhaps music" => IntentOutput { confidence: 0.2, ..IntentOutput::new("play_music", &[]) },
+        _ => IntentOutput::new("out_of_scope", &[]),
+    }
+}
+
+fn reply(text: &str) -> &'static str {
+    match text {
+        "how far can i still go" => "You can go 212 kilometres. Drive well.",
+        "play some jazz" => "Playing jazz.",
+        "call anna" => "Calling anna. One moment please. It rings.",
+        "explain the lamp" => "It takes 9 volts.",
+        _ => "I cannot help with that.",
+    }
+}
+
+impl Engine for Scripted {
+    fn begin_intent(&mut self, ask: &Ask) -> Result<(), EngineError> {
+        self.note(format!("intent {}", ask.text));
+        self.asked = ask.text.clone();
+        self.intent = Some((understood(&ask.text), INTENT_LAYERS));
+        Ok(())
+    }
+
+    fn begin_reply(&mut self, _max_tokens: usize) -> Result<(), EngineError> {
+        self.note(format!("reply {}", self.asked));
+        let words = reply(&self.asked).split_inclusive(' ').rev().map(str::to_owned).collect();
+        self.reply = Some((words, WORD_LAYERS));
+        Ok(())
+    }
+
+    fn advance(&mut self, class: Class, layers: usize) -> Result<Progress, EngineError> {
+        self.note(format!("{class:?} {layers}"));
+        match class {
+            Class::Intent => {
+                let (output, left) = self.intent.as_mut().expect("no intent work");
+                if output.name == "out_of_scope" && self.calls.lock().unwrap()[0] == "intent break down" {
+                    return Err(EngineError("a tensor is not finite".into()));
+                }
+                *left = left.saturating_sub(layers);
+                Ok(if *left == 0 { Progress::Intent(output.clone()) } else { Progress::Working })
+            }
+            Class::Dialogue => {
+                let (words, left) = self.reply.as_mut().expect("no reply under way");
+                *left = left.saturating_sub(layers);
+                if *left > 0 {
+                    return Ok(Progress::Working);
+                }
+                *left = WORD_LAYERS;
+                Ok(words.pop().map_or(Progress::Finished, Progress::Text))
+            }
+        }
+    }
+
+    fn abandon(&mut self, class: Class) {
+        self.note(format!("abandon {class:?}"));
+        match class {
+            Class::Intent => self.intent = None,
+            Class::Dialogue => self.reply = None,
+        }
+    }
+}
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The shipped configuration, with paths that hold wherever the test runs.
+pub fn config() -> Config {
+    let config: Config = toml::from_str(DEFAULTS).unwrap();
+    Config {
+        checkpoint: root().join(config.checkpoint),
+        catalogue: root().join(config.catalogue),
+        workloads: root().join(config.workloads),
+        ..config
+    }
+}
+
+/// What happens to the node, and when (in milliseconds).
+pub struct Timeline {
+    items: Vec<(Nanos, Any)>,
+}
+
+pub fn ms(t: u64) -> Nanos {
+    Nanos::from_millis(t)
+}
+
+impl Timeline {
+    pub fn new() -> Self {
+        Self { items: Vec::new() }
+    }
+
+    pub fn at(mut self, t: u64, message: Any) -> Self {
+        self.items.push((ms(t), message));
+        self
+    }
+
+    pub fn say(self, t: u64, text: &str) -> Self {
+        self.at(t, utterance(t, text))
+    }
+
+    /// Runs a node with a scripted model through it in the replay shell, and for a minute more.
+    pub fn run(self, config: &Config) -> Outcome {
+        let (engine, calls) = Scripted::new();
+        let node = LanguageNode::with_model(config, Ok(Box::new(engine))).unwrap();
+        self.run_node(node, calls)
+    }
+
+    pub fn run_node(self, node: LanguageNode, calls: Calls) -> Outcome {
+        let mut replay = Replay::new();
+        replay.add(node);
+        let mut items = self.items;
+        items.sort_by_key(|(t, _)| *t);
+        let mut said = Vec::new();
+        let own = |any: &Any| any.topic().spec().publisher == "language" || matches!(any, Any::Fault(_));
+        let source = items.into_iter().map(Ok);
+        let sink = |any: &Any| {
+            said.extend(own(any).then(|| any.clone()));
+            Ok(())
+        };
+        replay.run(source, std::time::Duration::from_secs(60), |_, _| {}, sink).unwrap();
+        Outcome { said, calls: calls.lock().unwrap().clone() }
+    }
+}
+
+/// What the node said and asked of its model.
+pub struct Outcome {
+    pub said: Vec<Any>,
+    pub calls: Vec<String>,
+}
+
+impl Outcome {
+    /// Slices run for a class.
+    pub fn slices(&self, class: Class) -> usize {
+        let class = format!("{class:?} ");
+        self.calls.iter().filter(|c| c.starts_with(&class)).count()
+    }
+
+    pub fn intents(&self) -> Vec<v1::Intent> {
+        self.said
+            .iter()
+            .filter_map(|m| if let Any::LanguageIntent(m) = m { Some(m.as_ref().clone()) } else { None })
+            .collect()
+    }
+
+    pub fn turns(&self) -> Vec<v1::DialogueTurn> {
+        self.said
+            .iter()
+            .filter_map(|m| if let Any::LanguageTurn(m) = m { Some(m.as_ref().clone()) } else { None })
+            .collect()
+    }
+
+    pub fn statuses(&self) -> Vec<v1::SliceStatus> {
+        self.said
+            .iter()
+            .filter_map(|m| if let Any::LanguageSlices(m) = m { Some(m.as_ref().clone()) } else { None })
+            .collect()
+    }
+
+    pub fn demands(&self) -> Vec<v1::Demand> {
+        self.said
+            .iter()
+            .filter_map(|m| if let Any::LanguageDemand(m) = m { Some(m.as_ref().clone()) } else { None })
+            .collect()
+    }
+
+    pub fn faults(&self) -> Vec<v1::Fault> {
+        self.said.iter().filter_map(|m| if let Any::Fault(m) = m { Some(m.as_ref().clone()) } else { None }).collect()
+    }
+
+    pub fn fault_codes(&self) -> Vec<String> {
+        self.faults().into_iter().map(|f| f.code).collect()
+    }
+
+    /// The text of the turns, whole.
+    pub fn spoken(&self) -> String {
+        self.turns().iter().map(|t| t.text.as_str()).collect()
+    }
+
+    /// Encoded, with all headers.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.said.iter().for_each(|m| m.encode(&mut bytes).unwrap());
+        bytes
+    }
+}
+
+pub fn utterance(t: u64, text: &str) -> Any {
+    Any::SpeechUtterance(Arc::new(v1::Utterance {
+        header: Some(v1::Header::new(ms(t).0, 7000 + t)),
+        text: text.into(),
+        r#final: true,
+        source: v1::TranscriptSource::Track.into(),
+        ..Default::default()
+    }))
+}
+
+pub fn scene(t: u64, speed_mps: f64) -> Any {
+    let vehicle = v1::VehicleState {
+        speed_mps: Some(speed_mps),
+        range_km: Some(212.4),
+        battery: Some(0.64),
+        gear: v1::Gear::Drive.into(),
+        ..Default::default()
+    };
+    Any::FusionScene(Arc::new(v1::Scene {
+        header: Some(v1::Header::new(ms(t).0, 1)),
+        vehicle: Some(vehicle),
+        can_age_ns: Some(0),
+        driving_load: 0.2,
+        ..Default::default()
+    }))
+}
+
+/// Grants to both workloads until `end`: levels, and whether they run.
+pub fn grants(t: u64, intent: (u32, bool, f64), dialogue: (u32, bool, f64), end: u64) -> Any {
+    let grant = |workload: &str, (level, run, cpu_share): (u32, bool, f64)| v1::Grant {
+        workload: workload.into(),
+        node: "language".into(),
+        level,
+        run,
+        cpu_share,
+        lease_end_ns: ms(end).0,
+        ..Default::default()
+    };
+    Any::ArbiterGrants(Arc::new(v1::Grants {
+        header: Some(v1::Header { published_ns: ms(t).0, ..v1::Header::new(ms(t).0, 9000 + t) }),
+        grants: vec![grant("language-intent", intent), grant("language-dialogue", dialogue)],
+        ..Default::default()
+    }))
+}
+
+/// Both at their highest level.
+pub fn full(t: u64, end: u64) -> Any {
+    grants(t, (1, true, 0.06), (3, true, 0.35), end)
+}
+
+/// Later than any timeline ends.
+pub const FAR: u64 = 200_000;
+
+/// As in the hazard mode: dialogue off the processor.
+pub fn hazard(t: u64, end: u64) -> Any {
+    grants(t, (0, true, 0.03), (0, false, 0.0), end)
+}

@@ -1,0 +1,315 @@
+//! The state machine with a scripted model, in the replay shell.
+
+mod common;
+
+use auriga_language::{LanguageNode, engine::Class, plain};
+use auriga_msgs::{Any, Stamped, v1};
+use common::{FAR, Outcome, Timeline, config, full, grants, hazard, ms, scene, utterance};
+use proptest::prelude::*;
+use std::sync::Arc;
+use v1::Severity;
+
+/// A scene and full grants, then what is said.
+fn calm() -> Timeline {
+    Timeline::new().at(900, scene(900, 14.0)).at(900, full(900, FAR))
+}
+
+fn run(timeline: Timeline) -> Outcome {
+    timeline.run(&config())
+}
+
+/// Slices an intent and a reply of so many words take at full level.
+fn whole_intent() -> usize {
+    common::INTENT_LAYERS.div_ceil(config().layers_per_slice)
+}
+
+#[test]
+fn an_utterance_becomes_an_intent_a_forecast_and_a_reply_with_its_stamp_and_trace() {
+    let o = run(calm().say(1000, "how far can i still go"));
+    let [intent] = o.intents().try_into().unwrap();
+    assert_eq!((intent.name.as_str(), intent.proposal, intent.allowed), ("range_query", false, true));
+    assert!(intent.from_transcript_track);
+    let header = intent.header.unwrap();
+    assert_eq!((header.stamp_ns, header.trace_id), (ms(1000).0, 8000));
+    // 40 layers at 4 a slice of 2 ms: the tenth slice begins 18 ms after the first.
+    assert_eq!(header.published_ns, ms(1018).0);
+    let turns = o.turns();
+    assert_eq!(o.spoken(), "You can go 212 kilometres. Drive well.");
+    assert_eq!(turns[0].user_text, "how far can i still go");
+    assert!(turns[0].first && !turns[0].last && turns.last().unwrap().last);
+    assert!(turns.iter().all(|t| t.header_copy().trace_id == 8000 && t.turn_id == turns[0].turn_id));
+    assert!(turns.iter().all(|t| t.from_transcript_track && !t.interrupted));
+    let demand = &o.demands()[0];
+    assert_eq!(demand.items[0].workload, "language-dialogue");
+    assert!(demand.items.iter().any(|i| i.reason.contains("next")), "a charger is often asked for next: {demand:?}");
+    assert_eq!(o.fault_codes(), [""; 0]);
+}
+
+#[test]
+fn a_revoked_grant_takes_the_reply_off_at_once_and_it_resumes_without_doing_anything_twice() {
+    let timeline = || calm().say(1000, "how far can i still go");
+    let undisturbed = run(timeline());
+    let o = run(timeline().at(1030, hazard(1030, FAR)).at(3000, full(3000, FAR)));
+    let off = o.statuses().into_iter().find(|s| !s.running).unwrap();
+    assert_eq!(off.workload, "language-dialogue");
+    let header = off.header.unwrap();
+    assert_eq!((header.stamp_ns, header.trace_id, header.published_ns), (ms(1030).0, 10_030, ms(1030).0));
+    assert_eq!(off.preemptions, 1);
+    let silent = o.turns().iter().all(|t| !(ms(1030).0..ms(3000).0).contains(&t.header_copy().published_ns));
+    assert!(silent, "nothing is said while the grant is gone: {:?}", o.turns());
+    assert_eq!(o.spoken(), undisturbed.spoken());
+    assert_eq!(o.slices(Class::Dialogue), undisturbed.slices(Class::Dialogue), "its state was kept");
+    assert_eq!(o.calls.iter().filter(|c| c.starts_with("reply")).count(), 1);
+    let back = o.statuses().into_iter().rfind(|s| s.running).unwrap();
+    assert_eq!(back.header.unwrap().trace_id, 12_000);
+}
+
+#[test]
+fn a_lease_that_runs_out_pauses_dialogue_and_leaves_intent_at_its_floor() {
+    // The arbiter dies: its last grants end at 1030.
+    let o = run(Timeline::new()
+        .at(900, scene(900, 14.0))
+        .at(900, full(900, 1030))
+        .say(1000, "how far can i still go")
+        .say(2000, "call anna"));
+    let off: Vec<_> = o.statuses().into_iter().filter(|s| !s.running).collect();
+    assert_eq!(off.len(), 1, "intent keeps going: {off:?}");
+    let header = off[0].header.unwrap();
+    assert_eq!((off[0].workload.as_str(), header.stamp_ns, header.trace_id), ("language-dialogue", ms(1030).0, 0));
+    assert_eq!(header.published_ns, ms(1030).0);
+    let names: Vec<_> = o.intents().into_iter().map(|i| i.name).collect();
+    assert_eq!(names, ["range_query", "call"]);
+    let short = format!("Intent {}", config().layers_per_slice / 2);
+    assert_eq!(o.calls.iter().filter(|c| **c == short).count(), 2 * whole_intent(), "half slices at the floor");
+    // Both replies end as interrupted: one by the next request, one because the processor never came back.
+    let turns = o.turns();
+    assert!(turns.iter().filter(|t| t.last).all(|t| t.interrupted), "{turns:?}");
+    assert_eq!(turns.iter().filter(|t| t.last).count(), 2);
+    let given_up = turns.last().unwrap().header_copy().published_ns;
+    assert!(given_up >= ms(2000 + config().reply_max_pause_ms).0 && given_up < ms(12_200).0, "{given_up}");
+}
+
+#[test]
+fn without_any_arbiter_intent_works_and_refusals_are_said() {
+    let o = run(Timeline::new().at(900, scene(900, 30.0)).say(1000, "open all windows"));
+    let [intent] = o.intents().try_into().unwrap();
+    assert_eq!((intent.proposal, intent.allowed), (true, false));
+    assert_eq!(intent.refusal, "We are too fast to open all windows.");
+    assert_eq!(o.spoken(), intent.refusal);
+    assert_eq!(o.slices(Class::Dialogue), 0, "no model is needed for it");
+}
+
+#[test]
+fn a_new_request_replaces_the_reply_under_way() {
+    let o = run(calm().say(1000, "call anna").say(1040, "play some jazz"));
+    let turns = o.turns();
+    let first: Vec<_> = turns.iter().filter(|t| t.turn_id == turns[0].turn_id).collect();
+    let end = first.last().unwrap();
+    assert!(end.interrupted && end.last && end.text.is_empty(), "{first:?}");
+    let second: Vec<_> = turns.iter().filter(|t| t.turn_id != turns[0].turn_id).collect();
+    assert_eq!(second[0].user_text, "play some jazz");
+    assert_eq!(second.iter().map(|t| t.text.as_str()).collect::<String>(), "Playing jazz.");
+    assert!(second.last().unwrap().last && !second.last().unwrap().interrupted);
+}
+
+#[test]
+fn talk_between_people_preempts_the_reply_and_lets_it_go_on() {
+    let alone = run(calm().say(1000, "call anna"));
+    let o = run(calm().say(1000, "call anna").say(1040, "did you see that dog"));
+    assert_eq!(o.intents()[1].name, "out_of_scope");
+    assert!(!o.intents()[1].allowed);
+    assert_eq!(o.spoken(), alone.spoken());
+    assert_eq!(o.slices(Class::Dialogue), alone.slices(Class::Dialogue), "nothing was done twice");
+    // While the intent is worked out, not one slice of dialogue runs.
+    let begin = o.calls.iter().position(|c| c == "intent did you see that dog").unwrap();
+    let during = &o.calls[begin + 1..begin + 1 + whole_intent()];
+    assert!(during.iter().all(|c| c.starts_with("Intent")), "{during:?}");
+}
+
+#[test]
+fn an_uncertain_intent_is_not_for_the_car() {
+    let o = run(calm().say(1000, "perhaps music"));
+    let intent = &o.intents()[0];
+    assert_eq!((intent.name.as_str(), intent.slots.len()), ("out_of_scope", 0));
+    assert!((intent.confidence - 0.2).abs() < 1e-6);
+    assert_eq!(o.spoken(), plain::NOT_SURE);
+    assert_eq!(o.slices(Class::Dialogue), 0, "the model must not answer what it only guessed");
+}
+
+#[test]
+fn a_value_that_is_not_known_is_said_plainly_and_never_made_up() {
+    let old = |t: u64| Timeline::new().at(t, scene(t, 14.0)).at(900, full(900, FAR));
+    for timeline in [Timeline::new().at(900, full(900, FAR)), old(100)] {
+        let o = run(timeline.say(5000, "how far can i still go"));
+        assert_eq!(o.spoken(), "I do not know the range right now.");
+        assert_eq!(o.slices(Class::Dialogue), 0);
+    }
+}
+
+#[test]
+fn absurd_values_of_a_scene_are_told_and_count_as_unknown() {
+    let Any::FusionScene(s) = scene(900, 14.0) else { unreachable!() };
+    let mut s = v1::Scene::clone(&s);
+    let vehicle = s.vehicle.as_mut().unwrap();
+    (vehicle.range_km, vehicle.speed_mps) = (Some(f64::NAN), Some(4e7));
+    let o = run(Timeline::new()
+        .at(900, full(900, FAR))
+        .at(900, Any::FusionScene(Arc::new(s)))
+        .say(1000, "how far can i still go")
+        .say(2000, "open all windows"));
+    assert!(o.spoken().starts_with("I do not know the range right now."));
+    assert!(!o.intents()[1].allowed, "an absurd speed opens no window");
+    assert!(o.fault_codes().contains(&"scene-absurd-value".into()));
+}
+
+#[test]
+fn a_number_the_scene_does_not_have_is_replaced_by_a_plain_sentence() {
+    let o = run(calm().say(1000, "explain the lamp"));
+    assert_eq!(o.spoken(), "I cannot explain that well. Please look it up when we have stopped.");
+    assert_eq!(o.fault_codes(), ["reply-replaced"]);
+}
+
+#[test]
+fn what_was_said_last_is_said_again() {
+    let o = run(calm().say(1000, "how far can i still go").say(3000, "say that again"));
+    let again = o.turns().into_iter().last().unwrap();
+    assert_eq!(again.text, "You can go 212 kilometres. Drive well.");
+    let o = run(calm().say(1000, "say that again"));
+    assert_eq!(o.spoken(), "There is nothing to repeat.");
+}
+
+#[test]
+fn a_full_queue_drops_the_oldest_and_says_so_and_only_the_newest_is_answered_at_length() {
+    let mut timeline = calm();
+    for t in 1000..1007 {
+        timeline = timeline.say(t, "call anna");
+    }
+    let o = run(timeline);
+    // The first was begun at once; of the six that came meanwhile four fit.
+    assert_eq!(o.intents().len(), 5);
+    assert_eq!(o.faults()[0].code, "utterance-dropped");
+    let whole: Vec<_> = o.turns().into_iter().filter(|t| t.last && !t.interrupted).collect();
+    assert_eq!(whole.len(), 1);
+    assert_eq!(whole[0].header_copy().stamp_ns, ms(1006).0);
+}
+
+#[test]
+fn an_utterance_that_comes_twice_without_words_or_too_long_is_told() {
+    let Any::SpeechUtterance(partial) = utterance(1003, "call") else { unreachable!() };
+    let partial = v1::Utterance { r#final: false, ..v1::Utterance::clone(&partial) };
+    let o = run(calm()
+        .at(1003, Any::SpeechUtterance(Arc::new(partial)))
+        .say(1000, "play some jazz")
+        .at(1001, utterance(1000, "play some jazz"))
+        .say(1002, "  ?! ")
+        .say(2000, &"la ".repeat(10_000)));
+    assert_eq!(o.intents().len(), 1);
+    assert_eq!(o.fault_codes(), ["utterance-duplicate", "utterance-empty", "utterance-too-long"]);
+    let last = o.turns().pop().unwrap();
+    assert_eq!(last.text, plain::TOO_LONG);
+    assert!(last.user_text.chars().count() <= config().utterance_max_chars);
+}
+
+#[test]
+fn a_request_of_long_ago_is_not_answered() {
+    let o = run(calm()
+        .at(950, grants(950, (0, false, 0.0), (0, false, 0.0), FAR))
+        .say(1000, "call anna")
+        .at(20_000, full(20_000, FAR))
+        .at(30_000, utterance(2000, "call anna")));
+    assert_eq!(o.fault_codes(), ["utterance-too-old", "utterance-too-old"]);
+    assert_eq!(o.calls, [""; 0], "the model never ran");
+}
+
+#[test]
+fn a_revoked_intent_leaves_the_processor_and_goes_on_later() {
+    let o = run(calm()
+        .say(1000, "play some jazz")
+        .at(1009, grants(1009, (0, false, 0.0), (3, true, 0.35), FAR))
+        .at(3000, full(3000, FAR)));
+    let off: Vec<_> = o.statuses().into_iter().filter(|s| !s.running).collect();
+    assert_eq!(off.iter().map(|s| s.workload.as_str()).collect::<Vec<_>>(), ["language-intent"]);
+    assert_eq!((off[0].slices, off[0].preemptions), (5, 1));
+    assert_eq!(o.slices(Class::Intent), whole_intent());
+    assert!(o.intents()[0].header_copy().published_ns > ms(3000).0);
+}
+
+#[test]
+fn a_missing_model_is_told_by_fault_and_to_the_driver() {
+    let mut config = config();
+    config.checkpoint = "/nowhere/checkpoint".into();
+    let node = LanguageNode::new(&config).unwrap();
+    let o = calm().say(1000, "call anna").say(2000, "call anna").run_node(node, Default::default());
+    let faults = o.faults();
+    assert_eq!(faults[0].code, "language-model");
+    assert_eq!(faults[0].severity(), Severity::Critical);
+    assert!(faults[0].text.contains("/nowhere/checkpoint"), "{}", faults[0].text);
+    assert_eq!(faults[1].code, "language-model-missing");
+    assert_eq!(o.intents(), []);
+    assert!(o.turns().iter().all(|t| t.text == plain::NO_MODEL && t.first && t.last));
+    assert_eq!(o.turns().len(), 2);
+}
+
+#[test]
+fn a_model_that_fails_is_told_and_the_next_request_is_tried_again() {
+    let o = run(calm().say(1000, "break down").say(2000, "call anna"));
+    assert!(o.spoken().starts_with(plain::MODEL_FAILED));
+    assert_eq!(o.faults()[0].code, "language-model-failed");
+    assert_eq!(o.intents()[0].name, "call");
+}
+
+#[test]
+fn no_fault_holds_a_word_of_what_was_said() {
+    let secret = "xylophone";
+    let o = run(calm()
+        .say(1000, secret)
+        .at(1001, utterance(1000, secret))
+        .say(2000, &format!("{secret} ").repeat(100))
+        .say(3000, "break down"));
+    assert!(!o.faults().is_empty());
+    assert!(o.faults().iter().all(|f| !format!("{f:?}").contains(secret)));
+    assert!(o.demands().iter().all(|d| !format!("{d:?}").contains(secret)));
+}
+
+#[test]
+fn a_share_paces_the_work_when_the_burst_is_used_up() {
+    // 0.005 of two cores: 10 ms of credit, then a slice of 2 ms every 200 ms.
+    let o = run(Timeline::new()
+        .at(900, scene(900, 14.0))
+        .at(900, grants(900, (1, true, 0.005), (3, true, 0.35), FAR))
+        .say(1000, "play some jazz"));
+    let published = o.intents()[0].header_copy().published_ns;
+    assert!((ms(1700).0..ms(2200).0).contains(&published), "{published}");
+    assert_eq!(o.slices(Class::Intent), whole_intent());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes when: the same twice, no panic, and each turn that was begun has one end.
+    #[test]
+    fn any_sequence_of_inputs_gives_the_same_bytes_twice_and_ends_every_turn(
+        events in prop::collection::vec((0u64..30_000, 0usize..8, 0.0..0.4f64, any::<bool>()), 0..40),
+    ) {
+        let timeline = || {
+            events.iter().fold(Timeline::new(), |timeline, &(t, kind, share, run)| match kind {
+                0 => timeline.at(t, scene(t.saturating_sub(t % 4000), 30.0)),
+                1 => timeline.at(t, grants(t, (1, run, share), (2, run, share), t + 300)),
+                2 => timeline.at(t, grants(t, (0, true, share), (0, run, share), t / 2)),
+                3 => timeline.at(t, full(t, t + 5000)),
+                4 => timeline.say(t, "call anna"),
+                5 => timeline.say(t, "how far can i still go"),
+                6 => timeline.say(t, "did you see that dog"),
+                _ => timeline.say(t, "open all windows"),
+            })
+        };
+        let (a, b) = (run(timeline()), run(timeline()));
+        prop_assert_eq!(a.bytes(), b.bytes());
+        let turns = a.turns();
+        for id in turns.iter().map(|t| t.turn_id) {
+            let pieces: Vec<_> = turns.iter().filter(|t| t.turn_id == id).collect();
+            prop_assert!(pieces[0].first && pieces.iter().filter(|p| p.first).count() == 1);
+            prop_assert!(pieces.last().unwrap().last && pieces.iter().filter(|p| p.last).count() == 1);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The node with the project's own checkpoint, in the replay shell.
+
+mod common;
+
+use auriga_language::{Config, LanguageNode};
+use common::{FAR, Outcome, Timeline, config, full, hazard, root, scene};
+use std::{collections::BTreeMap, sync::Mutex};
+
+/// Replays take turns: each keeps a core busy, and the machine of the tests may have two.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// `None`, and said so, when the checkpoint has not been trained yet.
+fn shipped() -> Option<Config> {
+    let config = config();
+    if !config.checkpoint.join("model.safetensors").exists() {
+        println!("skipped: {} has no model.safetensors", config.checkpoint.display());
+        return None;
+    }
+    Some(config)
+}
+
+fn run(config: &Config, timeline: Timeline) -> Outcome {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    timeline.run_node(LanguageNode::new(config).unwrap(), Default::default())
+}
+
+#[derive(serde::Deserialize)]
+struct Script {
+    speech: Speech,
+}
+#[derive(serde::Deserialize)]
+struct Speech {
+    utterances: Vec<Line>,
+}
+#[derive(serde::Deserialize)]
+struct Line {
+    text: String,
+}
+
+/// What is said in the shipped drive.
+fn requests() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("sil-tests/drive.yaml")).unwrap();
+    let script: Script = serde_yaml_ng::from_str(&text).unwrap();
+    script.speech.utterances.into_iter().map(|u| u.text).collect()
+}
+
+/// One request every eight seconds, with a fresh scene and full grants.
+fn talk(requests: &[String]) -> Timeline {
+    let mut timeline = Timeline::new().at(900, full(900, FAR));
+    for (i, text) in requests.iter().enumerate() {
+        let t = 1000 + 8000 * i as u64;
+        timeline = timeline.at(t - 50, scene(t - 50, 14.0)).say(t, text);
+    }
+    timeline
+}
+
+/// Everything but the times of publishing and what depends on them: those are the scheduler's, not the model's.
+fn content(o: &Outcome) -> (Vec<String>, BTreeMap<u64, String>) {
+    let intents = o.intents().into_iter().map(|i| format!("{} {:?} {}", i.name, i.slots, i.confidence.to_bits()));
+    let mut spoken: BTreeMap<u64, String> = BTreeMap::new();
+    for piece in o.turns() {
+        assert!(!piece.interrupted, "{piece:?}");
+        spoken.entry(piece.turn_id).or_default().push_str(&piece.text);
+    }
+    (intents.collect(), spoken)
+}
+
+#[test]
+fn the_requests_of_the_shipped_drive_are_understood() {
+    let Some(config) = shipped() else { return };
+    let o = run(&config, talk(&requests()));
+    let understood: Vec<String> = o
+        .intents()
+        .iter()
+        .map(|i| {
+            let slots: Vec<String> = i.slots.iter().map(|s| format!(" {}={}", s.name, s.value)).collect();
+            format!("{}{}", i.name, slots.concat())
+        })
+        .collect();
+    println!("{}", o.turns().iter().map(|t| format!("{}\n  {}", t.user_text, t.text)).collect::<Vec<_>>().join("\n"));
+    for i in o.intents() {
+        println!("{} {:.3}", i.name, i.confidence);
+    }
+    let expected = [
+        "find_charging",
+        "range_query",
+        "set_temperature degrees=21",
+        "play_music what=some jazz",
+        "call who=anna",
+        "driver_unwell",
+        "out_of_scope",
+    ];
+    let jazz = |s: &str| s.replace("what=jazz", "what=some jazz");
+    assert_eq!(understood.iter().map(|s| jazz(s)).collect::<Vec<_>>(), expected);
+    assert!(o.intents().iter().all(|i| i.from_transcript_track));
+    assert_eq!(o.fault_codes(), [""; 0]);
+    let answer = o.turns().into_iter().filter(|t| t.header.unwrap().stamp_ns == common::ms(9000).0);
+    let answer: String = answer.map(|t| t.text).collect();
+    assert!(answer.contains("212"), "the range of the scene is said: {answer}");
+}
+
+#[test]
+fn a_sliced_and_preempted_talk_says_the_same_as_an_undisturbed_one() {
+    let Some(config) = shipped() else { return };
+    let requests = requests();
+    let whole = Config { layers_per_slice: 100_000, slice_ms: 1.0, ..config.clone() };
+    let undisturbed = run(&whole, talk(&requests));
+    let mut timeline = talk(&requests);
+    for (i, _) in requests.iter().enumerate() {
+        // Revoked and given back over and over while each reply is under way.
+        for k in 0..12 {
+            let t = 1000 + 8000 * i as u64 + 60 + k * 70;
+            timeline = timeline.at(t, hazard(t, FAR)).at(t + 35, full(t + 35, FAR));
+        }
+    }
+    let sliced = Config { layers_per_slice: 1, slice_ms: 1.0, ..config.clone() };
+    let disturbed = run(&sliced, timeline);
+    let preemptions = disturbed.statuses().iter().map(|s| s.preemptions).max().unwrap();
+    assert!(preemptions >= requests.len() as u64, "{preemptions} preemptions: the disturbance must disturb");
+    assert_eq!(content(&disturbed), content(&undisturbed));
+}
+
+#[test]
+fn two_replays_give_the_same_bytes() {
+    let Some(config) = shipped() else { return };
+    let requests = &requests()[..3];
+    let timeline = || talk(requests).at(1100, hazard(1100, FAR)).at(2000, full(2000, FAR));
+    assert_eq!(run(&config, timeline()).bytes(), run(&config, timeline()).bytes());
+}
