@@ -1,1 +1,49 @@
-fn main() {}
+//! The recorder's executable.
+
+use auriga_recorder::{Config, DEFAULTS, Effect, RecorderNode, file, queue::Queue};
+use auriga_runtime::{Nanos, Shell};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+const ABOUT: &str = "auriga-recorder: every topic to an MCAP file";
+
+fn main() -> anyhow::Result<()> {
+    let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
+    let config = shell.config().clone();
+    let node = RecorderNode::new(&config)?;
+    let queue = Arc::new(Queue::new(config.queue_messages, config.queue_images));
+    let mut thread = None;
+    let writes = queue.clone();
+    let result = shell.run(
+        node,
+        |devices| {
+            let queue = queue.clone();
+            let write = move || {
+                let subject = config.path.display().to_string();
+                let tell = |severity, code, text| devices.fault(severity, code, &subject, text);
+                file::record(&queue, &config, &clock_facts(), &tell);
+            };
+            thread = Some(std::thread::Builder::new().name("recorder-file".into()).spawn(write)?);
+            Ok(())
+        },
+        |Effect::Write(any)| writes.push(any),
+    );
+    // The rest of the queue and the file's summary.
+    queue.close();
+    if let Some(thread) = thread
+        && thread.join().is_err()
+    {
+        anyhow::bail!("the thread that writes the recording panicked; the file ends with its last whole chunk");
+    }
+    result
+}
+
+/// What the recording's monotonic times are on the calendar.
+fn clock_facts() -> BTreeMap<String, String> {
+    let realtime = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128);
+    let offset = realtime - i128::from(Nanos::monotonic().0);
+    BTreeMap::from([("realtime_minus_log_time_ns".into(), offset.to_string())])
+}

@@ -18,7 +18,8 @@ with open(path, "rb") as f:
     reader = make_reader(f, decoder_factories=[DecoderFactory()]) if how == "seeking" else \
         NonSeekingReader(f, decoder_factories=[DecoderFactory()])
     try:
-        for schema, channel, message, m in reader.iter_decoded_messages():
+        # Not sorted: to sort, the streaming reader would first look for the file's end.
+        for schema, channel, message, m in reader.iter_decoded_messages(log_time_order=how == "seeking"):
             head = m.header
             assert (head.published_ns, head.stamp_ns) == (message.log_time, message.publish_time), channel.topic
             print(channel.topic, schema.name, message.log_time, message.sequence, head.trace_id, end=" ")

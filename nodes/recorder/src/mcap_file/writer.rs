@@ -62,6 +62,7 @@ pub struct Writer<W: Write + Seek = BufWriter<File>> {
     /// Publishing time of the first message of the open chunk.
     chunk_start: Option<u64>,
     chunk_bytes: usize,
+    chunks: u64,
     messages: u64,
     encoded: Vec<u8>,
 }
@@ -100,7 +101,16 @@ impl<W: Write + Seek> Writer<W> {
         // The magic reaches the file at once: a recorder killed in its first second leaves an empty recording.
         mcap.flush()?;
         let channels = vec![None; TOPICS.len()];
-        Ok(Self { mcap, settings, channels, chunk_start: None, chunk_bytes: 0, messages: 0, encoded: Vec::new() })
+        Ok(Self {
+            mcap,
+            settings,
+            channels,
+            chunk_start: None,
+            chunk_bytes: 0,
+            chunks: 0,
+            messages: 0,
+            encoded: Vec::new(),
+        })
     }
 
     /// Adds a message. Its header must be complete: it is filed under its publishing time.
@@ -135,7 +145,7 @@ impl<W: Write + Seek> Writer<W> {
 
     /// Ends the chunk and hands it to the stream: from here on it survives the writer.
     pub fn flush(&mut self) -> Result<(), WriteError> {
-        self.chunk_start = None;
+        self.chunks += u64::from(self.chunk_start.take().is_some());
         self.chunk_bytes = 0;
         Ok(self.mcap.flush()?)
     }
@@ -143,6 +153,11 @@ impl<W: Write + Seek> Writer<W> {
     /// Whether messages wait for the end of their chunk.
     pub fn has_open_chunk(&self) -> bool {
         self.chunk_start.is_some()
+    }
+
+    /// How many chunks with messages are whole and in the stream.
+    pub fn chunks(&self) -> u64 {
+        self.chunks
     }
 
     /// How many messages were written.

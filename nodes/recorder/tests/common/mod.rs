@@ -60,6 +60,17 @@ pub fn hud_frame(ms: u64, seq: u64) -> v1::CompressedImage {
     }
 }
 
+/// Bytes of 33 to 122 that no compression makes much of, the same for the same seed.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_add(1);
+    let mut next = || {
+        // Knuth's MMIX generator; its upper bits are good.
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        33 + ((state >> 40) % 90) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
 /// The Python with `mcap` and `mcap-protobuf-support`; says that a test is skipped when there is none.
 pub fn python() -> Option<PathBuf> {
     let python = std::env::var_os("AURIGA_PYTHON").filter(|p| !p.is_empty()).map(PathBuf::from);

@@ -1,0 +1,223 @@
+//! Between the node's thread and the one that writes the file: bounded, and when the disk is slow, images go first.
+
+use auriga_msgs::{Any, Record};
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+/// How long a message waits for room before the oldest one gives way: the node must not be held up for ever by a disk
+/// that does not answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was lost on the way to the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Losses {
+    pub images: u64,
+    pub messages: u64,
+}
+
+/// What a wait ended with.
+#[derive(Debug, PartialEq)]
+pub enum Taken {
+    Message(Any),
+    /// Nothing came in the time given.
+    Idle,
+    /// Closed, and empty.
+    Closed,
+}
+
+/// Held by the node's thread, which puts in, and the file's, which takes out.
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    max_messages: usize,
+    max_images: usize,
+}
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<Any>,
+    images: usize,
+    closed: bool,
+    /// There is no file: nobody waits for room.
+    failing: bool,
+    losses: Losses,
+}
+
+impl Queue {
+    pub fn new(max_messages: usize, max_images: usize) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), max_messages, max_images }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A push or a pop cannot panic half-way, so a poisoned queue is still whole.
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Puts a message in. An image takes the place of the oldest one when there are too many; any other message waits.
+    pub fn push(&self, any: Any) {
+        let mut state = self.lock();
+        if is_image(&any) {
+            if state.images >= self.max_images {
+                state.drop_oldest(true);
+            }
+            state.images += 1;
+        } else {
+            let end = Instant::now() + PATIENCE;
+            while state.items.len() - state.images >= self.max_messages {
+                let left = end.saturating_duration_since(Instant::now());
+                if state.failing || state.closed || left.is_zero() {
+                    state.drop_oldest(false);
+                } else {
+                    state = self.changed.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
+                }
+            }
+        }
+        state.items.push_back(any);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Takes the oldest message, waiting for one up to `patience`.
+    pub fn take(&self, patience: Duration) -> Taken {
+        let end = Instant::now() + patience;
+        let mut state = self.lock();
+        loop {
+            if let Some(any) = state.items.pop_front() {
+                state.images -= usize::from(is_image(&any));
+                drop(state);
+                self.changed.notify_all();
+                return Taken::Message(any);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if state.closed {
+                return Taken::Closed;
+            }
+            if left.is_zero() {
+                return Taken::Idle;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
+        }
+    }
+
+    /// Says that there is no file to write to. Waits up to `patience`; true once the queue is closed.
+    pub fn wait_without_file(&self, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
+        let mut state = self.lock();
+        state.failing = true;
+        self.changed.notify_all();
+        while !state.closed {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
+        }
+        state.closed
+    }
+
+    /// Says that there is a file again.
+    pub fn has_file(&self) {
+        self.lock().failing = false;
+    }
+
+    /// No more will be put in: what waits is still given out.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// What was lost so far.
+    pub fn losses(&self) -> Losses {
+        self.lock().losses
+    }
+}
+
+impl State {
+    fn drop_oldest(&mut self, image: bool) {
+        let Some(at) = self.items.iter().position(|i| is_image(i) == image) else { return };
+        self.items.remove(at);
+        if image {
+            self.images -= 1;
+            self.losses.images += 1;
+        } else {
+            self.losses.messages += 1;
+        }
+    }
+}
+
+fn is_image(any: &Any) -> bool {
+    any.topic().spec().record == Record::Jpeg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auriga_msgs::v1;
+    use std::sync::Arc;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn header(seq: u64) -> Option<v1::Header> {
+        Some(v1::Header { seq, ..Default::default() })
+    }
+    fn image(seq: u64) -> Any {
+        Any::HudFrame(v1::CompressedImage { header: header(seq), ..Default::default() }.into())
+    }
+    fn message(seq: u64) -> Any {
+        Any::Fault(v1::Fault { header: header(seq), ..Default::default() }.into())
+    }
+    fn all(queue: &Queue) -> Vec<Any> {
+        std::iter::from_fn(|| match queue.take(NOW) {
+            Taken::Message(any) => Some(any),
+            _ => None,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn images_give_way_first_and_never_to_the_cost_of_a_message() {
+        let queue = Queue::new(3, 2);
+        for any in [message(0), image(1), image(2), message(3), image(4), image(5), message(6)] {
+            queue.push(any);
+        }
+        assert_eq!(queue.losses(), Losses { images: 2, messages: 0 });
+        assert_eq!(all(&queue), [message(0), message(3), image(4), image(5), message(6)]);
+    }
+
+    #[test]
+    fn a_message_waits_until_there_is_room() {
+        let queue = Arc::new(Queue::new(1, 1));
+        queue.push(message(0));
+        let other = queue.clone();
+        let pushing = std::thread::spawn(move || other.push(message(1)));
+        assert_eq!(queue.take(NOW), Taken::Message(message(0)));
+        pushing.join().unwrap();
+        assert_eq!(all(&queue), [message(1)]);
+        assert_eq!(queue.losses(), Losses::default());
+    }
+
+    #[test]
+    fn without_a_file_nobody_waits_and_the_newest_are_kept() {
+        let queue = Queue::new(2, 1);
+        assert!(!queue.wait_without_file(NOW));
+        for seq in 0..5 {
+            queue.push(message(seq));
+        }
+        assert_eq!(queue.losses(), Losses { images: 0, messages: 3 });
+        queue.has_file();
+        assert_eq!(all(&queue), [message(3), message(4)]);
+    }
+
+    #[test]
+    fn a_closed_queue_gives_out_what_it_holds_and_then_says_so() {
+        let queue = Queue::new(2, 1);
+        queue.push(message(0));
+        queue.close();
+        assert_eq!(queue.take(NOW), Taken::Message(message(0)));
+        assert_eq!(queue.take(Duration::from_secs(60)), Taken::Closed);
+        assert!(queue.wait_without_file(Duration::from_secs(60)));
+    }
+}
