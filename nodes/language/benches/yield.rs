@@ -14,7 +14,7 @@ use auriga_language::{
     measure, model,
 };
 use auriga_lm::{catalogue::Catalogue, prompt::SceneFacts};
-use auriga_msgs::{Any, CHAINS, NodeName, Stamped, TopicId, node, v1};
+use auriga_msgs::{Any, CHAINS, NodeName, TopicId, node, v1};
 use auriga_runtime::{Nanos, config::RuntimeConfig, transport::Link};
 use hdrhistogram::Histogram;
 use std::{
@@ -133,7 +133,7 @@ impl Outside {
             };
             tokio.block_on(hud.subscribe(topic, take))?;
         }
-        let mut open = |node| tokio.block_on(Link::open(&runtime, node)).map(Some);
+        let open = |node| tokio.block_on(Link::open(&runtime, node)).map(Some);
         let (speech, fusion) = (open(node::Speech::SPEC)?, open(node::Fusion::SPEC)?);
         let arbiter = open(node::Arbiter::SPEC)?;
         let path = |key: &str, path: &Path| format!("{key}={}", path.display());
