@@ -4,7 +4,12 @@
 //! system" (1986); Audsley, Burns, Richardson, Tindell, Wellings, "Applying new scheduling theory to static priority
 //! pre-emptive scheduling" (1993) for blocking and release jitter:
 //!
-//!   w = C + B + Σ over higher priorities j of ⌈(w + J_j) / T_j⌉ C_j,   R = J + w.
+//!   w(q) = (q + 1) C + B + Σ over higher priorities j of ⌈(w(q) + J_j) / T_j⌉ C_j.
+//!
+//! q counts releases that wait for each other: with jitter, or a deadline beyond the period, a task's next release can
+//! come before the last has been served (Lehoczky, "Fixed priority scheduling of periodic task sets with arbitrary
+//! deadlines", 1990; Tindell, Burns, Wellings, "An extendible approach for analysing fixed priority hard real-time
+//! tasks", 1994). The response is R = J + the largest w(q) − qT until the queue is empty.
 //!
 //! Along a chain a workload is released by the one before it, so it inherits that one's response as jitter (holistic
 //! analysis: Tindell and Clark, 1994); both are computed to a common fixed point.
@@ -24,6 +29,7 @@ pub struct Response {
     pub workload: String,
     pub cost_ms: f64,
     pub blocking_ms: f64,
+    /// Of higher priorities, and of its own earlier releases.
     pub interference_ms: f64,
     /// Of its own release, not what it inherits along chains.
     pub jitter_ms: f64,
@@ -31,7 +37,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// From its release by the message before it.
+    /// From its release at the latest, which is when the message before it is there at the latest.
     pub fn response_ms(&self) -> f64 {
         self.jitter_ms + self.window_ms()
     }
@@ -155,7 +161,11 @@ fn check_utilisation(tasks: &[Task]) -> Result<(), AdmissionError> {
     for (i, task) in tasks.iter().enumerate() {
         let utilisation: f64 = above(tasks, i).chain([task]).map(|t| t.cost / t.period).sum();
         if utilisation > 1.0 {
-            return Err(AdmissionError::CoreOverloaded { workload: task.name.to_owned(), core: task.core, utilisation });
+            return Err(AdmissionError::CoreOverloaded {
+                workload: task.name.to_owned(),
+                core: task.core,
+                utilisation,
+            });
         }
     }
     Ok(())
@@ -165,9 +175,24 @@ fn interference(tasks: &[Task], i: usize, window: f64) -> f64 {
     above(tasks, i).map(|t| ((window + t.jitter) / t.period).ceil() * t.cost).sum()
 }
 
-/// The smallest fixed point of w, `None` when there is none.
+/// The largest w(q) − qT; `None` when the queue never empties.
 fn window(tasks: &[Task], i: usize) -> Option<f64> {
-    let own = tasks[i].cost + tasks[i].blocking;
+    let task = &tasks[i];
+    let mut longest: f64 = 0.0;
+    for q in 0.. {
+        let end = busy_until(tasks, i, f64::from(q) * task.cost)?;
+        longest = longest.max(end - f64::from(q) * task.period);
+        // The earliest that the next release can come.
+        if end <= f64::from(q + 1) * task.period - task.jitter {
+            break;
+        }
+    }
+    Some(longest)
+}
+
+/// The smallest fixed point of w, `queued` being the work of earlier releases of the same task.
+fn busy_until(tasks: &[Task], i: usize, queued: f64) -> Option<f64> {
+    let own = queued + tasks[i].cost + tasks[i].blocking;
     let mut w = own;
     while w < DIVERGED_MS {
         let next = own + interference(tasks, i, w);
@@ -282,6 +307,21 @@ mod tests {
         assert_eq!(responses(&[(2.0, 10.0, 2, 0.0, 0.0), (3.0, 20.0, 1, 0.0, 1.5)]), [2.0, 6.5]);
         // 9 ms of jitter on a period of 10: two releases within the window.
         assert_eq!(responses(&[(2.0, 10.0, 2, 9.0, 0.0), (3.0, 20.0, 1, 0.0, 0.0)]), [11.0, 7.0]);
+    }
+
+    #[test]
+    fn a_deadline_beyond_the_period_is_judged_over_the_whole_busy_period() {
+        // Lehoczky 1990: C, T = 26, 70; 62, 100. The first release of the second task answers after 114, the fifth
+        // after 118, the seventh ends the busy period.
+        assert_eq!(responses(&[(26.0, 70.0, 2, 0.0, 0.0), (62.0, 100.0, 1, 0.0, 0.0)]), [26.0, 118.0]);
+    }
+
+    #[test]
+    fn releases_that_jitter_throws_together_are_late_by_their_jitter_and_wait_for_each_other() {
+        // Due at 0, 10 and 20, all come at 25: done at 27, 29 and 31, so 27, 19 and 11 after they were due.
+        assert_eq!(responses(&[(2.0, 10.0, 1, 25.0, 0.0)]), [27.0]);
+        // And below it three come within one window: 3 × 2 + 3.
+        assert_eq!(responses(&[(2.0, 10.0, 2, 19.0, 0.0), (3.0, 20.0, 1, 0.0, 0.0)]), [21.0, 9.0]);
     }
 
     #[test]

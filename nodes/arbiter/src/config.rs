@@ -17,6 +17,7 @@ pub struct Config {
     pub renew_hz: f64,
     pub force_mode: String,
     pub modes: ModesConfig,
+    pub forecast: ForecastConfig,
     pub actuation: ActuationConfig,
 }
 
@@ -39,7 +40,24 @@ pub struct ModesConfig {
     pub limp_misses_per_s: f64,
     pub overload_after_ms: u64,
     pub overload_exit_ms: u64,
-    pub forecast_max_ms: u64,
+}
+
+/// `[forecast]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForecastConfig {
+    pub source: ForecastSource,
+    pub max_ms: u64,
+    pub hold_ms: u64,
+}
+
+/// Where weights on utilities come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForecastSource {
+    Predictive,
+    Reactive,
+    None,
 }
 
 /// `[actuation]`
@@ -85,7 +103,14 @@ impl Config {
             ("modes.demanding_brake", m.demanding_brake, positive, 2.0, "above 0, to 2 (never)"),
             ("modes.exit_factor", m.exit_factor, 0.0, 1.0, "0 to 1"),
             ("modes.demanding_misses_per_s", m.demanding_misses_per_s, positive, 1e9, "above 0"),
-            ("modes.limp_misses_per_s", m.limp_misses_per_s, m.demanding_misses_per_s, 1e9, "demanding_misses_per_s or more"),
+            (
+                "modes.limp_misses_per_s",
+                m.limp_misses_per_s,
+                m.demanding_misses_per_s,
+                1e9,
+                "demanding_misses_per_s or more",
+            ),
+            ("forecast.hold_ms", self.forecast.hold_ms as f64, 0.0, 60_000.0, "0 to 60000 ms"),
             (
                 "actuation.stopped_quota_percent",
                 self.actuation.stopped_quota_percent.into(),

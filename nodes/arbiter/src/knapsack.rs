@@ -5,7 +5,7 @@
 //! of a class on the upper hull of (cost, utility), taken by efficiency over all classes (Sinha and Zoltners, "The
 //! multiple-choice knapsack problem", 1979; Kellerer, Pferschy, Pisinger, "Knapsack Problems", 2004, chapter 11). The
 //! smallest of these bounds holds for all resources together. All numbers are integers, so "optimal" is exact and the
-//! same on every machine.
+//! same on every machine. A [`Search`] is run in slices of so many steps.
 
 /// CPU, GPU, memory.
 pub const RESOURCES: usize = 3;
@@ -49,60 +49,111 @@ struct Relaxation {
     base: Vec<(u64, u64)>,
 }
 
-struct Search<'a> {
-    problem: &'a Problem,
+/// A search under way. It is run in slices, so that something urgent never waits for the end of it.
+#[derive(Debug)]
+pub struct Search {
+    problem: Problem,
     /// For each class its items, the most useful first: a good solution early cuts the rest.
     order: Vec<Vec<usize>>,
     relaxations: [Relaxation; RESOURCES],
+    /// Where the search stands: the class to choose from next, and for each class up to it what is left of the
+    /// resources, the utility so far and how many of its items were tried.
+    class: usize,
+    left: Vec<[u64; RESOURCES]>,
+    utility: Vec<u64>,
+    tried: Vec<usize>,
     choice: Vec<usize>,
     best: Option<Solution>,
+    finished: bool,
 }
 
 /// The optimum; `None` when nothing fits. Of equal optima the one found first in a fixed order.
-pub fn solve(problem: &Problem) -> Option<Solution> {
-    let order = problem.classes.iter().map(|items| {
-        let mut order: Vec<usize> = (0..items.len()).collect();
-        order.sort_by_key(|&i| (std::cmp::Reverse(items[i].utility), items[i].cost, i));
-        order
-    });
-    let mut search = Search {
-        problem,
-        order: order.collect(),
-        relaxations: std::array::from_fn(|r| Relaxation::new(&problem.classes, r)),
-        choice: vec![0; problem.classes.len()],
-        best: None,
-    };
-    search.descend(0, problem.capacity, 0);
+pub fn solve(problem: Problem) -> Option<Solution> {
+    let mut search = Search::new(problem);
+    search.run(usize::MAX);
     search.best
 }
 
-impl Search<'_> {
-    fn descend(&mut self, class: usize, left: [u64; RESOURCES], utility: u64) {
-        let needed = self.best.as_ref().map_or(0, |b| b.utility + 1);
-        if class == self.problem.classes.len() {
-            if utility >= needed {
-                self.best = Some(Solution { choice: self.choice.clone(), utility });
-            }
-            return;
-        }
-        if !self.may_reach(class, &left, utility, needed) {
-            return;
-        }
-        for k in 0..self.order[class].len() {
-            let index = self.order[class][k];
-            let item = &self.problem.classes[class][index];
-            let (cost, gain) = (item.cost, item.utility);
-            if (0..RESOURCES).all(|r| cost[r] <= left[r]) {
-                self.choice[class] = index;
-                self.descend(class + 1, std::array::from_fn(|r| left[r] - cost[r]), utility + gain);
-            }
+impl Search {
+    pub fn new(problem: Problem) -> Self {
+        let order = problem.classes.iter().map(|items| {
+            let mut order: Vec<usize> = (0..items.len()).collect();
+            order.sort_by_key(|&i| (std::cmp::Reverse(items[i].utility), items[i].cost, i));
+            order
+        });
+        let classes = problem.classes.len();
+        Self {
+            order: order.collect(),
+            relaxations: std::array::from_fn(|r| Relaxation::new(&problem.classes, r)),
+            class: 0,
+            left: vec![problem.capacity; classes + 1],
+            utility: vec![0; classes + 1],
+            tried: vec![0; classes + 1],
+            choice: vec![0; classes],
+            best: None,
+            finished: false,
+            problem,
         }
     }
 
-    fn may_reach(&self, class: usize, left: &[u64; RESOURCES], utility: u64, needed: u64) -> bool {
+    /// Goes on for `steps` steps at most. Returns how many are left over.
+    pub fn run(&mut self, mut steps: usize) -> usize {
+        while steps > 0 && !self.finished {
+            self.step();
+            steps -= 1;
+        }
+        steps
+    }
+
+    /// Whether the search is over, so that [`Self::best`] is the optimum.
+    pub fn is_over(&self) -> bool {
+        self.finished
+    }
+
+    /// The best solution so far.
+    pub fn best(&self) -> Option<&Solution> {
+        self.best.as_ref()
+    }
+
+    fn step(&mut self) {
+        let class = self.class;
+        if class == self.order.len() {
+            if self.utility[class] >= self.needed() {
+                self.best = Some(Solution { choice: self.choice.clone(), utility: self.utility[class] });
+            }
+            return self.back();
+        }
+        let k = self.tried[class];
+        if k == self.order[class].len() || (k == 0 && !self.may_reach(class)) {
+            return self.back();
+        }
+        self.tried[class] += 1;
+        let index = self.order[class][k];
+        let (item, left) = (&self.problem.classes[class][index], self.left[class]);
+        if (0..RESOURCES).all(|r| item.cost[r] <= left[r]) {
+            self.choice[class] = index;
+            self.left[class + 1] = std::array::from_fn(|r| left[r] - item.cost[r]);
+            self.utility[class + 1] = self.utility[class] + item.utility;
+            self.tried[class + 1] = 0;
+            self.class += 1;
+        }
+    }
+
+    fn back(&mut self) {
+        match self.class.checked_sub(1) {
+            Some(above) => self.class = above,
+            None => self.finished = true,
+        }
+    }
+
+    fn needed(&self) -> u64 {
+        self.best.as_ref().map_or(0, |b| b.utility + 1)
+    }
+
+    fn may_reach(&self, class: usize) -> bool {
         (0..RESOURCES).all(|r| {
-            let bound = self.relaxations[r].bound(class, left[r]);
-            bound.is_some_and(|b| utility + b >= needed)
+            let bound = self.relaxations[r].bound(class, self.left[class][r]);
+            bound.is_some_and(|b| self.utility[class] + b >= self.needed())
         })
     }
 }
@@ -197,7 +248,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1000))]
         #[test]
         fn it_is_as_good_as_trying_everything_and_fits(p in problem()) {
-            let (fast, slow) = (solve(&p), exhaustive(&p));
+            let (fast, slow) = (solve(p.clone()), exhaustive(&p));
             prop_assert_eq!(fast.as_ref().map(|s| s.utility), slow.as_ref().map(|s| s.utility));
             if let Some(s) = fast {
                 let chosen: Vec<&Item> = p.classes.iter().zip(&s.choice).map(|(items, &i)| &items[i]).collect();
@@ -221,15 +272,24 @@ mod tests {
         #[test]
         fn more_capacity_is_never_worse(p in problem(), more in proptest::array::uniform3(0u64..50)) {
             let wider = Problem { capacity: std::array::from_fn(|r| p.capacity[r] + more[r]), ..p.clone() };
-            prop_assert!(solve(&wider).map(|s| s.utility) >= solve(&p).map(|s| s.utility));
+            prop_assert!(solve(wider).map(|s| s.utility) >= solve(p).map(|s| s.utility));
+        }
+
+        #[test]
+        fn it_makes_no_difference_how_the_search_is_sliced(p in problem(), slice in 1usize..20) {
+            let mut search = Search::new(p.clone());
+            while !search.is_over() {
+                search.run(slice);
+            }
+            prop_assert_eq!(search.best().cloned(), solve(p));
         }
     }
 
     #[test]
     fn nothing_that_fits_is_told_as_such() {
         let item = Item { cost: [2, 0, 0], utility: 5 };
-        assert_eq!(solve(&Problem { classes: vec![vec![item.clone()]], capacity: [1, 0, 0] }), None);
-        assert_eq!(solve(&Problem { classes: vec![vec![item]], capacity: [2, 0, 0] }).unwrap().utility, 5);
-        assert_eq!(solve(&Problem::default()).unwrap().choice, Vec::<usize>::new());
+        assert_eq!(solve(Problem { classes: vec![vec![item.clone()]], capacity: [1, 0, 0] }), None);
+        assert_eq!(solve(Problem { classes: vec![vec![item]], capacity: [2, 0, 0] }).unwrap().utility, 5);
+        assert_eq!(solve(Problem::default()).unwrap().choice, Vec::<usize>::new());
     }
 }

@@ -76,7 +76,13 @@ impl Overload {
         self.rate_per_s = self.nodes.values().map(|s| s.rate_per_s).sum();
         let rate = self.rate_per_s;
         let f = self.exit_factor;
-        self.demanding.update(rate >= self.demanding_limit, rate >= self.demanding_limit * f, now, self.after, self.exit);
+        self.demanding.update(
+            rate >= self.demanding_limit,
+            rate >= self.demanding_limit * f,
+            now,
+            self.after,
+            self.exit,
+        );
         self.limp.update(rate >= self.limp_limit, rate >= self.limp_limit * f, now, self.after, self.exit);
     }
 

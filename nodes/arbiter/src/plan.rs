@@ -2,7 +2,7 @@
 //! the forecast changes; a hazard only switches from one to another.
 
 use crate::{
-    knapsack::{Item, Problem, RESOURCES, solve},
+    knapsack::{Item, Problem, RESOURCES, Search},
     workloads::{Class, Level, MODES, Policy, TableError, Workload, WorkloadTable, mode_name},
 };
 use auriga_msgs::v1::Mode;
@@ -12,6 +12,11 @@ use auriga_msgs::v1::Mode;
 const MICRO: f64 = 1e6;
 const MILLI: f64 = 1e3;
 
+/// Steps of the search in one slice of planning: a hazard that comes in the middle of one waits for its end.
+pub const SLICE: usize = 256;
+/// Steps for one mode at most; after them the best found so far is the plan.
+const MAX_STEPS: usize = 1 << 18;
+
 /// The levels of one mode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -20,24 +25,72 @@ pub struct Plan {
     pub levels: Vec<usize>,
     /// Of the workloads that are not safety, weighted by the forecast.
     pub utility: f64,
+    /// The best of all, not only the best found before the search was cut short.
+    pub optimal: bool,
 }
 
 /// All plans of one forecast.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plans {
+    /// In the order of [`MODES`].
     plans: Vec<Plan>,
+    /// The weights they were made with.
+    pub weights: Vec<f64>,
 }
 
 impl Plans {
     /// `weights`: on the utility of each workload, in the table's order; 1 without a forecast.
-    pub fn compute(table: &WorkloadTable, weights: &[f64]) -> Self {
-        Self { plans: MODES.into_iter().map(|mode| plan(table, weights, mode)).collect() }
+    pub fn compute(table: &WorkloadTable, weights: Vec<f64>) -> Self {
+        let mut planner = Planner::new(table, weights);
+        loop {
+            if let Some(plans) = planner.slice(table) {
+                return plans;
+            }
+        }
     }
 
     /// The plan of a mode.
     pub fn of(&self, mode: Mode) -> &Plan {
         // MODES has every mode but Unspecified, for which nominal stands.
         self.plans.iter().find(|p| p.mode == mode).unwrap_or(&self.plans[1])
+    }
+}
+
+/// Plans in the making, slice by slice.
+#[derive(Debug)]
+pub struct Planner {
+    weights: Vec<f64>,
+    done: Vec<Plan>,
+    search: Search,
+    steps: usize,
+}
+
+impl Planner {
+    pub fn new(table: &WorkloadTable, weights: Vec<f64>) -> Self {
+        let search = Search::new(problem(table, &weights, MODES[0]));
+        Self { weights, done: Vec::new(), search, steps: 0 }
+    }
+
+    /// Does one slice; gives the plans with the last.
+    pub fn slice(&mut self, table: &WorkloadTable) -> Option<Plans> {
+        let mut budget = SLICE;
+        while budget > 0 {
+            let left = self.search.run(budget);
+            self.steps += budget - left;
+            budget = left;
+            let optimal = self.search.is_over();
+            if !optimal && self.steps < MAX_STEPS {
+                return None;
+            }
+            self.done.push(plan(table, &self.search, MODES[self.done.len()], optimal));
+            let Some(next) = MODES.get(self.done.len()) else {
+                let (plans, weights) = (std::mem::take(&mut self.done), std::mem::take(&mut self.weights));
+                return Some(Plans { plans, weights });
+            };
+            self.search = Search::new(problem(table, &self.weights, *next));
+            self.steps = 0;
+        }
+        None
     }
 }
 
@@ -77,13 +130,12 @@ pub fn problem(table: &WorkloadTable, weights: &[f64], mode: Mode) -> Problem {
     Problem { classes: classes.collect(), capacity: capacity(table, mode).map(|c| c.unwrap_or(0)) }
 }
 
-fn plan(table: &WorkloadTable, weights: &[f64], mode: Mode) -> Plan {
-    // The table was refused if the floors do not fit, so there is a solution; without one the floors are it.
-    let solution = solve(&problem(table, weights, mode));
-    let utility = solution.as_ref().map_or(0.0, |s| s.utility as f64 / MILLI);
-    let mut choice = solution.map(|s| s.choice).unwrap_or_default().into_iter();
+fn plan(table: &WorkloadTable, search: &Search, mode: Mode, optimal: bool) -> Plan {
+    // The table was refused if the floors do not fit, so there is a solution; before one is found the floors are it.
+    let utility = search.best().map_or(0.0, |s| s.utility as f64 / MILLI);
+    let mut choice = search.best().map(|s| s.choice.clone()).unwrap_or_default().into_iter();
     let level = |w: &Workload| if w.class == Class::Safety { 0 } else { choice.next().unwrap_or(0) };
-    Plan { mode, levels: table.workloads.iter().map(level).collect(), utility }
+    Plan { mode, levels: table.workloads.iter().map(level).collect(), utility, optimal }
 }
 
 /// Whether safety and the lowest levels of the rest fit into a mode: below that there is nothing to arbitrate.
@@ -126,7 +178,7 @@ mod tests {
     #[test]
     fn in_a_hazard_infotainment_leaves_the_processor_and_assist_is_at_its_floor() {
         let table = shipped();
-        let plans = Plans::compute(&table, &weights(&table, &[("language-dialogue", 100.0)]));
+        let plans = Plans::compute(&table, weights(&table, &[("language-dialogue", 100.0)]));
         let plan = plans.of(Mode::Hazard);
         assert!(!level(&table, plan, "language-dialogue").run);
         assert!(!level(&table, plan, "hud-decor").run);
@@ -136,7 +188,7 @@ mod tests {
     #[test]
     fn a_mode_with_less_gives_less_and_safety_never_changes() {
         let table = shipped();
-        let plans = Plans::compute(&table, &weights(&table, &[]));
+        let plans = Plans::compute(&table, weights(&table, &[]));
         assert_eq!(level(&table, plans.of(Mode::Nominal), "language-dialogue").name, "full");
         assert_eq!(level(&table, plans.of(Mode::Demanding), "language-dialogue").name, "brief");
         let order = [Mode::Nominal, Mode::Demanding, Mode::Limp, Mode::Hazard];
@@ -149,8 +201,8 @@ mod tests {
     #[test]
     fn what_is_forecast_gets_what_is_scarce() {
         let table = shipped();
-        let plain = Plans::compute(&table, &weights(&table, &[]));
-        let wanted = Plans::compute(&table, &weights(&table, &[("language-dialogue", 5.0)]));
+        let plain = Plans::compute(&table, weights(&table, &[]));
+        let wanted = Plans::compute(&table, weights(&table, &[("language-dialogue", 5.0)]));
         let name = |plans: &Plans| level(&table, plans.of(Mode::Demanding), "language-dialogue").name.clone();
         assert_eq!((name(&plain).as_str(), name(&wanted).as_str()), ("brief", "steady"));
     }
@@ -158,7 +210,7 @@ mod tests {
     #[test]
     fn a_plan_never_takes_more_than_its_mode_may() {
         let table = shipped();
-        let plans = Plans::compute(&table, &weights(&table, &[("recording", 9.0)]));
+        let plans = Plans::compute(&table, weights(&table, &[("recording", 9.0)]));
         for mode in MODES {
             let plan = plans.of(mode);
             let cores: f64 = table.workloads.iter().zip(&plan.levels).map(|(w, &l)| w.cores(&w.levels[l])).sum();
@@ -170,7 +222,7 @@ mod tests {
         #[test]
         fn every_plan_is_the_optimum_of_its_mode(changed in proptest::collection::vec(0.0f64..50.0, 10)) {
             let table = shipped();
-            let plans = Plans::compute(&table, &changed);
+            let plans = Plans::compute(&table, changed.clone());
             for mode in MODES {
                 let best = exhaustive(&problem(&table, &changed, mode)).unwrap();
                 prop_assert_eq!((plans.of(mode).utility * MILLI).round() as u64, best.utility);

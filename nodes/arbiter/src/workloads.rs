@@ -165,7 +165,9 @@ pub enum TableError {
     /// `place`: "workload camera", "capacity", …
     #[error("workload table: {place}: {field}: {problem}")]
     Invalid { place: String, field: String, problem: String },
-    #[error("workload table: mode {mode}: the lowest levels alone need {needed:.3} {resource}, the mode may plan with {available:.3}")]
+    #[error(
+        "workload table: mode {mode}: the lowest levels alone need {needed:.3} {resource}, the mode may plan with {available:.3}"
+    )]
     FloorsDoNotFit { mode: &'static str, resource: &'static str, needed: f64, available: f64 },
 }
 
@@ -190,6 +192,11 @@ impl WorkloadTable {
 
     pub fn workload(&self, name: &str) -> Option<&Workload> {
         self.workloads.iter().find(|w| w.name == name)
+    }
+
+    /// All names, for an error that lists what there is.
+    pub fn names(&self) -> String {
+        self.workloads.iter().map(|w| w.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     pub fn safety(&self) -> impl Iterator<Item = &Workload> {
@@ -257,7 +264,9 @@ fn check_workload(w: &Workload) -> Result<(), TableError> {
     ];
     for (field, value, high) in timing {
         match (w.class, value) {
-            (Class::Safety, None) => return Err(invalid(place, field, "is missing: a safety workload is analysed with it")),
+            (Class::Safety, None) => {
+                return Err(invalid(place, field, "is missing: a safety workload is analysed with it"));
+            }
             (Class::Safety, Some(v)) => within(&place, field, v, if field == "priority" { 1.0 } else { 0.0 }, high)?,
             (_, Some(_)) => return Err(invalid(place, field, "is for safety workloads only")),
             (_, None) => {}
@@ -334,7 +343,7 @@ mod tests {
             ("tasks = [\"arbiter\"]", "tasks = [\"recording\"]", ["hazard-to-grants", "recording"]),
             ("name = \"hazard-to-grants\"", "name = \"hazard-to-grunts\"", ["hazard-to-grunts", "name"]),
             ("cpu_cores = 2.0", "cpu_cores = 0", ["capacity", "cpu_cores"]),
-            ("cpu = 0.55", "cpu = 0.1", ["limp", "cpu"]),
+            ("cpu = 0.55", "cpu = 0.1", ["limp", "cores"]),
             ("gpu_ms = 0", "gpu_mss = 0", ["gpu_mss", "line"]),
         ] {
             let e = error(from, to);
