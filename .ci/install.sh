@@ -44,6 +44,8 @@ copy() { (cd "$1" && find . -type f "${@:3}" -print0 | xargs -0 -r -I{} install 
 install -D -m 644 launch/package.xml "$share/package.xml"
 install -D -m 644 LICENSE "$share/LICENSE"
 copy launch "$share/launch" '(' -name '*.launch.xml' -o -name '*.toml' ')'
+copy sil-tests "$share/sil-tests" -path './drive.yaml'
+copy models/language "$share/models/language" -path './*.toml' -not -name Cargo.toml
 copy calibration "$share/calibration"
 [ ! -d models/language/checkpoint ] || copy models/language/checkpoint "$share/models/language/checkpoint"
 [ ! -d models/speech/default ] || copy models/speech/default "$share/models/speech/default"

@@ -1,1 +1,4 @@
+//! The command line: launch files and their processes.
 
+pub mod launch;
+pub mod supervise;

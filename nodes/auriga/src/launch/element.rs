@@ -11,7 +11,7 @@ pub(super) struct Rule {
     pub children: &'static [&'static str],
 }
 
-const ACTIONS: &[&str] = &["arg", "let", "set_env", "unset_env", "node", "group", "include", "log"];
+const ACTIONS: &[&str] = &["arg", "let", "set_env", "unset_env", "set_parameter", "node", "group", "include", "log"];
 
 /// The supported subset, by tag and parent.
 pub(super) fn rule(parent: &str, tag: &str) -> Option<Rule> {
@@ -23,7 +23,7 @@ pub(super) fn rule(parent: &str, tag: &str) -> Option<Rule> {
         ("node", "env") => rule(&["name", "value"], &[]),
         ("launch" | "group", _) => match tag {
             "arg" => rule(&["name", "default", "description", "if", "unless"], &[]),
-            "let" | "set_env" => rule(&["name", "value", "if", "unless"], &[]),
+            "let" | "set_env" | "set_parameter" => rule(&["name", "value", "if", "unless"], &[]),
             "unset_env" => rule(&["name", "if", "unless"], &[]),
             "node" => rule(
                 &[
@@ -95,12 +95,8 @@ impl<'a, 'input> Element<'a, 'input> {
     }
 
     fn unknown_tag(&self, parent: &str) -> LaunchError {
-        let of_parent: &[&str] = match parent {
-            "launch" | "group" => ACTIONS,
-            "node" => &["param", "env"],
-            "include" => &["arg"],
-            _ => &[],
-        };
+        let above = if parent == "launch" { "" } else { "launch" };
+        let of_parent = rule(above, parent).map_or(&[][..], |rule| rule.children);
         let supported = if of_parent.is_empty() { "nothing".to_owned() } else { of_parent.join(", ") };
         self.problem(Problem::UnknownTag { tag: self.tag().to_owned(), parent: parent.to_owned(), supported })
     }
@@ -111,6 +107,11 @@ impl<'a, 'input> Element<'a, 'input> {
         nodes.map(move |node| Element::new(node, self.tag(), self.file))
     }
 
+    /// Names and texts of the attributes, as written.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.node.attributes().map(|attribute| (attribute.name(), attribute.value()))
+    }
+
     /// The text of an attribute as written.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
         self.node.attribute(name)
@@ -119,6 +120,11 @@ impl<'a, 'input> Element<'a, 'input> {
     pub fn required(&self, name: &'static str) -> Result<&'a str, LaunchError> {
         self.raw(name)
             .ok_or_else(|| self.problem(Problem::MissingAttribute { tag: self.tag().to_owned(), attribute: name }))
+    }
+
+    /// Where its tag begins.
+    pub fn position(&self) -> Position {
+        self.position_of(self.node.range().start)
     }
 
     /// `problem` at this tag.
@@ -133,7 +139,11 @@ impl<'a, 'input> Element<'a, 'input> {
     }
 
     fn problem_at(&self, byte: usize, problem: Problem) -> LaunchError {
+        LaunchError { at: self.position_of(byte), problem }
+    }
+
+    fn position_of(&self, byte: usize) -> Position {
         let place = self.node.document().text_pos_at(byte);
-        LaunchError { at: Position { file: self.file.to_owned(), line: place.row, column: place.col }, problem }
+        Position { file: self.file.to_owned(), line: place.row, column: place.col }
     }
 }

@@ -48,14 +48,33 @@ pub enum Problem {
     Substitution(#[from] SubstitutionError),
     #[error("argument {name:?} has no default and was not given; add {name}:=VALUE")]
     ArgumentNotGiven { name: String },
-    #[error("a second process is named {0:?}; every process needs a name of its own")]
-    DuplicateName(String),
+    #[error("if and unless exclude each other")]
+    IfAndUnless,
+    #[error("the included file needs the argument {name:?}: add <arg name={name:?} value=\"…\"/>")]
+    IncludeNeeds { name: String },
+    #[error("no argument is named {name:?}; there are: {known}")]
+    UnknownArgument { name: String, known: String },
+    #[error("<param name={name:?}>: {why}")]
+    Parameter { name: String, why: ParameterError },
     #[error("{0}")]
     Executable(String),
     #[error("includes or groups are nested deeper than {0}; does a file include itself?")]
     TooDeep(usize),
     #[error("more than {limit} {what}")]
     TooMany { what: &'static str, limit: usize },
+}
+
+/// What is wrong with the value of a `<param>`.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ParameterError {
+    #[error("must be {expected}, found {text:?}")]
+    Type { text: String, expected: &'static str },
+    #[error(
+        "YAML does not read {0:?} as a text, a number, a truth value or a list of them; type=\"str\" takes it as text"
+    )]
+    Yaml(String),
+    #[error(transparent)]
+    Substitution(#[from] SubstitutionError),
 }
 
 /// What is wrong with a text that holds `$(…)`.
@@ -77,6 +96,8 @@ pub enum SubstitutionError {
         "$(eval …) cannot evaluate {expression:?}: {why}; supported: texts in quotes, whole numbers, True, False, ==, !=, and, or, not, ( )"
     )]
     Eval { expression: String, why: &'static str },
+    #[error("a quote is not closed, or nothing follows a backslash, in {0:?}")]
+    Quotes(String),
     #[error("a value is longer than {0} bytes")]
     TooLong(usize),
 }

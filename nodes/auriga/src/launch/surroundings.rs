@@ -34,9 +34,14 @@ pub struct Machine {
 #[derive(Debug, PartialEq)]
 enum Home {
     /// `PREFIX/lib/auriga/auriga` is running.
-    Installed { prefix: PathBuf },
+    Installed {
+        prefix: PathBuf,
+    },
     /// `REPOSITORY/target/PROFILE/auriga` (or a test in `deps/`) is running.
-    BuildTree { repository: PathBuf, executables: PathBuf },
+    BuildTree {
+        repository: PathBuf,
+        executables: PathBuf,
+    },
     Unknown,
 }
 
@@ -45,6 +50,11 @@ impl Machine {
         // Resolved, because PREFIX/bin/auriga is a link.
         let program = env::current_exe().and_then(fs::canonicalize).unwrap_or_default();
         Machine { home: home(&program) }
+    }
+
+    /// This machine with package `auriga` installed in `prefix`.
+    pub fn installed_at(prefix: &Path) -> Machine {
+        Machine { home: Home::Installed { prefix: prefix.to_owned() } }
     }
 
     fn ament_prefix(&self, package: &str) -> Option<PathBuf> {
@@ -68,9 +78,7 @@ fn home(program: &Path) -> Home {
     let executables = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     let repository = executables.ancestors().find(|folder| folder.join("launch/package.xml").exists());
     match repository {
-        Some(repository) => {
-            Home::BuildTree { repository: repository.to_owned(), executables: executables.to_owned() }
-        }
+        Some(repository) => Home::BuildTree { repository: repository.to_owned(), executables: executables.to_owned() },
         None => Home::Unknown,
     }
 }
@@ -104,7 +112,10 @@ impl Surroundings for Machine {
                 let prefix = self.package_prefix(package).ok_or_else(|| {
                     format!("package {package:?} was not found; AMENT_PREFIX_PATH must name where it is installed")
                 })?;
-                (prefix.join("lib").join(package).join(executable), "is the name right, and the package installed whole?")
+                (
+                    prefix.join("lib").join(package).join(executable),
+                    "is the name right, and the package installed whole?",
+                )
             }
         };
         if path.is_file() {
@@ -118,7 +129,10 @@ impl Surroundings for Machine {
         let mut text = String::new();
         fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
         if text.len() as u64 > MAX_FILE_BYTES {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {MAX_FILE_BYTES} bytes")));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("it is larger than {MAX_FILE_BYTES} bytes"),
+            ));
         }
         Ok(text)
     }

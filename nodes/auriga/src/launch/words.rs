@@ -1,0 +1,65 @@
+//! A command line's words, as Python's `shlex.split` (and so `ros2 launch`) tells them apart: unlike a shell's, a `#`
+//! begins no comment.
+
+/// Splits `text` at white space outside of quotes. `None`: a quote is not closed, or nothing follows a `\`.
+pub(super) fn split(text: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut signs = text.chars();
+    while let Some(sign) = signs.next() {
+        match sign {
+            ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
+            '\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match signs.next()? {
+                        '\'' => break,
+                        inside => word.push(inside),
+                    }
+                }
+            }
+            '"' => double_quoted(&mut signs, word.get_or_insert_default())?,
+            '\\' => word.get_or_insert_default().push(signs.next()?),
+            plain => word.get_or_insert_default().push(plain),
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
+/// Up to the closing quote. A `\` counts only before `"` and itself.
+fn double_quoted(signs: &mut std::str::Chars<'_>, word: &mut String) -> Option<()> {
+    loop {
+        match signs.next()? {
+            '"' => return Some(()),
+            '\\' => match signs.next()? {
+                escaped @ ('"' | '\\') => word.push(escaped),
+                other => word.extend(['\\', other]),
+            },
+            inside => word.push(inside),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_python() {
+        // Each was printed by Python's shlex.split.
+        for (text, words) in [
+            ("", vec![]),
+            ("  a b\t", vec!["a", "b"]),
+            ("a 'b c'd \"e'f\"", vec!["a", "b cd", "e'f"]),
+            (r#"a\ b "c\"d\e" '\'"#, vec!["a b", r#"c"d\e"#, r"\"]),
+            ("'' \"\" x", vec!["", "", "x"]),
+            ("a #b", vec!["a", "#b"]),
+        ] {
+            assert_eq!(split(text).unwrap(), words, "{text}");
+        }
+        for open in ["'a", "\"a", "a\\", "\"\\"] {
+            assert_eq!(split(open), None, "{open}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! One running process and its two pipes.
+
+use super::{Exit, log::LogFile, screen::Screen};
+use crate::launch::{Output, Process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::{
+    collections::VecDeque,
+    io,
+    os::unix::process::ExitStatusExt,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    task::JoinHandle,
+};
+
+pub(super) const INT: i32 = Signal::INT.as_raw();
+pub(super) const TERM: i32 = Signal::TERM.as_raw();
+/// Longer lines are cut into several.
+const LONGEST_LINE: usize = 16 * 1024;
+/// Kept for telling why a process ended.
+const LAST_LINES: usize = 8;
+/// After its end, a process's pipes may be held open by what it started.
+const PIPES_CLOSE_WITHIN: Duration = Duration::from_millis(500);
+
+/// Where what a process writes goes; the same through all its restarts.
+#[derive(Clone)]
+pub(super) struct Outputs {
+    name: String,
+    number: usize,
+    shows_stdout: bool,
+    log: LogFile,
+    screen: Screen,
+    last: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl Outputs {
+    pub fn new(process: &Process, log: LogFile, screen: Screen) -> Outputs {
+        Outputs {
+            name: process.name.clone(),
+            // Names keep their colours from launch to launch.
+            number: process.name.bytes().fold(0, |sum, byte| sum * 7 + usize::from(byte)) % 1000,
+            shows_stdout: process.output == Output::Screen,
+            log,
+            screen,
+            last: Arc::default(),
+        }
+    }
+
+    fn line(&self, line: &str, shown: bool) {
+        self.log.line(line);
+        if shown {
+            self.screen.show(self.number, &self.name, line);
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() == LAST_LINES {
+            last.pop_front();
+        }
+        last.push_back(line.to_owned());
+    }
+
+    /// The supervisor's own word in the log.
+    pub fn remark(&self, text: &str) {
+        self.log.line(&format!("--- {text}"));
+    }
+
+    pub fn last_lines(&self) -> Vec<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// A process that has been started.
+pub(super) struct Child {
+    child: tokio::process::Child,
+    pid: Pid,
+    pipes: Vec<JoinHandle<()>>,
+    /// Set once the operating system has forgotten it: its pid may then be another's.
+    ended: Option<Exit>,
+}
+
+impl Child {
+    pub fn start(process: &Process, outputs: &Outputs) -> io::Result<Child> {
+        let mut command = tokio::process::Command::new(&process.executable);
+        command
+            .args(process.command_line())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A group of its own: Ctrl-C in the terminal reaches it once, through us, and SIGKILL reaches what it
+            // has started too.
+            .process_group(0)
+            .kill_on_drop(true)
+            // Its lines go to a file.
+            .env("NO_COLOR", "1");
+        for (name, value) in &process.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let parent = rustix::process::getpid();
+        // SAFETY: between fork and exec only two system calls are made, without allocating or taking locks.
+        unsafe {
+            command.pre_exec(move || {
+                rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+                // It may have died before that call.
+                if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+            });
+        }
+        let mut child = command.spawn()?;
+        let pid = child.id().and_then(|id| Pid::from_raw(id as i32)).ok_or(io::ErrorKind::NotFound)?;
+        let mut pipes = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            pipes.push(tokio::task::spawn_local(read_lines(stdout, outputs.clone(), outputs.shows_stdout)));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            pipes.push(tokio::task::spawn_local(read_lines(stderr, outputs.clone(), true)));
+        }
+        Ok(Child { child, pid, pipes, ended: None })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get() as u32
+    }
+
+    /// Waits for its end and for the last of its lines. May be dropped and called again.
+    pub async fn wait(&mut self) -> Exit {
+        let exit = match &self.ended {
+            Some(exit) => exit.clone(),
+            None => match self.child.wait().await {
+                Ok(status) => match status.signal() {
+                    Some(signal) => Exit::Signal(signal),
+                    None => Exit::Code(status.code().unwrap_or(1)),
+                },
+                Err(error) => Exit::NotStarted(format!("cannot be waited for: {error}")),
+            },
+        };
+        self.ended = Some(exit.clone());
+        let all_read = async {
+            // One by one: a task that has been waited for must not be waited for again.
+            while let Some(pipe) = self.pipes.last_mut() {
+                let _ = pipe.await;
+                self.pipes.pop();
+            }
+        };
+        if tokio::time::timeout(PIPES_CLOSE_WITHIN, all_read).await.is_err() {
+            self.pipes.iter().for_each(JoinHandle::abort);
+        }
+        self.pipes.clear();
+        exit
+    }
+
+    pub fn signal(&self, signal: i32) {
+        if self.ended.is_none()
+            && let Some(signal) = Signal::from_named_raw(signal)
+        {
+            // It may have ended just now.
+            let _ = kill_process(self.pid, signal);
+        }
+    }
+
+    /// SIGKILL to it and what it started.
+    pub fn kill_group(&self) {
+        if self.ended.is_none() {
+            let _ = kill_process_group(self.pid, Signal::KILL);
+        }
+    }
+}
+
+async fn read_lines(pipe: impl AsyncRead + Unpin, outputs: Outputs, shown: bool) {
+    let mut pipe = BufReader::new(pipe);
+    let mut line = Vec::new();
+    loop {
+        let (used, ended) = match pipe.fill_buf().await {
+            Ok([]) | Err(_) => break,
+            Ok(buffer) => match buffer.iter().position(|byte| *byte == b'\n') {
+                Some(at) => {
+                    line.extend_from_slice(&buffer[..at]);
+                    (at + 1, true)
+                }
+                None => {
+                    line.extend_from_slice(buffer);
+                    (buffer.len(), line.len() >= LONGEST_LINE)
+                }
+            },
+        };
+        pipe.consume(used);
+        if ended {
+            outputs.line(String::from_utf8_lossy(&line).trim_end_matches('\r'), shown);
+            line.clear();
+        }
+    }
+    if !line.is_empty() {
+        outputs.line(&String::from_utf8_lossy(&line), shown);
+    }
+}

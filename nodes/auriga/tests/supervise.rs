@@ -1,0 +1,254 @@
+//! The supervisor with real processes: small shell scripts that say what they do.
+
+use auriga::{
+    launch::{Output, Process, Respawn},
+    supervise::{self, Event, Exit, LogFolder, Outcome, Policy, Reason, Screen, Settings, Stop},
+};
+use std::{fs, path::Path, time::Duration};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, unbounded_channel},
+    watch,
+};
+
+fn shell(name: &str, script: &str) -> Process {
+    Process {
+        name: name.into(),
+        executable: "/bin/sh".into(),
+        arguments: vec!["-c".into(), script.into()],
+        node: None,
+        namespace: None,
+        parameters: vec![],
+        environment: vec![],
+        respawn: Respawn::Never,
+        shutdown_on_exit: false,
+        output: Output::Screen,
+    }
+}
+
+fn respawned(name: &str, script: &str, max_retries: Option<u32>) -> Process {
+    Process { respawn: Respawn::Always { delay: Duration::ZERO, max_retries }, ..shell(name, script) }
+}
+
+/// Short waits, and "well" is far away.
+fn policy() -> Policy {
+    Policy {
+        after_interrupt: Duration::from_millis(300),
+        after_terminate: Duration::from_millis(300),
+        well_after: Duration::from_secs(3600),
+        least_delay: Duration::from_millis(1),
+        most_delay: Duration::from_millis(4),
+        crash_loop: 3,
+    }
+}
+
+/// Runs `processes`; `meanwhile` gets the events as they come and may stop everything.
+fn run_with<F: Future<Output = Vec<Event>>>(
+    processes: Vec<Process>,
+    logs: &Path,
+    policy: Policy,
+    meanwhile: impl FnOnce(UnboundedReceiver<Event>, watch::Sender<Stop>) -> F,
+) -> (Outcome, Vec<Event>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (events, incoming) = unbounded_channel();
+    let (stop, stopping) = watch::channel(Stop::No);
+    let settings = Settings { policy, logs: LogFolder::at(logs).unwrap(), screen: Screen::none(), events };
+    let both = async { tokio::join!(supervise::run(processes, settings, stopping), meanwhile(incoming, stop)) };
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), both).await }).expect("it ends by itself")
+}
+
+async fn rest(mut incoming: UnboundedReceiver<Event>) -> Vec<Event> {
+    let mut events = Vec::new();
+    while let Some(event) = incoming.recv().await {
+        events.push(event);
+    }
+    events
+}
+
+fn run(processes: Vec<Process>, logs: &Path) -> (Outcome, Vec<Event>) {
+    run_with(processes, logs, policy(), |incoming, stop| async move {
+        let events = rest(incoming).await;
+        drop(stop);
+        events
+    })
+}
+
+/// Stops everything once each process has told, by a file, that it is set up.
+async fn stop_when_ready(files: Vec<std::path::PathBuf>, stop: watch::Sender<Stop>, urgency: Stop) {
+    for file in files {
+        // The file is the process's own word; looking again is no guess about how long it takes.
+        while !file.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    stop.send(urgency).unwrap();
+}
+
+#[test]
+fn processes_that_end_well_end_the_launch_well_and_their_lines_are_logged() {
+    let logs = tempfile::tempdir().unwrap();
+    let (outcome, events) = run(vec![shell("a", "echo one; echo two >&2"), shell("b", "printf three")], logs.path());
+    assert_eq!((outcome.code(), &outcome.reason), (0, &Reason::NothingLeft));
+    assert!(matches!(&events[0], Event::Started { name, .. } if name == "a"), "{events:?}");
+    assert!(matches!(&events[1], Event::Started { name, .. } if name == "b"), "{events:?}");
+    let log = fs::read_to_string(logs.path().join("a.log")).unwrap();
+    assert!(log.contains("\none\n") && log.contains("\ntwo\n") && log.contains("exit code 0"), "{log}");
+    assert!(fs::read_to_string(logs.path().join("b.log")).unwrap().contains("\nthree\n"));
+}
+
+#[test]
+fn a_failure_shows_in_the_exit_code_and_does_not_stop_the_others() {
+    let logs = tempfile::tempdir().unwrap();
+    let (outcome, _) = run(vec![shell("bad", "exit 3"), shell("good", "echo fine")], logs.path());
+    assert_eq!(outcome.code(), 1);
+    assert_eq!(outcome.failed, ["bad"]);
+    assert_eq!(outcome.exits, [("bad".into(), Exit::Code(3)), ("good".into(), Exit::Code(0))]);
+}
+
+#[test]
+fn an_executable_that_cannot_be_started_is_named() {
+    let logs = tempfile::tempdir().unwrap();
+    let process = Process { executable: "/no/such/program".into(), ..shell("gone", "") };
+    let (outcome, events) = run(vec![process], logs.path());
+    assert_eq!(outcome.code(), 1);
+    let told = events.iter().any(|e| e.to_string().contains("/no/such/program"));
+    assert!(told, "{events:?}");
+}
+
+#[test]
+fn a_process_is_started_again_with_growing_delays_and_a_crash_loop_is_told_with_its_last_words() {
+    let logs = tempfile::tempdir().unwrap();
+    let (outcome, events) = run(vec![respawned("flaky", "echo no device >&2; exit 7", Some(5))], logs.path());
+    assert_eq!(outcome.exits, [("flaky".into(), Exit::Code(7))]);
+    assert_eq!(outcome.code(), 1);
+    let started = events.iter().filter(|e| matches!(e, Event::Started { .. })).count();
+    assert_eq!(started, 6, "{events:?}");
+    let delays: Vec<u128> = events
+        .iter()
+        .filter_map(|e| if let Event::Restarting { after, .. } = e { Some(after.as_millis()) } else { None })
+        .collect();
+    assert_eq!(delays, [0, 1, 2, 4, 4]);
+    let loops: Vec<_> = events.iter().filter(|e| matches!(e, Event::CrashLoop { .. })).collect();
+    assert_eq!(loops.len(), 1, "{events:?}");
+    assert!(loops[0].to_string().contains("no device"), "{}", loops[0]);
+    assert!(events.contains(&Event::GivenUp { name: "flaky".into(), retries: 5 }));
+}
+
+#[test]
+fn after_it_ran_well_the_next_restart_is_the_first_again() {
+    let logs = tempfile::tempdir().unwrap();
+    let policy = Policy { well_after: Duration::ZERO, ..policy() };
+    let (_, events) =
+        run_with(vec![respawned("fine", "exit 0", Some(4))], logs.path(), policy, |incoming, stop| async {
+            let events = rest(incoming).await;
+            drop(stop);
+            events
+        });
+    let delays = events.iter().filter(|e| matches!(e, Event::Restarting { after, .. } if after.is_zero())).count();
+    assert_eq!(delays, 4, "{events:?}");
+    assert!(!events.iter().any(|e| matches!(e, Event::CrashLoop { .. })));
+}
+
+#[test]
+fn on_exit_shutdown_stops_the_others_and_gives_its_exit_code() {
+    let logs = tempfile::tempdir().unwrap();
+    let ready = logs.path().join("ready");
+    let other = format!("trap 'echo stopped; exit 0' INT; touch {}; while :; do sleep 0.05; done", ready.display());
+    let wait = format!("while [ ! -e {} ]; do sleep 0.01; done; exit 4", ready.display());
+    // Respawned or not: its end is the end.
+    let monitor = Process { shutdown_on_exit: true, ..respawned("monitor", &wait, None) };
+    let (outcome, events) = run(vec![shell("other", &other), monitor], logs.path());
+    assert_eq!(outcome.code(), 4);
+    assert_eq!(outcome.reason, Reason::Ended { name: "monitor".into(), exit: Exit::Code(4) });
+    assert_eq!(outcome.exits[0], ("other".into(), Exit::Code(0)));
+    assert!(fs::read_to_string(logs.path().join("other.log")).unwrap().contains("stopped"));
+    assert!(!events.iter().any(|e| matches!(e, Event::Restarting { .. })), "{events:?}");
+}
+
+#[test]
+fn stopping_goes_from_asking_to_killing() {
+    let logs = tempfile::tempdir().unwrap();
+    let ready = |name: &str| logs.path().join(format!("{name}.ready"));
+    let script = |name: &str, trap: &str| {
+        let ready = ready(name).display().to_string();
+        shell(name, &format!("{trap}; touch {ready}; while :; do sleep 0.05; done"))
+    };
+    let processes = vec![
+        script("polite", "trap 'exit 0' INT"),
+        script("plain", ":"),
+        script("slow", "trap '' INT; trap 'exit 0' TERM"),
+        script("deaf", "trap '' INT TERM"),
+    ];
+    let files = ["polite", "plain", "slow", "deaf"].map(ready).to_vec();
+    let (outcome, events) = run_with(processes, logs.path(), policy(), |incoming, stop| async move {
+        let ((), events) = tokio::join!(stop_when_ready(files, stop, Stop::Gracefully), rest(incoming));
+        events
+    });
+    assert_eq!(outcome.reason, Reason::Asked);
+    let exits: Vec<Exit> = outcome.exits.iter().map(|(_, exit)| exit.clone()).collect();
+    assert_eq!(exits, [Exit::Code(0), Exit::Signal(2), Exit::Code(0), Exit::Signal(9)]);
+    // Ended by the signal that was sent is no failure; having to be killed is.
+    assert_eq!((outcome.failed.as_slice(), outcome.code()), (["deaf".to_owned()].as_slice(), 1));
+    let escalated = |name: &str, signal| events.contains(&Event::Escalated { name: name.into(), signal });
+    assert!(escalated("slow", "SIGTERM") && escalated("deaf", "SIGTERM") && escalated("deaf", "SIGKILL"), "{events:?}");
+    assert!(!escalated("polite", "SIGTERM") && !escalated("plain", "SIGTERM"), "{events:?}");
+}
+
+#[test]
+fn a_second_request_kills_at_once_with_what_the_process_has_started() {
+    let logs = tempfile::tempdir().unwrap();
+    let (ready, below) = (logs.path().join("ready"), logs.path().join("below"));
+    let script = format!(
+        "trap '' INT TERM; (trap '' INT TERM; while :; do sleep 0.05; done) & echo $! > {}; touch {}; wait; wait",
+        below.display(),
+        ready.display()
+    );
+    let policy = Policy { after_interrupt: Duration::from_secs(3600), ..policy() };
+    let (outcome, _) = run_with(vec![shell("deaf", &script)], logs.path(), policy, |incoming, stop| async move {
+        let again = stop.clone();
+        let ((), events) = tokio::join!(
+            async {
+                stop_when_ready(vec![ready], stop, Stop::Gracefully).await;
+                again.send(Stop::Now).unwrap();
+            },
+            rest(incoming)
+        );
+        events
+    });
+    assert_eq!(outcome.exits, [("deaf".into(), Exit::Signal(9))]);
+    let below: i32 = fs::read_to_string(below).unwrap().trim().parse().unwrap();
+    // Killed with its parent; until somebody reaps it, it may still be there as a zombie.
+    let state = fs::read_to_string(format!("/proc/{below}/stat")).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+}
+
+#[test]
+fn processes_die_with_the_one_that_started_them() {
+    // This test starts itself as the supervisor, kills that, and sees its process end.
+    const ROLE: &str = "AURIGA_TEST_SUPERVISOR";
+    if let Ok(folder) = std::env::var(ROLE) {
+        let script =
+            format!("echo $$ > {folder}/pid.part; mv {folder}/pid.part {folder}/pid; while :; do sleep 0.05; done");
+        run(vec![shell("orphan", &script)], Path::new(&folder));
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut supervisor = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["processes_die_with_the_one_that_started_them", "--exact", "--test-threads=1"])
+        .env(ROLE, folder.path())
+        .spawn()
+        .unwrap();
+    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    let wait_for = |what: &dyn Fn() -> bool| {
+        while !what() {
+            assert!(std::time::Instant::now() < patience, "it takes too long");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let pid_file = folder.path().join("pid");
+    wait_for(&|| pid_file.exists());
+    let pid: i32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    let alive = || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    wait_for(&|| !alive());
+}
