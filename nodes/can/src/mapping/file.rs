@@ -1,0 +1,113 @@
+//! `vss.toml` as it is written. `calibration/README.md` documents the fields.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use toml::Spanned;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// A value older than this is no longer told.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: Spanned<u64>,
+    #[serde(default)]
+    pub signal: Vec<Spanned<SignalRow>>,
+    #[serde(default)]
+    pub radar: Vec<Spanned<RadarRow>>,
+}
+
+fn default_timeout_ms() -> Spanned<u64> {
+    Spanned::new(0..0, 500)
+}
+
+/// One signal of the bus and what it is called.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignalRow {
+    /// `MESSAGE.SIGNAL` of the DBC.
+    pub from: Spanned<String>,
+    /// Named fields of the vehicle state and VSS paths.
+    pub to: Spanned<OneOrMore>,
+    /// Unit of the DBC's value, where the DBC states none or a wrong one.
+    pub unit: Option<Spanned<String>>,
+    /// Applied to the DBC's value before its unit is converted.
+    #[serde(default = "one")]
+    pub scale: f64,
+    #[serde(default)]
+    pub offset: f64,
+    /// What a label of the DBC's value table, or a raw value, is to mean.
+    pub values: Option<Spanned<BTreeMap<String, Meaning>>>,
+    /// Labels or raw values that stand for "no value".
+    #[serde(default)]
+    pub absent: Vec<Spanned<Raw>>,
+    pub timeout_ms: Option<Spanned<u64>>,
+    /// Type and unit of VSS paths that the built-in catalogue does not hold.
+    pub vss_type: Option<VssType>,
+    pub vss_unit: Option<Spanned<String>>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    pub fn all(&self) -> &[String] {
+        match self {
+            OneOrMore::One(one) => std::slice::from_ref(one),
+            OneOrMore::More(more) => more,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Meaning {
+    Flag(bool),
+    Number(f64),
+    Label(String),
+}
+
+/// A raw value, by number or by its label in the DBC.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Raw {
+    Number(i64),
+    Label(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VssType {
+    Number,
+    Flag,
+    Label,
+}
+
+/// Messages that each carry one object of a radar.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RadarRow {
+    /// One message for each object; the id counts from `first_id`.
+    pub messages: Spanned<Vec<String>>,
+    #[serde(default)]
+    pub first_id: u32,
+    /// Signals of these messages: ahead, left, relative speed along the car.
+    pub x: Spanned<String>,
+    pub y: Spanned<String>,
+    pub vx: Spanned<String>,
+    /// Nonzero when there is an object; without it there always is one.
+    pub valid: Option<Spanned<String>>,
+    /// -1 for a radar that counts right as positive.
+    #[serde(default = "one")]
+    pub y_scale: f64,
+    /// -1 for a radar that counts approaching as positive.
+    #[serde(default = "one")]
+    pub vx_scale: f64,
+}

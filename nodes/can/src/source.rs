@@ -1,0 +1,130 @@
+//! The device thread: frames from an interface or a log, until the node stops.
+
+use crate::{log, socket::Bus};
+use auriga_msgs::{node, topic, v1};
+use auriga_runtime::{DeviceSink, Nanos};
+use std::{path::PathBuf, time::Duration};
+use v1::Severity;
+
+/// What is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    None,
+    Interface(String),
+    Log(PathBuf),
+}
+
+/// Reads the source until the node stops. A log plays in real time from [`DeviceSink::start_at`]; an interface that is
+/// lost is opened again with back-off, with a fault for each failure.
+pub fn pump(source: &Source, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::Can>) {
+    match source {
+        Source::None => {
+            let text = "no bus is configured: set `interface` to a SocketCAN interface or `log` to a recording";
+            sink.fault(Severity::Warning, "can-absent", "can", text);
+        }
+        Source::Log(path) => match play(path, sink) {
+            Ok(()) => sink.end_of_input(),
+            Err(e) => sink.fault(Severity::Critical, "can-log", &path.display().to_string(), format!("{e:#}")),
+        },
+        Source::Interface(name) => receive(name, filters, sink),
+    }
+}
+
+fn play(path: &PathBuf, sink: &DeviceSink<node::Can>) -> anyhow::Result<()> {
+    for batch in log::frames(path, sink.start_at())? {
+        let (due, frames) = batch?;
+        if !sink.sleep_until(due) || !sink.send::<topic::DeviceCan>(frames) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn receive(name: &str, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::Can>) {
+    let mut backoff = Backoff::default();
+    let mut lost = false;
+    while !sink.stopping() {
+        let failure = match Bus::open(name, filters) {
+            Ok(bus) => {
+                tracing::info!(interface = name, "bus open");
+                deliver(&bus, name, &mut backoff, &mut lost, sink)
+            }
+            Err(e) => Some(e),
+        };
+        let Some(error) = failure else { return };
+        lost = true;
+        let wait = backoff.next();
+        let text = format!(
+            "{error}; is the interface there and up (ip link set {name} up)? Trying again in {:.1} s",
+            wait.as_secs_f64()
+        );
+        sink.fault(Severity::Critical, "can-lost", name, text);
+        sink.sleep_until(Nanos::monotonic() + wait);
+    }
+}
+
+/// Hands frames on until the interface fails; `None` when the node stops.
+fn deliver(
+    bus: &Bus,
+    name: &str,
+    backoff: &mut Backoff,
+    lost: &mut bool,
+    sink: &DeviceSink<node::Can>,
+) -> Option<std::io::Error> {
+    while !sink.stopping() {
+        let frames = match bus.read() {
+            Ok(frames) => frames,
+            Err(e) => return Some(e),
+        };
+        let Some(newest) = frames.iter().map(|f| f.stamp_ns).max() else { continue };
+        backoff.reset();
+        if std::mem::take(lost) {
+            sink.fault(Severity::Info, "can-back", name, "frames come again");
+        }
+        let header = Some(v1::Header::new(newest, 0));
+        if !sink.send::<topic::DeviceCan>(v1::CanFrames { header, frames }) {
+            return None;
+        }
+    }
+    None
+}
+
+/// Waits between attempts to open a lost interface: doubling from a tenth of a second to two, as a bus comes back by
+/// itself after a bus-off and must then be heard at once.
+#[derive(Debug)]
+struct Backoff(Duration);
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    fn next(&mut self) -> Duration {
+        let wait = self.0;
+        self.0 = (wait * 2).min(Self::LONGEST);
+        wait
+    }
+
+    fn reset(&mut self) {
+        self.0 = Self::FIRST;
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(Self::FIRST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_bound_and_start_over_after_a_frame() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<u128> = (0..7).map(|_| backoff.next().as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 2000, 2000]);
+        backoff.reset();
+        assert_eq!(backoff.next().as_millis(), 100);
+    }
+}

@@ -1,0 +1,296 @@
+//! The state machine: what it tells, counts and refuses.
+
+mod common;
+
+use auriga_can::{CanNode, Counts, dbc::Database, log, mapping::Mapping};
+use auriga_msgs::{Any, Stamped, TopicId, node::CanInput, v1};
+use auriga_runtime::{Nanos, Node, Outbox, Replay};
+use common::{demo_database, demo_node, frame, repository};
+use proptest::prelude::*;
+use std::{sync::Arc, time::Duration};
+use v1::{Severity, vss_signal::Value};
+
+/// A node with its outbox.
+struct Bench {
+    node: CanNode,
+    out: Outbox<CanNode>,
+    database: Database,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { node: demo_node(), out: Outbox::default(), database: demo_database() }
+    }
+
+    /// Feeds a batch at a time and returns the state it tells, if it does, and the faults.
+    fn feed(&mut self, frames: Vec<v1::CanFrame>, now_ms: u64) -> (Option<v1::VehicleState>, Vec<v1::Fault>) {
+        let count = frames.len();
+        let batch = Arc::new(v1::CanFrames { header: None, frames });
+        self.node.on_input(CanInput::DeviceCan(batch), Nanos::from_millis(now_ms), &mut self.out);
+        let (mut states, mut faults, mut recorded) = (Vec::new(), Vec::new(), 0);
+        for any in self.out.take_messages() {
+            match any {
+                Any::VehicleState(state) => states.push((*state).clone()),
+                Any::Fault(fault) => faults.push((*fault).clone()),
+                Any::CanFrames(frames) => recorded += frames.frames.len(),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(states.len() <= 1, "one state for a batch");
+        assert_eq!(recorded, count, "all frames are recorded");
+        (states.pop(), faults)
+    }
+
+    fn frame(&self, message: &str, values: &[(&str, f64)], stamp_ms: u64) -> v1::CanFrame {
+        frame(&self.database, message, values, stamp_ms * 1_000_000)
+    }
+}
+
+fn number(state: &v1::VehicleState, path: &str) -> Option<f64> {
+    state.signals.iter().find(|s| s.path == path).and_then(|s| match s.value {
+        Some(Value::Number(number)) => Some(number),
+        _ => None,
+    })
+}
+
+fn near(found: Option<f64>, expected: f64) -> bool {
+    found.is_some_and(|f| (f - expected).abs() < 1e-9)
+}
+
+#[test]
+fn a_batch_becomes_one_state_stamped_with_its_newest_frame() {
+    let mut bench = Bench::new();
+    let frames = vec![
+        bench.frame("SPEED", &[("VEHICLE_SPEED", 90.0), ("YAW_RATE", -4.5), ("LONG_ACCEL", 1.25)], 100),
+        bench.frame("STEERING", &[("STEER_ANGLE", 45.0)], 101),
+        bench.frame("PEDALS", &[("ACCEL_PEDAL", 12.5), ("BRAKE_PEDAL", 0.0), ("BRAKE_LIGHT", 1.0)], 99),
+        bench.frame("BODY", &[("INDICATOR", 1.0), ("GEAR", 3.0), ("OUTSIDE_TEMP", 17.5)], 98),
+        bench.frame("ENERGY", &[("BATTERY_SOC", 62.4), ("RANGE", 214.0)], 97),
+        bench.frame(
+            "RADAR_TRACK_3",
+            &[("VALID", 1.0), ("LONG_DIST", 42.5), ("LAT_DIST", -1.5), ("REL_SPEED", -3.25)],
+            96,
+        ),
+    ];
+    let (state, faults) = bench.feed(frames, 102);
+    let state = state.expect("a state");
+    assert!(faults.is_empty(), "{faults:?}");
+    let header = state.header_copy();
+    assert_eq!((header.stamp_ns, header.trace_id), (101_000_000, v1::Header::trace(TopicId::VehicleState, 0)));
+    assert!(near(state.speed_mps, 25.0) && near(state.yaw_rate_radps, (-4.5f64).to_radians()));
+    assert!(near(state.steering_wheel_rad, 45f64.to_radians()) && near(state.accel_mps2, 1.25));
+    assert!(near(state.accelerator, 0.125) && near(state.brake, 0.0));
+    assert_eq!((state.gear(), state.indicator()), (v1::Gear::Drive, v1::Indicator::Left));
+    assert!(near(state.battery, 0.624) && near(state.range_km, 214.0) && near(state.outside_temp_c, 17.5));
+    let track = v1::RadarTrack { id: 3, stamp_ns: 96_000_000, x_m: 42.5, y_m: -1.5, vx_mps: -3.25, valid: true };
+    assert_eq!(state.radar, [track]);
+    assert!(near(number(&state, "Vehicle.Speed"), 90.0));
+    assert!(near(number(&state, "Vehicle.Powertrain.Range"), 214_000.0));
+    assert!(near(number(&state, "Vehicle.Powertrain.Transmission.SelectedGear"), 127.0));
+    let value = |path: &str| state.signals.iter().find(|s| s.path == path).and_then(|s| s.value.clone());
+    let left = "Vehicle.Body.Lights.DirectionIndicator.Left.IsSignaling";
+    assert_eq!(value(left), Some(Value::Flag(true)));
+    assert_eq!(value("Vehicle.Body.Lights.Brake.IsActive"), Some(Value::Label("ACTIVE".into())));
+    assert_eq!(state.frames_total, 6);
+}
+
+#[test]
+fn only_what_changed_is_told_by_path_and_all_that_is_known_by_field() {
+    let mut bench = Bench::new();
+    let speed = |bench: &Bench, kmh: f64, at: u64| bench.frame("SPEED", &[("VEHICLE_SPEED", kmh)], at);
+    let (first, _) = bench.feed(vec![speed(&bench, 36.0, 10), bench.frame("BODY", &[("GEAR", 3.0)], 10)], 10);
+    assert!(first.expect("a state").signals.len() > 3);
+    let (same, _) = bench.feed(vec![speed(&bench, 36.0, 30)], 30);
+    let same = same.expect("a state: it is still true");
+    assert!(same.signals.is_empty(), "{:?}", same.signals);
+    assert!(near(same.speed_mps, 10.0) && same.gear() == v1::Gear::Drive);
+    let (next, _) = bench.feed(vec![speed(&bench, 72.0, 50)], 50);
+    let next = next.expect("a state");
+    assert_eq!(next.signals.len(), 1);
+    assert!(near(number(&next, "Vehicle.Speed"), 72.0));
+}
+
+#[test]
+fn a_value_does_not_outlive_its_frames() {
+    let mut bench = Bench::new();
+    let frames = vec![bench.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 0), bench.frame("BODY", &[("GEAR", 3.0)], 0)];
+    bench.feed(frames, 0);
+    // 200 ms for the speed, 500 ms for the body: at its last instant it still holds.
+    let (state, faults) = bench.feed(vec![bench.frame("STEERING", &[], 200)], 200);
+    assert!(near(state.expect("a state").speed_mps, 10.0) && faults.is_empty());
+    bench.node.on_tick(Nanos::from_millis(201), &mut bench.out);
+    let faults = bench.out.take_messages();
+    let [Any::Fault(fault)] = faults.as_slice() else { panic!("{faults:?}") };
+    assert_eq!((fault.code.as_str(), fault.subject.as_str()), ("can-signal-timeout", "SPEED"));
+    let (state, faults) = bench.feed(vec![bench.frame("STEERING", &[], 210)], 210);
+    let state = state.expect("a state");
+    assert_eq!(state.speed_mps, None);
+    assert_eq!(state.gear(), v1::Gear::Drive);
+    assert!(faults.is_empty(), "{faults:?}");
+    let gone = state.signals.iter().find(|s| s.path == "Vehicle.Speed").expect("told once that it is gone");
+    assert_eq!((gone.value.clone(), gone.stamp_ns), (None, 201_000_000));
+    let (state, _) = bench.feed(vec![bench.frame("STEERING", &[], 600)], 600);
+    assert_eq!(state.expect("a state").gear(), v1::Gear::Unspecified);
+    let (state, _) = bench.feed(vec![bench.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 700)], 700);
+    let state = state.expect("a state");
+    assert!(near(state.speed_mps, 10.0) && near(number(&state, "Vehicle.Speed"), 36.0));
+}
+
+#[test]
+fn a_frame_that_is_already_too_old_tells_nothing() {
+    let mut bench = Bench::new();
+    let (state, faults) = bench.feed(vec![bench.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 0)], 5000);
+    assert_eq!(state.and_then(|s| s.speed_mps), None);
+    assert_eq!(faults.len(), 1);
+}
+
+#[test]
+fn unknown_short_long_remote_and_error_frames_are_counted_and_told() {
+    let mut bench = Bench::new();
+    let raw = |id: u32, data: &'static [u8]| v1::CanFrame { id, data: data.into(), ..Default::default() };
+    let frames = vec![
+        raw(0x7ff, &[1]),
+        raw(208, &[1, 2, 3]),
+        raw(208, &[0; 8]),
+        v1::CanFrame { extended: true, ..raw(208, &[0; 8]) },
+        v1::CanFrame { fd: true, ..raw(208, &[0; 12]) },
+        v1::CanFrame { remote: true, ..raw(208, &[]) },
+        v1::CanFrame { error: true, ..raw(0x4, &[0, 4, 0, 0, 0, 0, 0, 0]) },
+    ];
+    let (state, faults) = bench.feed(frames, 1);
+    let expected = Counts { total: 7, unknown: 2, wrong_length: 2, error: 1, remote: 1, duplicate: 0, out_of_order: 0 };
+    assert_eq!(bench.node.counts(), expected);
+    let state = state.expect("a state");
+    let told = (state.frames_total, state.frames_unknown, state.frames_wrong_length, state.frames_error);
+    assert_eq!(told, (7, 2, 2, 1));
+    let codes: Vec<&str> = faults.iter().map(|f| f.code.as_str()).collect();
+    assert_eq!(codes, ["can-wrong-length", "can-wrong-length", "can-error-frame"]);
+    assert!(faults[0].text.contains("expected 8 bytes, found 3"), "{}", faults[0].text);
+}
+
+#[test]
+fn leaving_the_bus_and_coming_back_are_told() {
+    let mut bench = Bench::new();
+    let error = |id: u32| v1::CanFrame { id, error: true, bus: "can0".into(), ..Default::default() };
+    let (_, faults) = bench.feed(vec![error(0x40)], 1);
+    assert_eq!((faults[0].code.as_str(), faults[0].severity()), ("can-bus-off", Severity::Critical));
+    let (_, faults) = bench.feed(vec![error(0x100)], 2);
+    assert_eq!(faults[0].code, "can-bus-on");
+    let (_, faults) = bench.feed(vec![bench.frame("STEERING", &[], 3)], 3);
+    assert!(faults.is_empty(), "{faults:?}");
+    // A frame is as good as a word of restart.
+    bench.feed(vec![error(0x40)], 4);
+    let (_, faults) = bench.feed(vec![bench.frame("STEERING", &[], 5)], 5);
+    assert_eq!(faults[0].code, "can-bus-on");
+}
+
+#[test]
+fn duplicates_and_late_frames_change_nothing() {
+    let mut bench = Bench::new();
+    let new = bench.frame("SPEED", &[("VEHICLE_SPEED", 72.0)], 20);
+    let old = bench.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 10);
+    let (state, faults) = bench.feed(vec![new.clone(), new.clone(), old], 20);
+    assert!(near(state.expect("a state").speed_mps, 20.0));
+    assert_eq!((bench.node.counts().duplicate, bench.node.counts().out_of_order), (1, 1));
+    assert_eq!(faults[0].code, "can-frame-out-of-order");
+    let (state, _) = bench.feed(vec![new], 21);
+    assert_eq!(state, None);
+    // Another value at the same instant is no duplicate: logs have coarse clocks.
+    let (state, _) = bench.feed(vec![bench.frame("SPEED", &[("VEHICLE_SPEED", 73.8)], 20)], 22);
+    assert!(near(state.expect("a state").speed_mps, 20.5));
+}
+
+#[test]
+fn a_stamp_ahead_of_the_clock_becomes_the_arrival() {
+    let mut bench = Bench::new();
+    let (state, faults) = bench.feed(vec![bench.frame("SPEED", &[("VEHICLE_SPEED", 72.0)], 9_000_000)], 20);
+    assert_eq!(state.expect("a state").header_copy().stamp_ns, 20_000_000);
+    assert_eq!(faults[0].code, "can-stamp-ahead");
+}
+
+#[test]
+fn what_the_database_leaves_out_is_told_at_the_start() {
+    let database = Database::parse("BO_ 1075054137 M: 8 X\n", "odd.dbc").expect("valid");
+    let mapping = Mapping::parse("", "vss.toml", &database).expect("empty");
+    let (mut node, mut out) = (CanNode::with(database, mapping), Outbox::default());
+    node.on_tick(Nanos::ZERO, &mut out);
+    let [Any::Fault(fault)] = &out.take_messages()[..] else { panic!("one fault") };
+    assert!(fault.text.contains("odd.dbc:1: message M is left out"), "{}", fault.text);
+}
+
+/// Plays a log through the node in replay and returns what came out, as bytes.
+fn replayed(log: &std::path::Path, node: CanNode) -> (Vec<u8>, Vec<Any>) {
+    let source = log::frames(log, Nanos::ZERO).expect("a log");
+    let source = source.map(|item| item.map(|(t, frames)| (t, Any::DeviceCan(frames.into()))));
+    let mut replay = Replay::new();
+    replay.add(node);
+    let (mut bytes, mut all) = (Vec::new(), Vec::new());
+    let sink = |any: &Any| {
+        any.encode(&mut bytes)?;
+        all.push(any.clone());
+        Ok(())
+    };
+    replay.run(source, Duration::from_secs(1), |_, _| (), sink).expect("a replay");
+    (bytes, all)
+}
+
+#[test]
+fn a_real_log_plays_through_the_node_the_same_each_time() {
+    let (Some(log), Some(dbc)) = (common::shared("can/icsim-sample-can.log"), common::shared("can/honda_common.dbc"))
+    else {
+        return;
+    };
+    let node = || {
+        let database = Database::load(&dbc).expect("honda");
+        let mapping = Mapping::load(repository().join("calibration/honda/vss.toml"), &database).expect("the mapping");
+        CanNode::with(database, mapping)
+    };
+    let (bytes, all) = replayed(&log, node());
+    assert!(bytes == replayed(&log, node()).0, "two replays differ");
+    let states: Vec<&v1::VehicleState> =
+        all.iter().filter_map(|a| if let Any::VehicleState(s) = a { Some(&**s) } else { None }).collect();
+    let recorded: usize = all.iter().map(|a| if let Any::CanFrames(f) = a { f.frames.len() } else { 0 }).sum();
+    assert_eq!(recorded, 6158);
+    let last = states.last().expect("states");
+    // It stands with the engine off; SEATBELT_STATUS has 2 bytes in this car, 7 in the database.
+    assert_eq!(last.frames_wrong_length, 31);
+    assert!(last.frames_total > 6100, "{}", last.frames_total);
+    assert_eq!(last.speed_mps, Some(0.0));
+    assert!(states.iter().any(|s| number(s, "Vehicle.ADAS.CruiseControl.SpeedSet").is_some()));
+    let codes: std::collections::BTreeSet<&str> =
+        all.iter().filter_map(|a| if let Any::Fault(f) = a { Some(f.code.as_str()) } else { None }).collect();
+    println!("{} states, faults {codes:?}", states.len());
+    assert!(codes.contains("can-wrong-length"));
+}
+
+fn any_frame() -> impl Strategy<Value = v1::CanFrame> {
+    let id = prop_oneof![4 => prop::sample::select(vec![192u32, 208, 224, 528, 800, 928, 1104]), 1 => any::<u32>()];
+    let data = prop::collection::vec(any::<u8>(), 0..12);
+    (id, data, 0u64..2_000_000_000, any::<[bool; 4]>(), 0u8..8).prop_map(|(id, data, stamp_ns, flags, rare)| {
+        let [extended, fd, remote, error] = flags.map(|f| f && rare == 0);
+        v1::CanFrame { stamp_ns, id, extended, fd, remote, error, data: data.into(), bus: String::new() }
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_frames_in_any_order_are_taken_without_a_panic_and_told_the_same_twice(
+        batches in prop::collection::vec(prop::collection::vec(any_frame(), 0..8), 0..20),
+    ) {
+        let run = || {
+            let (mut node, mut out) = (demo_node(), Outbox::default());
+            let mut bytes = Vec::new();
+            for (i, frames) in batches.iter().enumerate() {
+                let now = Nanos::from_millis(100 * i as u64);
+                let batch = Arc::new(v1::CanFrames { header: None, frames: frames.clone() });
+                node.on_input(CanInput::DeviceCan(batch), now, &mut out);
+                node.on_tick(now, &mut out);
+                out.take_messages().iter().for_each(|any| any.encode(&mut bytes).expect("room"));
+            }
+            (bytes, node.counts())
+        };
+        let (bytes, counts) = run();
+        prop_assert_eq!(counts.total as usize, batches.iter().map(Vec::len).sum::<usize>());
+        prop_assert_eq!(run(), (bytes, counts));
+    }
+}

@@ -1,0 +1,78 @@
+//! A real SocketCAN interface: `vcan0`, or the one that AURIGA_VCAN names. Skipped, and said so, where there is none:
+//! `ip link add dev vcan0 type vcan && ip link set up vcan0` makes one.
+
+use auriga_can::{dbc::Database, socket};
+use auriga_runtime::Nanos;
+use socketcan::{CanFdFrame, CanFdSocket, CanFrame, EmbeddedFrame, ExtendedId, Socket, StandardId};
+use std::{path::Path, process::Command, time::Duration};
+
+fn interface() -> Option<String> {
+    let name = std::env::var("AURIGA_VCAN").unwrap_or("vcan0".into());
+    let there = Path::new("/sys/class/net").join(&name).exists();
+    if !there {
+        println!("skipped: there is no interface {name}");
+    }
+    there.then_some(name)
+}
+
+/// The next frames, waiting for the bus at most a second.
+fn read(bus: &socket::Bus, count: usize) -> Vec<auriga_msgs::v1::CanFrame> {
+    let (start, mut frames) = (Nanos::monotonic(), Vec::new());
+    while frames.len() < count && Nanos::monotonic().since(start) < Duration::from_secs(1) {
+        frames.extend(bus.read().expect("readable"));
+    }
+    frames
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_an_error() {
+    assert!(socket::Bus::open("nocan7", None).is_err());
+}
+
+#[test]
+fn frames_of_the_databases_identifiers_come_with_the_kernels_time() {
+    let Some(name) = interface() else { return };
+    let text = "BO_ 416 A: 8 X\n\nBO_ 2147484064 B: 8 X\n\nBO_ 418 C: 12 X\n";
+    let filters = socket::filters(&Database::parse(text, "x.dbc").expect("valid")).expect("few");
+    let bus = socket::Bus::open(&name, Some(&filters)).expect("open");
+    let sender = CanFdSocket::open(&name).expect("open");
+    let standard = |id: u16| StandardId::new(id).expect("an identifier");
+    let before = Nanos::monotonic();
+    sender.write_frame(&CanFrame::new(standard(0x123), &[9]).expect("a frame")).expect("sent");
+    sender.write_frame(&CanFrame::new(standard(416), &[1, 2]).expect("a frame")).expect("sent");
+    let extended = ExtendedId::new(416).expect("an identifier");
+    sender.write_frame(&CanFrame::new(extended, &[3]).expect("a frame")).expect("sent");
+    let mut expected = 2;
+    // An interface without FD refuses long frames.
+    if sender.write_frame(&CanFdFrame::new(standard(418), &[7; 12]).expect("a frame")).is_ok() {
+        expected += 1;
+    }
+    let frames = read(&bus, expected);
+    let after = Nanos::monotonic();
+    let seen: Vec<(u32, bool, usize)> = frames.iter().map(|f| (f.id, f.extended, f.data.len())).collect();
+    assert_eq!(seen, [(416, false, 2), (416, true, 1), (418, false, 12)][..expected]);
+    let slack = Duration::from_millis(1);
+    for frame in &frames {
+        let stamp = Nanos(frame.stamp_ns);
+        assert!(stamp + slack >= before && stamp <= after + slack, "{before:?} {stamp:?} {after:?}");
+    }
+}
+
+#[test]
+fn an_interface_that_goes_down_is_an_error_and_opens_again_when_it_is_back() {
+    let Some(name) = interface() else { return };
+    let set = |state: &str| Command::new("ip").args(["link", "set", &name, state]).status().is_ok_and(|s| s.success());
+    let bus = socket::Bus::open(&name, None).expect("open");
+    if !set("down") {
+        println!("skipped: not allowed to take {name} down");
+        return;
+    }
+    let lost = (0..20).any(|_| bus.read().is_err());
+    assert!(set("up"), "{name} is down and does not come up again");
+    assert!(lost, "nobody noticed");
+    let bus = socket::Bus::open(&name, None).expect("open again");
+    let sender = CanFdSocket::open(&name).expect("open");
+    let id = StandardId::new(1).expect("an identifier");
+    sender.write_frame(&CanFrame::new(id, &[1]).expect("a frame")).expect("sent");
+    assert_eq!(read(&bus, 1).len(), 1);
+}
