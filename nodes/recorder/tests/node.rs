@@ -115,7 +115,7 @@ fn a_full_file_is_followed_by_the_next_and_nothing_is_lost_between() {
     let path = dir.path().join("drive.mcap");
     let config = Config { max_file_mib: 1, ..config(&path) };
     // 300 kB in a chunk each.
-    let messages: Vec<Any> = (0..12)
+    let messages: Vec<Any> = (0..14)
         .map(|i| {
             let text = String::from_utf8(noise(i, 300_000)).unwrap();
             Any::Fault(v1::Fault { header: header(2000 * i, i), text, ..Default::default() }.into())
