@@ -13,7 +13,7 @@ const MICRO: f64 = 1e6;
 const MILLI: f64 = 1e3;
 
 /// Steps of the search in one slice of planning: a hazard that comes in the middle of one waits for its end.
-pub const SLICE: usize = 256;
+pub const SLICE: usize = 1024;
 /// Steps for one mode at most; after them the best found so far is the plan.
 const MAX_STEPS: usize = 1 << 18;
 
