@@ -194,3 +194,56 @@ fn qos(topic: &TopicSpec) -> QosProfile {
         Reliability::BestEffort => qos.reliability_best_effort(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Mutex, PoisonError};
+
+    /// One participant at a time: a test must not see the descriptors of the other come and go.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    /// A domain whose ports lie below those that the kernel gives out by itself.
+    fn config() -> Config {
+        let domain_id = 50 + (std::process::id() % 50) as u16;
+        Config { domain_id, allow_network: false, networks: vec![], vehicle_frame: "base_link".into() }
+    }
+
+    /// The device each UDP socket within these ports is tied to.
+    fn devices(ports: std::ops::Range<u16>) -> Vec<Option<Vec<u8>>> {
+        let mut devices = Vec::new();
+        for fd in open_files().unwrap() {
+            // SAFETY: the tests run one at a time, so none of these is closed meanwhile; a bad one gives an error.
+            let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+            let socket = socket2::SockRef::from(&socket);
+            let address = socket.local_addr().ok().and_then(|a| a.as_socket());
+            if address.is_some_and(|a| ports.contains(&a.port())) {
+                devices.push(socket.device().unwrap());
+            }
+        }
+        devices
+    }
+
+    #[test]
+    fn the_sockets_of_the_domain_hear_nothing_but_loopback() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        // RTPS 2.5, 9.6.2.3: 250 ports for each domain, from 7400 on.
+        let first = 7400 + 250 * config().domain_id;
+        let bridge = Bridge::open(&config()).unwrap();
+        let devices = devices(first..first + 250);
+        assert!(devices.len() >= 2, "{} sockets", devices.len());
+        assert!(devices.iter().all(|d| d.as_deref() == Some(b"lo")), "{devices:?}");
+        drop(bridge);
+    }
+
+    #[test]
+    fn a_message_of_another_type_than_the_table_gives_is_refused() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bridge = Bridge::open(&config()).unwrap();
+        let ros = auriga_msgs::RosSpec { name: "/vehicle/speed", ty: "geometry_msgs/msg/TwistStamped" };
+        let message = RosMessage::DiagnosticArray(Default::default());
+        let publish = Publish { ros, stamp: auriga_runtime::Nanos(0), message };
+        let e = bridge.publish(publish, RosClock::with_offset(0)).unwrap_err();
+        assert!(e.to_string().contains("carries geometry_msgs/msg/TwistStamped"), "{e}");
+    }
+}

@@ -149,7 +149,7 @@ fn large_image() -> v1::Image {
 fn cyclone_dds_hears_speed_image_camera_info_and_hazard_with_ros_time() {
     let Some(python) = python_with("cyclonedds") else { return };
     let id = std::process::id();
-    let (domain, port) = (10 + id % 200, 21450 + (id % 400) as u16 * 100);
+    let (domain, port) = (1 + id % 49, 21450 + (id % 400) as u16 * 100);
     let mut listener = Command::new(python)
         .args(["-c", LISTEN, &domain.to_string()])
         .env("CYCLONEDDS_URI", CYCLONE)
