@@ -1,11 +1,16 @@
 //! The drive generator: what it writes is what its truth says.
 
 use auriga_camera::{calibration::Calibration, source::VideoSource};
+use auriga_can::dbc::Database;
+use auriga_runtime::Nanos;
 use auriga_sil::{
     drive::{Drive, EventKind, Truth},
     generator::{self, FPS, motion::Motion, render::Lens, render::Renderer, road::Road, script::Script, truth},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -55,7 +60,7 @@ fn the_same_seed_gives_the_same_drive() {
     let script = short();
     let (first, first_drive) = made(&script);
     let (second, second_drive) = made(&script);
-    for file in ["truth.jsonl", "transcript.yaml", "speech.wav", "drive.yaml"] {
+    for file in ["truth.jsonl", "transcript.yaml", "speech.wav", "can.log", "drive.yaml"] {
         let read = |folder: &Path| std::fs::read(folder.join(file)).expect(file);
         assert!(read(first.path()) == read(second.path()), "{file} differs");
     }
@@ -171,6 +176,36 @@ fn the_transcript_is_where_the_sound_is() {
     assert!((start - 0.5).abs() < 1e-3 && (0.6..2.0).contains(&(end - start)), "{lines:?}");
     assert!(level(start, end) > 0.03, "said at {}", level(start, end));
     assert!(level(0.0, start) < 0.01 && level(end, 3.0) < 0.01, "noise at {}", level(0.0, start));
+}
+
+#[test]
+fn the_bus_tells_what_the_truth_says() {
+    let (_folder, drive) = made(&short());
+    let truth = drive.truth().expect("truth");
+    let database = Database::load(demo().join("vehicle.dbc")).expect("the database");
+    let (mut seen, mut last) = (BTreeMap::new(), Nanos::ZERO);
+    for batch in auriga_can::log::frames(drive.can().expect("a log"), Nanos::ZERO).expect("a log") {
+        let (time, batch) = batch.expect("frames");
+        assert!(time >= last, "the log goes back in time");
+        last = time;
+        for frame in &batch.frames {
+            let message = database.message(frame.id, frame.extended).expect("a message of the database");
+            let values: BTreeMap<&str, f64> =
+                message.decode(&frame.data).expect("its length").map(|(s, v)| (s.name(), v)).collect();
+            *seen.entry(message.name().to_owned()).or_insert(0) += 1;
+            if message.name() == "SPEED" {
+                let t_s = Nanos(frame.stamp_ns).as_secs_f64();
+                let near = &truth[((t_s * FPS).round() as usize).min(truth.len() - 1)];
+                let told = values["VEHICLE_SPEED"] / 3.6;
+                assert!((told - near.speed_mps).abs() < 0.15, "at {t_s} s: {told} against {}", near.speed_mps);
+            }
+        }
+    }
+    // Three seconds of each period.
+    assert_eq!((seen["SPEED"], seen["STEERING"], seen["BODY"], seen["ENERGY"]), (150, 300, 30, 3));
+    assert_eq!((seen["RADAR_TRACK_0"], seen["RADAR_TRACK_7"]), (60, 60));
+    assert_eq!(seen.len(), database.messages().len(), "a message of the database is never sent: {seen:?}");
+    assert!(last < Nanos::from_secs_f64(3.0));
 }
 
 #[test]

@@ -75,8 +75,9 @@ fn periodic(duration_s: f64, period_s: f64, phase_s: f64, mut send: impl FnMut(u
 /// What the car tells of itself.
 fn body(script: &Script, road: &Road, motion: &Motion, out: &mut Vec<Sending>) {
     let end = script.duration_s;
-    let mut send =
-        |t_s: f64, message: &str, values: Vec<(&'static str, f64)>| out.push(Sending { t_s, message: message.to_owned(), values });
+    let mut send = |t_s: f64, message: &str, values: Vec<(&'static str, f64)>| {
+        out.push(Sending { t_s, message: message.to_owned(), values })
+    };
     periodic(end, 0.02, 0.001, |i, t| {
         let own = motion.own_at(t);
         let values = vec![
@@ -175,7 +176,8 @@ fn radar(script: &Script, road: &Road, motion: &Motion, out: &mut Vec<Sending>) 
         for track in &mut tracks {
             *track = track.filter(|thing| echoes[*thing].is_some());
         }
-        let mut unseen: Vec<usize> = (0..echoes.len()).filter(|i| echoes[*i].is_some() && !tracks.contains(&Some(*i))).collect();
+        let mut unseen: Vec<usize> =
+            (0..echoes.len()).filter(|i| echoes[*i].is_some() && !tracks.contains(&Some(*i))).collect();
         unseen.sort_by(|a, b| distance(&echoes[*a]).total_cmp(&distance(&echoes[*b])));
         for thing in unseen {
             if let Some(free) = tracks.iter_mut().find(|track| track.is_none()) {

@@ -4,6 +4,7 @@
 //! frames ([`render`], [`camera`]), the CAN log ([`bus`]), the spoken requests ([`speech`]) and the truth
 //! ([`truth`]). Nothing but the script, the vehicle's calibration and the speech synthesiser decides what comes out.
 
+pub mod bus;
 pub mod camera;
 pub mod motion;
 mod noise;
@@ -54,6 +55,7 @@ pub fn generate_with(script: &Script, vehicle: &Path, out: &Path, progress: &mut
     write_lines(&out.join("truth.jsonl"), truths.iter().map(serde_json::to_string))?;
 
     progress(0.02);
+    bus::write(script, &road, &motion, &vehicle.join("vehicle.dbc"), &out.join("can.log"))?;
     let transcript = speech::write(&script.speech, script.seed, script.duration_s, &out.join("speech.wav"))?;
     let heading = "# Transcript track: what is said in speech.wav, known from the script, not recognised.\n";
     write_yaml(&out.join("transcript.yaml"), heading, &transcript)?;
@@ -72,7 +74,7 @@ pub fn generate_with(script: &Script, vehicle: &Path, out: &Path, progress: &mut
         fps: Some(FPS),
         frames: Some(frames),
         camera: file(camera::FILE),
-        can: None,
+        can: file("can.log"),
         speech: file("speech.wav"),
         transcript: file("transcript.yaml"),
         truth: file("truth.jsonl"),
