@@ -1,0 +1,176 @@
+//! How the nodes are: what each uses, and what went wrong.
+
+use super::clipped;
+use auriga_msgs::{Criticality, NODES, v1};
+use auriga_runtime::Nanos;
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use v1::Severity;
+
+const MAX_FAULTS: usize = 40;
+/// Two usages this far apart give the load: nearer ones make it jump.
+const LOAD_OVER: Duration = Duration::from_millis(900);
+/// A node that has told its usage and then none for this long is taken to be dead.
+const DEAD_AFTER: Duration = Duration::from_millis(1500);
+
+/// A node as the page shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeState {
+    pub name: &'static str,
+    pub safety: bool,
+    /// "running", "silent" or "absent".
+    pub state: &'static str,
+    pub pid: u32,
+    pub uptime_s: f64,
+    /// Of one core.
+    pub cpu_percent: Option<f64>,
+    pub rss_bytes: u64,
+    pub messages_in: u64,
+    pub messages_out: u64,
+    pub dropped: u64,
+    pub lost: u64,
+    pub deadline_misses: u64,
+}
+
+/// A fault as the page shows it; repeats of one are one line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FaultState {
+    pub node: String,
+    pub code: String,
+    pub subject: String,
+    pub text: String,
+    pub severity: &'static str,
+    pub count: u64,
+    pub age_s: f64,
+}
+
+struct Known {
+    usage: Arc<v1::Usage>,
+    received: Nanos,
+    /// CPU time and uptime at the beginning of the interval that is being measured.
+    since: (u64, u64),
+    cpu_percent: Option<f64>,
+}
+
+#[derive(Default)]
+pub struct Health {
+    nodes: BTreeMap<&'static str, Known>,
+    /// The newest last.
+    faults: VecDeque<(Nanos, Arc<v1::Fault>)>,
+}
+
+impl Health {
+    pub fn on_usage(&mut self, usage: Arc<v1::Usage>, now: Nanos) {
+        // A node that is not in the table does not exist.
+        let Some(spec) = NODES.iter().find(|n| n.name == usage.node) else { return };
+        let begin = (usage.cpu_ns, usage.uptime_ns);
+        let Some(known) = self.nodes.get_mut(spec.name).filter(|k| k.usage.pid == usage.pid) else {
+            self.nodes.insert(spec.name, Known { usage, received: now, since: begin, cpu_percent: None });
+            return;
+        };
+        let (cpu, time) = (begin.0.saturating_sub(known.since.0), begin.1.saturating_sub(known.since.1));
+        if time >= LOAD_OVER.as_nanos() as u64 {
+            known.cpu_percent = Some(100.0 * cpu as f64 / time as f64);
+            known.since = begin;
+        }
+        known.usage = usage;
+        known.received = now;
+    }
+
+    pub fn on_fault(&mut self, fault: Arc<v1::Fault>, now: Nanos) {
+        let same = |f: &v1::Fault| (&f.node, &f.code, &f.subject) == (&fault.node, &fault.code, &fault.subject);
+        self.faults.retain(|(_, f)| !same(f));
+        self.faults.push_back((now, fault));
+        if self.faults.len() > MAX_FAULTS {
+            self.faults.pop_front();
+        }
+    }
+
+    /// All nodes of the table, in its order.
+    pub(super) fn nodes(&self, now: Nanos) -> Vec<NodeState> {
+        let state = |spec: &auriga_msgs::NodeSpec| {
+            let known = self.nodes.get(spec.name);
+            let usage = known.map(|k| k.usage.as_ref().clone()).unwrap_or_default();
+            NodeState {
+                name: spec.name,
+                safety: spec.criticality == Criticality::Safety,
+                state: match known {
+                    None => "absent",
+                    Some(k) if now.since(k.received) > DEAD_AFTER => "silent",
+                    Some(_) => "running",
+                },
+                pid: usage.pid,
+                uptime_s: usage.uptime_ns as f64 * 1e-9,
+                cpu_percent: known.and_then(|k| k.cpu_percent),
+                rss_bytes: usage.rss_bytes,
+                messages_in: usage.messages_in,
+                messages_out: usage.messages_out,
+                dropped: usage.messages_dropped,
+                lost: usage.messages_lost,
+                deadline_misses: usage.deadline_misses,
+            }
+        };
+        NODES.iter().map(state).collect()
+    }
+
+    /// The newest first.
+    pub(super) fn faults(&self, now: Nanos) -> Vec<FaultState> {
+        let state = |(at, f): &(Nanos, Arc<v1::Fault>)| FaultState {
+            node: clipped(&f.node, 60),
+            code: clipped(&f.code, 60),
+            subject: clipped(&f.subject, 120),
+            text: clipped(&f.text, 400),
+            severity: match f.severity() {
+                Severity::Unspecified | Severity::Info => "info",
+                Severity::Warning => "warning",
+                Severity::Critical => "critical",
+            },
+            count: f.count,
+            age_s: now.since(*at).as_secs_f64(),
+        };
+        self.faults.iter().rev().map(state).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(node: &str, cpu_ms: u64, uptime_ms: u64) -> Arc<v1::Usage> {
+        let (cpu_ns, uptime_ns) = (cpu_ms * 1_000_000, uptime_ms * 1_000_000);
+        Arc::new(v1::Usage { node: node.into(), pid: 7, cpu_ns, uptime_ns, ..Default::default() })
+    }
+
+    #[test]
+    fn the_load_is_cpu_time_over_time_and_silence_is_told() {
+        let mut health = Health::default();
+        for i in 0..=5 {
+            health.on_usage(usage("camera", 50 * i, 200 * i), Nanos::from_millis(200 * i));
+        }
+        health.on_usage(usage("no-such-node", 1, 1), Nanos(0));
+        let nodes = health.nodes(Nanos::from_millis(1100));
+        assert_eq!(nodes.len(), NODES.len());
+        let camera = nodes.iter().find(|n| n.name == "camera").unwrap();
+        assert_eq!((camera.state, camera.cpu_percent), ("running", Some(25.0)));
+        assert_eq!(nodes.iter().find(|n| n.name == "can").unwrap().state, "absent");
+        let later = health.nodes(Nanos::from_millis(9000));
+        assert_eq!(later.iter().find(|n| n.name == "camera").unwrap().state, "silent");
+    }
+
+    #[test]
+    fn repeats_of_a_fault_are_one_line_and_the_list_is_bounded() {
+        let mut health = Health::default();
+        let fault = |code: &str, count| Arc::new(v1::Fault { code: code.into(), count, ..Default::default() });
+        health.on_fault(fault("a", 1), Nanos(0));
+        health.on_fault(fault("b", 1), Nanos(1));
+        health.on_fault(fault("a", 2), Nanos(2));
+        let faults = health.faults(Nanos(3));
+        assert_eq!(faults.iter().map(|f| (f.code.as_str(), f.count)).collect::<Vec<_>>(), [("a", 2), ("b", 1)]);
+        (0..200).for_each(|i| health.on_fault(fault(&format!("c{i}"), 1), Nanos(i)));
+        assert_eq!(health.faults(Nanos(0)).len(), MAX_FAULTS);
+    }
+}

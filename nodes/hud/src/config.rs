@@ -1,0 +1,129 @@
+//! What can be set, checked; `config.toml` documents the fields.
+
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The commented defaults of [`Config`].
+pub const DEFAULTS: &str = include_str!("../config.toml");
+
+/// See `config.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub page_bind: String,
+    pub page_hosts: Vec<String>,
+    pub page_clients: usize,
+    pub units: Units,
+    pub background: Background,
+    pub display_latency_ms: u64,
+    pub scale: u32,
+    pub jpeg_quality: i32,
+    pub camera_silent_ms: u64,
+    pub scene_lost_ms: u64,
+    pub max_compensation_ms: u64,
+    pub radar_ahead_of_camera_m: f64,
+    pub dialogue_shown_ms: u64,
+}
+
+/// Unit of the speed shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Units {
+    #[serde(rename = "km/h")]
+    KilometresPerHour,
+    #[serde(rename = "mph")]
+    MilesPerHour,
+}
+
+impl Units {
+    pub fn label(self) -> &'static str {
+        match self {
+            Units::KilometresPerHour => "km/h",
+            Units::MilesPerHour => "mph",
+        }
+    }
+
+    pub fn from_mps(self, speed_mps: f64) -> f64 {
+        match self {
+            Units::KilometresPerHour => speed_mps * 3.6,
+            // An international mile is 1609.344 m.
+            Units::MilesPerHour => speed_mps * 3600.0 / 1609.344,
+        }
+    }
+}
+
+/// What the overlay lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Background {
+    Camera,
+    Black,
+}
+
+/// A field out of its range.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{field} = {found}: expected {expected}")]
+pub struct ConfigError {
+    pub field: &'static str,
+    pub found: f64,
+    pub expected: &'static str,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let args = auriga_runtime::config::Args::default();
+        auriga_runtime::config::load(DEFAULTS, &args).expect("the shipped config.toml is valid: a test loads it").0
+    }
+}
+
+impl Config {
+    /// Every value in its range; the error names the field.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let ranges = [
+            ("page_clients", self.page_clients as f64, 1.0, 64.0, "1 to 64"),
+            ("display_latency_ms", self.display_latency_ms as f64, 0.0, 200.0, "0 to 200 ms"),
+            ("scale", f64::from(self.scale), 1.0, 4.0, "1 to 4"),
+            ("jpeg_quality", f64::from(self.jpeg_quality), 1.0, 100.0, "1 to 100"),
+            ("camera_silent_ms", self.camera_silent_ms as f64, 20.0, 2000.0, "20 to 2000 ms"),
+            ("scene_lost_ms", self.scene_lost_ms as f64, 100.0, 5000.0, "100 to 5000 ms"),
+            ("max_compensation_ms", self.max_compensation_ms as f64, 0.0, 1000.0, "0 to 1000 ms"),
+            ("radar_ahead_of_camera_m", self.radar_ahead_of_camera_m, -5.0, 10.0, "-5 to 10 m"),
+            ("dialogue_shown_ms", self.dialogue_shown_ms as f64, 0.0, 600_000.0, "0 to 600000 ms"),
+        ];
+        for (field, found, least, most, expected) in ranges {
+            // Not-a-number is in no range.
+            if !(least..=most).contains(&found) {
+                return Err(ConfigError { field, found, expected });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn camera_silent(&self) -> Duration {
+        Duration::from_millis(self.camera_silent_ms)
+    }
+
+    pub(crate) fn scene_lost(&self) -> Duration {
+        Duration::from_millis(self.scene_lost_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_configuration_is_valid_and_a_wrong_value_is_named() {
+        let shipped = Config::default();
+        assert_eq!(shipped.check(), Ok(()));
+        let e = Config { jpeg_quality: 0, ..shipped.clone() }.check().unwrap_err().to_string();
+        assert!(e.contains("jpeg_quality"), "{e}");
+        let e = Config { radar_ahead_of_camera_m: f64::NAN, ..shipped }.check().unwrap_err().to_string();
+        assert!(e.contains("radar_ahead_of_camera_m"), "{e}");
+    }
+
+    #[test]
+    fn speeds_are_told_in_the_unit_asked_for() {
+        assert!((Units::KilometresPerHour.from_mps(10.0) - 36.0).abs() < 1e-9);
+        assert!((Units::MilesPerHour.from_mps(44.704) - 100.0).abs() < 1e-9);
+    }
+}
