@@ -187,8 +187,12 @@ fn demo_log(folder: &Path) -> std::path::PathBuf {
         };
         for i in 0..60_000_000 / period_us {
             let us = i * period_us + u64::from(message.id()) * 7 % 5000;
-            let hex: String =
-                (0..message.length()).map(|b| format!("{:02X}", (i as usize * 31 + b * 17) % 128)).collect();
+            let mut data: Vec<u8> = (0..message.length()).map(|b| ((i as usize * 31 + b * 17) % 128) as u8).collect();
+            if message.name() == "TYRES" {
+                // Its multiplexer knows four values.
+                data[0] %= 4;
+            }
+            let hex: String = data.iter().map(|byte| format!("{byte:02X}")).collect();
             lines.push((us, format!("({}.{:06}) can0 {:03X}#{hex}\n", us / 1_000_000, us % 1_000_000, message.id())));
         }
     }

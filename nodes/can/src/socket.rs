@@ -36,6 +36,8 @@ pub fn filters(database: &Database) -> Option<Vec<(u32, u32)>> {
 pub struct Bus {
     socket: CanFdSocket,
     name: String,
+    /// Came while frames were being read.
+    failure: Option<io::Error>,
 }
 
 impl Bus {
@@ -57,30 +59,30 @@ impl Bus {
                 | timestamp::SOF_TIMESTAMPING_OPT_CMSG,
         )?;
         socket.set_read_timeout(READ_TIMEOUT)?;
-        Ok(Bus { socket, name: interface.to_owned() })
+        Ok(Bus { socket, name: interface.to_owned(), failure: None })
     }
 
     /// What is ready, at least one frame; none when the bus was silent for a moment.
-    pub fn read(&self) -> io::Result<Vec<v1::CanFrame>> {
+    pub fn read(&mut self) -> io::Result<Vec<v1::CanFrame>> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         let Some(first) = self.read_one()? else { return Ok(Vec::new()) };
         let mut frames = vec![first];
         self.socket.set_nonblocking(true)?;
-        let rest = loop {
-            if frames.len() == BATCH_FRAMES {
-                break Ok(());
-            }
+        while frames.len() < BATCH_FRAMES {
             match self.read_one() {
                 Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => break Ok(()),
-                // What was read counts; the error comes again with the next read.
-                Err(e) => break Err(e),
+                Ok(None) => break,
+                // The kernel tells of it once: what was read before goes first.
+                Err(failure) => {
+                    self.failure = Some(failure);
+                    break;
+                }
             }
-        };
-        self.socket.set_nonblocking(false)?;
-        match rest {
-            Err(e) if frames.is_empty() => Err(e),
-            _ => Ok(frames),
         }
+        self.socket.set_nonblocking(false)?;
+        Ok(frames)
     }
 
     /// One frame; `None` when none came in time.

@@ -45,9 +45,9 @@ fn receive(name: &str, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::C
     let mut lost = false;
     while !sink.stopping() {
         let failure = match Bus::open(name, filters) {
-            Ok(bus) => {
+            Ok(mut bus) => {
                 tracing::info!(interface = name, "bus open");
-                deliver(&bus, name, &mut backoff, &mut lost, sink)
+                deliver(&mut bus, name, &mut backoff, &mut lost, sink)
             }
             Err(e) => Some(e),
         };
@@ -65,7 +65,7 @@ fn receive(name: &str, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::C
 
 /// Hands frames on until the interface fails; `None` when the node stops.
 fn deliver(
-    bus: &Bus,
+    bus: &mut Bus,
     name: &str,
     backoff: &mut Backoff,
     lost: &mut bool,

@@ -16,7 +16,7 @@ fn interface() -> Option<String> {
 }
 
 /// The next frames, waiting for the bus at most a second.
-fn read(bus: &socket::Bus, count: usize) -> Vec<auriga_msgs::v1::CanFrame> {
+fn read(bus: &mut socket::Bus, count: usize) -> Vec<auriga_msgs::v1::CanFrame> {
     let (start, mut frames) = (Nanos::monotonic(), Vec::new());
     while frames.len() < count && Nanos::monotonic().since(start) < Duration::from_secs(1) {
         frames.extend(bus.read().expect("readable"));
@@ -34,7 +34,7 @@ fn frames_of_the_databases_identifiers_come_with_the_kernels_time() {
     let Some(name) = interface() else { return };
     let text = "BO_ 416 A: 8 X\n\nBO_ 2147484064 B: 8 X\n\nBO_ 418 C: 12 X\n";
     let filters = socket::filters(&Database::parse(text, "x.dbc").expect("valid")).expect("few");
-    let bus = socket::Bus::open(&name, Some(&filters)).expect("open");
+    let mut bus = socket::Bus::open(&name, Some(&filters)).expect("open");
     let sender = CanFdSocket::open(&name).expect("open");
     let standard = |id: u16| StandardId::new(id).expect("an identifier");
     let before = Nanos::monotonic();
@@ -47,7 +47,7 @@ fn frames_of_the_databases_identifiers_come_with_the_kernels_time() {
     if sender.write_frame(&CanFdFrame::new(standard(418), &[7; 12]).expect("a frame")).is_ok() {
         expected += 1;
     }
-    let frames = read(&bus, expected);
+    let frames = read(&mut bus, expected);
     let after = Nanos::monotonic();
     let seen: Vec<(u32, bool, usize)> = frames.iter().map(|f| (f.id, f.extended, f.data.len())).collect();
     assert_eq!(seen, [(416, false, 2), (416, true, 1), (418, false, 12)][..expected]);
@@ -62,7 +62,7 @@ fn frames_of_the_databases_identifiers_come_with_the_kernels_time() {
 fn an_interface_that_goes_down_is_an_error_and_opens_again_when_it_is_back() {
     let Some(name) = interface() else { return };
     let set = |state: &str| Command::new("ip").args(["link", "set", &name, state]).status().is_ok_and(|s| s.success());
-    let bus = socket::Bus::open(&name, None).expect("open");
+    let mut bus = socket::Bus::open(&name, None).expect("open");
     if !set("down") {
         println!("skipped: not allowed to take {name} down");
         return;
@@ -70,9 +70,9 @@ fn an_interface_that_goes_down_is_an_error_and_opens_again_when_it_is_back() {
     let lost = (0..20).any(|_| bus.read().is_err());
     assert!(set("up"), "{name} is down and does not come up again");
     assert!(lost, "nobody noticed");
-    let bus = socket::Bus::open(&name, None).expect("open again");
+    let mut bus = socket::Bus::open(&name, None).expect("open again");
     let sender = CanFdSocket::open(&name).expect("open");
     let id = StandardId::new(1).expect("an identifier");
     sender.write_frame(&CanFrame::new(id, &[1]).expect("a frame")).expect("sent");
-    assert_eq!(read(&bus, 1).len(), 1);
+    assert_eq!(read(&mut bus, 1).len(), 1);
 }
