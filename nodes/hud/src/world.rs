@@ -130,11 +130,15 @@ fn seen(scene: &v1::Scene, config: &Config, at: Nanos, now: Nanos) -> View {
     let lanes = scene.lanes.unwrap_or_default();
     // A scene made without camera still carries the last lanes; they were measured at their own stamp.
     let lanes_are_fresh = now.since(Nanos(lanes.header_copy().stamp_ns)) <= config.scene_lost();
-    let line = |line: Option<v1::LaneLine>| line.filter(|_| lanes_are_fresh).and_then(|l| followed(&l, &motion));
     let mut objects: Vec<(bool, Object)> =
         scene.tracks.iter().filter_map(|t| Some((t.lead, object(t, config, &motion, speed_mps)?))).collect();
     objects.truncate(MAX_OBJECTS);
     let lead = objects.iter().find(|(lead, _)| *lead).map(|(_, o)| *o);
+    // The car ahead hides the road beyond it.
+    let hidden_from_m = lead.map_or(f64::MAX, |lead| lead.x_m);
+    let line = |line: Option<v1::LaneLine>| {
+        line.filter(|_| lanes_are_fresh).and_then(|l| followed(&l, &motion, hidden_from_m))
+    };
     let indicator = vehicle.indicator();
     let lit = (now.0 / BLINK.as_nanos() as u64).is_multiple_of(2);
     View {
@@ -157,7 +161,7 @@ fn seen(scene: &v1::Scene, config: &Config, at: Nanos, now: Nanos) -> View {
 }
 
 /// A line's points, moved; `None` for one that no road has.
-fn followed(line: &v1::LaneLine, motion: &EgoMotion) -> Option<Line> {
+fn followed(line: &v1::LaneLine, motion: &EgoMotion, hidden_from_m: f64) -> Option<Line> {
     let far = line.x_max_m.clamp(0.0, FARTHEST_M);
     // Not-a-number is in none of these ranges.
     let plausible = line.c0_m.abs() < 20.0 && line.c1.abs() < 1.0 && line.c2_per_m.abs() < 0.1;
@@ -170,7 +174,7 @@ fn followed(line: &v1::LaneLine, motion: &EgoMotion) -> Option<Line> {
     let points = (0..=steps as u32)
         .map(|i| near + (far - near) * f64::from(i) / steps)
         .map(|x| motion.road_point(x, line.c0_m + line.c1 * x + line.c2_per_m * x * x))
-        .filter(|(x, _)| *x >= 1.0)
+        .filter(|(x, _)| (1.0..hidden_from_m).contains(x))
         .collect();
     Some(Line { points, confidence: line.confidence.min(1.0) })
 }

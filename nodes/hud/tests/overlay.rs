@@ -299,3 +299,14 @@ fn a_combiner_gets_the_overlay_on_black_and_a_scaled_picture_is_larger() {
     let (u, v) = pixel(8.0, 1.75 + 0.0004 * 64.0);
     assert!(drawn.at((2.0 * u) as usize, (2.0 * v) as usize)[1] > 150);
 }
+
+#[test]
+fn the_car_ahead_hides_the_lines_beyond_it() {
+    let lead = v1::Scene { tracks: vec![common::track(1, 15.0, 0.0, true)], ..still() };
+    let drawn = picture(lead, 0);
+    let lit = |x: f64| {
+        let (u, v) = pixel(x, 1.75 + 0.0004 * x * x);
+        drawn.at(u.round() as usize, v.round() as usize).iter().sum::<i32>() / 3
+    };
+    assert!(lit(10.0) > 150 && lit(26.0) < 125, "{} {}", lit(10.0), lit(26.0));
+}
