@@ -8,8 +8,8 @@ const STEP_M: f64 = 0.5;
 /// What is seen behind the start and after the end.
 const BEFORE_M: f64 = 100.0;
 const AFTER_M: f64 = 600.0;
-/// Between the two solid lines of the road's middle.
-pub const MEDIAN_M: f64 = 0.3;
+/// Between the centres of the two solid lines of the road's middle. Nearer than 0.5 m, the lane detector takes them for no line.
+pub const MEDIAN_M: f64 = 0.6;
 
 /// A point of the road's line.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,0 +1,12 @@
+//! Any text as a scenario, and as the script of a drive.
+#![no_main]
+use auriga_sil::{generator::script::Script, scenario};
+use libfuzzer_sys::fuzz_target;
+use std::path::Path;
+
+fuzz_target!(|text: &str| {
+    if let Ok(read) = scenario::parse(text, Path::new("any.yaml")) {
+        assert!(read.expect.count() > 0, "a scenario that cannot fail was taken");
+    }
+    let _ = Script::parse(text, Path::new("any.yaml"));
+});

@@ -1,0 +1,174 @@
+//! Plays scenarios and writes their results.
+
+use super::{Check, LiveKill, LivePlan, LiveRunner, Loaded, Mode, Scenario};
+use crate::{
+    drive::Drive,
+    kept,
+    observe::Observed,
+    replay::{self, Options, Source, nodes::Param},
+    results,
+    view::View,
+};
+use anyhow::{Context, Result};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// What scenarios are run with.
+pub struct RunOptions<'a> {
+    /// Where the results go: junit.xml, index.html, and the recordings of live drives.
+    pub out: PathBuf,
+    /// Where drives that were made are kept.
+    pub drives: PathBuf,
+    /// The folder that holds calibration/, launch/, models/ and sil-tests/.
+    pub root: PathBuf,
+    /// Runs the live ones; without it they are left out and said to be.
+    pub live: Option<&'a mut dyn LiveRunner>,
+    /// Told what is being done and the fraction that is done of it.
+    pub progress: &'a mut dyn FnMut(&str, f64),
+}
+
+impl RunOptions<'_> {
+    /// The script of the shipped drive.
+    fn shipped(&self) -> PathBuf {
+        self.root.join("sil-tests/drive.yaml")
+    }
+}
+
+/// What became of a scenario.
+pub struct Outcome {
+    pub path: PathBuf,
+    pub scenario: Scenario,
+    pub checks: Vec<Check>,
+    /// Why it could not be played.
+    pub error: Option<String>,
+    /// Why it was left out.
+    pub skipped: Option<&'static str>,
+    /// What playing it took, without making its drive.
+    pub wall: Duration,
+    /// Seconds driven.
+    pub played_s: f64,
+    pub view: Option<View>,
+}
+
+impl Outcome {
+    /// Whether it was played and everything was as expected.
+    pub fn passed(&self) -> bool {
+        self.error.is_none() && self.skipped.is_none() && self.checks.iter().all(|c| c.passed)
+    }
+
+    /// Whether it speaks against the software: left out is not failed.
+    pub fn failed(&self) -> bool {
+        self.skipped.is_none() && !self.passed()
+    }
+}
+
+/// Runs all, one after the other, and writes `junit.xml` and `index.html`. A scenario that cannot be played is a failed
+/// one; an error is that results cannot be written.
+pub fn run(scenarios: &[Loaded], options: &mut RunOptions<'_>) -> Result<Vec<Outcome>> {
+    std::fs::create_dir_all(&options.out).with_context(|| format!("the folder {}", options.out.display()))?;
+    let outcomes: Vec<Outcome> = scenarios.iter().map(|loaded| run_one(loaded, options)).collect();
+    results::write(&outcomes, &options.out)?;
+    Ok(outcomes)
+}
+
+fn run_one(loaded: &Loaded, options: &mut RunOptions<'_>) -> Outcome {
+    let mut outcome = Outcome {
+        path: loaded.path.clone(),
+        scenario: loaded.scenario.clone(),
+        checks: Vec::new(),
+        error: None,
+        skipped: None,
+        wall: Duration::ZERO,
+        played_s: 0.0,
+        view: None,
+    };
+    if loaded.scenario.mode == Mode::Live && options.live.is_none() {
+        outcome.skipped = Some("live, and there is no launcher here: run it with `auriga sil`");
+        return outcome;
+    }
+    let played = source_of(loaded, options).and_then(|(source, drive)| {
+        let began = Instant::now();
+        let view = match loaded.scenario.mode {
+            Mode::Replay => replayed(&loaded.scenario, source, drive.as_ref(), options),
+            Mode::Live => driven(&loaded.scenario, drive.as_ref(), options),
+        };
+        outcome.wall = began.elapsed();
+        view
+    });
+    match played {
+        Ok(view) => {
+            outcome.played_s = view.to_s - view.from_s;
+            outcome.checks = loaded.scenario.expect.evaluate(&view.seen());
+            outcome.view = Some(view);
+        }
+        Err(e) => outcome.error = Some(format!("{e:#}")),
+    }
+    outcome
+}
+
+/// What is played, made first if need be.
+fn source_of(loaded: &Loaded, options: &mut RunOptions<'_>) -> Result<(Source, Option<Drive>)> {
+    let beside = loaded.path.parent().unwrap_or(Path::new(""));
+    let spec = &loaded.scenario.drive;
+    if let Some(recorded) = &spec.recorded {
+        let source = Source::of_path(&beside.join(recorded));
+        let drive = replay::drive_of(&source)?;
+        return Ok((source, drive));
+    }
+    let script = spec.script(beside, &options.shipped())?;
+    let vehicle = options.root.join("calibration").join(&script.vehicle);
+    let what = format!("{}: making its drive", loaded.scenario.name);
+    let progress = &mut options.progress;
+    let drive = kept::drive(&script, &vehicle, &options.drives, &mut |f| progress(&what, f))?;
+    Ok((Source::Drive(drive.folder.clone()), Some(drive)))
+}
+
+fn replayed(scenario: &Scenario, source: Source, drive: Option<&Drive>, options: &mut RunOptions<'_>) -> Result<View> {
+    let mut replay = Options::new(source)?;
+    replay.root = options.root.clone();
+    replay.faults = scenario.faults.clone();
+    replay.from_s = scenario.from_s;
+    replay.to_s = scenario.to_s.unwrap_or(f64::INFINITY);
+    replay.params = params(scenario).map(|(node, key, value)| Param { node, key, value }).collect();
+    let mut observed = Observed::new(replay::start_of(&replay.source)?);
+    let what = format!("{}: replay", scenario.name);
+    let progress = &mut options.progress;
+    replay::run(&replay, &mut |f| progress(&what, f), &mut |any| {
+        observed.take(any);
+        Ok(())
+    })?;
+    let to_s = replay.to_s.min(drive.map_or(observed.end_s, |d| d.manifest.duration_s));
+    let truth = drive.map_or(Ok(Vec::new()), Drive::truth)?;
+    let events = drive.map_or(Vec::new(), |d| d.manifest.events.clone());
+    Ok(View { observed, truth, events, from_s: scenario.from_s, to_s, live: false })
+}
+
+fn params(scenario: &Scenario) -> impl Iterator<Item = (String, String, String)> {
+    let fields = scenario.params.iter().flat_map(|(node, fields)| fields.iter().map(move |f| (node, f)));
+    fields.map(|(node, (key, value))| (node.clone(), key.clone(), value.clone()))
+}
+
+fn driven(scenario: &Scenario, drive: Option<&Drive>, options: &mut RunOptions<'_>) -> Result<View> {
+    let drive = drive.context("drive.recorded: a live scenario plays a drive's folder, not a recording")?;
+    let runner = options.live.as_mut().context("no launcher")?;
+    let to_s = scenario.to_s.unwrap_or(f64::INFINITY).min(drive.manifest.duration_s);
+    let out = options.out.join(&scenario.name);
+    std::fs::create_dir_all(&out).with_context(|| format!("the folder {}", out.display()))?;
+    let kills = scenario.faults.kill.iter().map(|k| LiveKill { node: k.node.clone(), at_s: k.at_s });
+    let plan = LivePlan {
+        drive: &drive.folder,
+        from_s: scenario.from_s,
+        to_s,
+        kills: kills.collect(),
+        params: params(scenario).collect(),
+        out: &out,
+    };
+    let what = format!("{}: live", scenario.name);
+    let progress = &mut options.progress;
+    let recording = runner.run(&plan, &mut |f| progress(&what, f))?;
+    let mut view = View::of_recording(&recording, Some(drive))?;
+    (view.from_s, view.to_s, view.live) = (scenario.from_s, to_s, true);
+    Ok(view)
+}

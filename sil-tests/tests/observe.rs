@@ -1,0 +1,146 @@
+//! What is made of messages: spans, answers, restarts, losses.
+
+use auriga_msgs::{Any, TopicId, v1};
+use auriga_sil::{
+    drive::{Event, EventKind},
+    observe::{Observed, Verdict},
+    view::View,
+};
+
+fn header(seq: u64, ms: u64) -> Option<v1::Header> {
+    let ns = ms * 1_000_000 + 5_000_000_000;
+    Some(v1::Header {
+        stamp_ns: ns,
+        published_ns: ns + 2_000_000,
+        seq,
+        trace_id: v1::Header::trace(TopicId::VehicleState, seq + 1),
+    })
+}
+
+/// A drive that begins at 5 s of the clock.
+fn observed(messages: &[Any]) -> Observed {
+    let mut observed = Observed::new(auriga_runtime::Nanos(5_000_000_000));
+    messages.iter().for_each(|m| observed.take(m));
+    observed
+}
+
+fn hazard(seq: u64, ms: u64, id: u64, active: bool, severity: v1::Severity) -> Any {
+    let kind = v1::HazardKind::ForwardCollision.into();
+    Any::FusionHazard(
+        v1::Hazard { header: header(seq, ms), kind, severity: severity.into(), active, id, ..Default::default() }
+            .into(),
+    )
+}
+
+fn grants(seq: u64, ms: u64, mode: v1::Mode, run: bool) -> Any {
+    let grant = v1::Grant { workload: "language-dialogue".into(), level: u32::from(run), run, ..Default::default() };
+    Any::ArbiterGrants(
+        v1::Grants { header: header(seq, ms), mode: mode.into(), grants: vec![grant], ..Default::default() }.into(),
+    )
+}
+
+#[test]
+fn a_hazard_is_one_span_from_onset_to_end_at_its_worst() {
+    use v1::Severity::{Critical, Warning};
+    let o = observed(&[
+        hazard(0, 1000, 7, true, Warning),
+        hazard(1, 1400, 7, true, Critical),
+        hazard(2, 3000, 7, false, Warning),
+        hazard(3, 9000, 8, true, Warning),
+    ]);
+    assert_eq!(o.hazards.len(), 2);
+    let h = &o.hazards[0];
+    assert!((h.evidence_s - 1.0).abs() < 1e-9 && (h.published_s - 1.002).abs() < 1e-9);
+    assert_eq!((h.severity, h.ended_s.map(|s| (s * 1e3).round())), (Critical, Some(3002.0)));
+    assert_eq!(o.hazards[1].ended_s, None);
+    assert!(h.overlaps(2.0, 2.5) && !h.overlaps(4.0, 5.0) && o.hazards[1].overlaps(20.0, 21.0));
+}
+
+#[test]
+fn grants_and_modes_are_spans_that_only_changes_end() {
+    let o = observed(&[
+        grants(0, 0, v1::Mode::Nominal, true),
+        grants(1, 100, v1::Mode::Nominal, true),
+        grants(2, 200, v1::Mode::Hazard, false),
+        grants(3, 300, v1::Mode::Hazard, false),
+        grants(4, 400, v1::Mode::Nominal, true),
+    ]);
+    let modes: Vec<v1::Mode> = o.modes(1.0).iter().map(|m| m.2).collect();
+    assert_eq!(modes, [v1::Mode::Nominal, v1::Mode::Hazard, v1::Mode::Nominal]);
+    let runs: Vec<(u32, bool)> = o.grants("language-dialogue", 1.0).iter().map(|g| (g.2, g.3)).collect();
+    assert_eq!(runs, [(1, true), (0, false), (1, true)]);
+    assert_eq!(o.grants("language-dialogue", 1.0)[1].1, 0.402);
+}
+
+fn state(seq: u64, ms: u64) -> Any {
+    Any::VehicleState(v1::VehicleState { header: header(seq, ms), speed_mps: Some(1.0), ..Default::default() }.into())
+}
+
+#[test]
+fn a_node_that_counts_from_zero_again_was_restarted_once_whatever_the_number_of_its_topics() {
+    let frames = |seq, ms| Any::CanFrames(v1::CanFrames { header: header(seq, ms), ..Default::default() }.into());
+    let o = observed(&[
+        state(0, 0),
+        frames(0, 0),
+        state(1, 10),
+        frames(1, 10),
+        // Two lost, then a new life.
+        state(4, 20),
+        frames(2, 20),
+        state(0, 500),
+        frames(0, 500),
+        state(1, 510),
+        frames(1, 510),
+    ]);
+    assert_eq!(
+        o.restarts.iter().map(|r| (r.node.as_str(), (r.t_s * 1e3).round())).collect::<Vec<_>>(),
+        [("can", 502.0)]
+    );
+    assert_eq!(o.lost_reliable(), 2);
+    let chain = o.chains().into_iter().find(|c| c.chain == "can-to-vehicle-state").unwrap();
+    assert_eq!(Verdict::of(&chain), Verdict::NotHeld, "2 ms of a budget of 1");
+}
+
+fn turn(seq: u64, ms: u64, text: &str, last: bool) -> Any {
+    let mut header = header(seq, ms);
+    header.as_mut().unwrap().stamp_ns = 5_500_000_000;
+    Any::LanguageTurn(
+        v1::DialogueTurn { header, turn_id: 3, text: text.into(), first: seq == 0, last, ..Default::default() }.into(),
+    )
+}
+
+#[test]
+fn pieces_of_a_reply_are_one_turn_that_knows_what_it_spans() {
+    let o =
+        observed(&[turn(0, 1000, "About 214", false), turn(1, 4000, " kilometres.", false), turn(2, 4100, "", true)]);
+    assert_eq!(o.turns.len(), 1);
+    let t = &o.turns[0];
+    assert_eq!((t.text.as_str(), t.pieces_s.len(), t.interrupted), ("About 214 kilometres.", 2, false));
+    assert!(t.spans(2.0) && !t.spans(4.05) && t.ended_s.is_some());
+    assert!((t.speech_end_s - 0.5).abs() < 1e-9);
+}
+
+#[test]
+fn each_event_finds_its_warning_and_a_warning_without_event_stands_alone() {
+    use v1::Severity::Warning;
+    let observed = observed(&[
+        hazard(0, 10_200, 1, true, Warning),
+        hazard(1, 12_000, 1, false, Warning),
+        hazard(2, 30_000, 2, true, Warning),
+        hazard(3, 31_000, 2, false, Warning),
+        // After the end of the drive.
+        hazard(4, 70_000, 3, true, Warning),
+    ]);
+    let event = |kind, start_s, end_s| Event { kind, start_s, end_s, value: 1.0 };
+    let events = vec![
+        event(EventKind::ForwardCollision, 10.0, 11.0),
+        event(EventKind::LaneDeparture, 20.0, 21.0),
+        event(EventKind::Dark, 1.0, 50.0),
+    ];
+    let view = View { observed, truth: vec![], events, from_s: 0.0, to_s: 60.0, live: false };
+    let reactions = view.reactions();
+    assert_eq!(reactions.len(), 2, "nothing warns of the dark");
+    assert!((reactions[0].after_s().unwrap() - 0.202).abs() < 1e-6);
+    assert_eq!(reactions[1].warning, None);
+    assert_eq!(view.unexplained().iter().map(|h| h.id).collect::<Vec<_>>(), [2]);
+}
