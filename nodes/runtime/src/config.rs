@@ -138,8 +138,18 @@ fn nested(key: &str, defaults: &Table, value: &str) -> Table {
 
 fn typed(default: Option<&Value>, text: &str) -> Value {
     if matches!(default, Some(Value::String(_))) {
-        return Value::String(text.to_owned());
+        // A text in double quotes is the text between them: that is how a launch file passes "7" to a ROS 2 node.
+        let quoted = (text.len() >= 2 && text.starts_with('"') && text.ends_with('"'))
+            .then(|| format!("v = {text}").parse::<Table>().ok()?.remove("v"))
+            .flatten();
+        return quoted.unwrap_or_else(|| Value::String(text.to_owned()));
     }
+    // As ROS 2's <set_parameter> writes truth.
+    let text = match text {
+        "True" => "true",
+        "False" => "false",
+        other => other,
+    };
     match format!("v = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("v")) {
         Some(Value::Integer(i)) if matches!(default, Some(Value::Float(_))) => Value::Float(i as f64),
         Some(v) => v,
@@ -232,6 +242,21 @@ mod tests {
         );
         let (config, _) = load::<Config>(DEFAULTS, &Args::parse(words(&line)).unwrap()).unwrap();
         assert_eq!(config, Config { device: "7".into(), rate_hz: 20.0, count: 5, sub: Sub { flag: true } });
+    }
+
+    #[test]
+    fn what_ros_launch_writes_is_read() {
+        for (param, device, flag) in [
+            ("device:=\"7\"", "7", false),
+            ("device:=\"\"", "", false),
+            ("device:=\"a\\\"b\"", "a\"b", false),
+            ("device:=\"half", "\"half", false),
+            ("sub.flag:=True", "can0", true),
+        ] {
+            let args = Args::parse(words(&format!("--ros-args -p {param}"))).unwrap();
+            let (config, _) = load::<Config>(DEFAULTS, &args).unwrap();
+            assert_eq!((config.device.as_str(), config.sub.flag), (device, flag), "{param}");
+        }
     }
 
     #[test]
