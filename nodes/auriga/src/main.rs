@@ -1,1 +1,12 @@
-fn main() {}
+//! The `auriga` command.
+
+use auriga::cmd::Auriga;
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    Auriga::parse().run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
