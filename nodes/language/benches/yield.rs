@@ -139,7 +139,7 @@ impl Outside {
         let path = |key: &str, path: &Path| format!("{key}={}", path.display());
         let child = Command::new(env!("CARGO_BIN_EXE_auriga-language"))
             .args(["-p", &path("checkpoint", &config.checkpoint), "-p", &path("catalogue", &config.catalogue)])
-            .args(["-p", &path("workloads", &config.workloads), "-p", "runtime.log=warn"])
+            .args(["-p", &path("workloads", &config.workloads), "-p", "runtime.log=error"])
             .args(["-p", &format!("runtime.zenoh_base_port={BASE_PORT}")])
             .spawn()?;
         let histogram = || Histogram::new_with_bounds(1, 60_000_000_000, 3);
@@ -223,7 +223,8 @@ impl Outside {
         }
     }
 
-    /// The levels of a calm drive, or dialogue revoked as by a hazard.
+    /// Both at their highest level and unpaced, so that the machine is measured and not the budget of a driver who
+    /// speaks without pause; or dialogue revoked as by a hazard.
     fn grants(&mut self, run: bool) -> anyhow::Result<(u64, u64)> {
         let header = self.header(TopicId::VehicleState);
         let end = header.published_ns + 30_000_000_000;
@@ -237,8 +238,8 @@ impl Outside {
             ..Default::default()
         };
         let dialogue =
-            if run { grant("language-dialogue", 3, true, 0.35) } else { grant("language-dialogue", 0, false, 0.0) };
-        let grants = vec![grant("language-intent", 1, true, 0.06), dialogue];
+            if run { grant("language-dialogue", 3, true, 0.5) } else { grant("language-dialogue", 0, false, 0.0) };
+        let grants = vec![grant("language-intent", 1, true, 0.5), dialogue];
         let message = v1::Grants { header: Some(header), grants, ..Default::default() };
         let arbiter = self.arbiter.as_mut().context("closed")?;
         arbiter.publish(&Any::ArbiterGrants(Arc::new(message)))?;

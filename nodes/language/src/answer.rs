@@ -3,12 +3,13 @@
 use crate::{
     Heard, IntentWork, LanguageNode, ReplyWork,
     demand::forecast,
-    engine::{Class, EngineError},
+    engine::{Ask, Class, EngineError},
+    numbers::numbers,
     plain,
     reply::{Draft, Said, max_words},
 };
 use auriga_lm::{
-    catalogue::{Catalogue, OUT_OF_SCOPE},
+    catalogue::{Catalogue, OUT_OF_SCOPE, Slot, SlotKind},
     prompt::{IntentOutput, SceneFacts},
 };
 use auriga_msgs::{topic, v1};
@@ -46,8 +47,8 @@ pub(crate) struct Judged {
     pub refusal: Option<String>,
 }
 
-/// Holds what the model understood to the catalogue and its rules.
-pub(crate) fn judge(catalogue: &Catalogue, output: IntentOutput, facts: &SceneFacts, min_confidence: f64) -> Judged {
+/// Holds what the model understood to the catalogue, to what was said, and to the rules.
+pub(crate) fn judge(catalogue: &Catalogue, output: IntentOutput, ask: &Ask, min_confidence: f64) -> Judged {
     let confidence = if output.confidence.is_finite() { output.confidence.clamp(0.0, 1.0) } else { 0.0 };
     let output = IntentOutput { confidence, ..output };
     let out_of_scope = || Judged {
@@ -59,20 +60,33 @@ pub(crate) fn judge(catalogue: &Catalogue, output: IntentOutput, facts: &SceneFa
     let Some(intent) = catalogue.get(&output.name).filter(|_| confidence >= min_confidence) else {
         return out_of_scope();
     };
-    let missing = intent.slots.iter().find(|s| s.required && output.slot(&s.name).is_none());
-    let refusal = match missing {
+    let not_understood = |slot: &&Slot| match output.slot(&slot.name) {
+        Some(value) => !was_said(slot, value, &ask.text),
+        None => slot.required,
+    };
+    let refusal = match intent.slots.iter().find(not_understood) {
         Some(slot) => Some(format!("I did not get the {}. Please say it again.", slot.name.replace('_', " "))),
         None if catalogue.check(&output).is_err() => return out_of_scope(),
-        None => intent.permit(&output.slots, facts.speed_mps, facts.gear).err().map(str::to_owned),
+        None => intent.permit(&output.slots, ask.facts.speed_mps, ask.facts.gear).err().map(str::to_owned),
     };
     Judged { proposal: intent.touches_vehicle, overruled: false, output, refusal }
+}
+
+/// A number has to be one that was said: a small model may hear 20 for twenty one.
+fn was_said(slot: &Slot, value: &str, text: &str) -> bool {
+    match slot.kind {
+        SlotKind::Integer { .. } => {
+            value.parse().is_ok_and(|value: f64| numbers(text).iter().any(|n| n.is_rounded(value)))
+        }
+        SlotKind::Text | SlotKind::Choice(_) => true,
+    }
 }
 
 impl LanguageNode {
     /// The intent of an utterance is there: published, forecast from, answered.
     pub(crate) fn understood(&mut self, work: IntentWork, output: IntentOutput, now: Nanos, out: &mut Outbox<Self>) {
         let IntentWork { heard, ask } = work;
-        let judged = judge(&self.catalogue, output, &ask.facts, self.config.min_confidence);
+        let judged = judge(&self.catalogue, output, &ask, self.config.min_confidence);
         publish_intent(&heard, &judged, out);
         let name = judged.output.name.clone();
         if name != OUT_OF_SCOPE {
@@ -92,7 +106,8 @@ impl LanguageNode {
         let Ok(engine) = &mut self.model else { return };
         match engine.begin_reply(self.config.reply_max_tokens) {
             Ok(()) => {
-                self.reply = Some(ReplyWork { turn, draft: Draft::new(ask, judged.output, words), paused: None });
+                let draft = Draft::new(ask, judged.output, &spoken_slots(&self.catalogue, &name), words);
+                self.reply = Some(ReplyWork { turn, draft, paused: None });
                 if !self.queue.is_empty() {
                     // The driver has spoken again already: only the newest request is answered at length.
                     self.interrupt_reply(out);
@@ -204,6 +219,12 @@ impl LanguageNode {
     }
 }
 
+/// The slots of an intent that hold words of the utterance.
+pub fn spoken_slots<'a>(catalogue: &'a Catalogue, intent: &str) -> Vec<&'a str> {
+    let slots = catalogue.get(intent).map_or(&[][..], |i| &i.slots);
+    slots.iter().filter(|s| s.kind == SlotKind::Text).map(|s| s.name.as_str()).collect()
+}
+
 fn publish_intent(heard: &Heard, judged: &Judged, out: &mut Outbox<LanguageNode>) {
     let slots = judged.output.slots.iter().map(|(name, value)| v1::Slot { name: name.clone(), value: value.clone() });
     out.publish::<topic::LanguageIntent>(v1::Intent {
@@ -229,7 +250,8 @@ mod tests {
     }
 
     fn judged(name: &str, slots: &[(&str, &str)], confidence: f64, facts: &SceneFacts) -> Judged {
-        judge(&catalogue(), IntentOutput { confidence, ..IntentOutput::new(name, slots) }, facts, 0.5)
+        let ask = Ask { text: "make it twenty one degrees or 99".into(), facts: facts.clone() };
+        judge(&catalogue(), IntentOutput { confidence, ..IntentOutput::new(name, slots) }, &ask, 0.5)
     }
 
     #[test]
@@ -263,9 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_slot_is_asked_for() {
-        let j = judged("set_temperature", &[], 1.0, &SceneFacts::default());
-        assert_eq!(j.output.name, "set_temperature");
-        assert_eq!(j.refusal.as_deref(), Some("I did not get the degrees. Please say it again."));
+    fn a_slot_that_is_missing_or_a_number_nobody_said_is_asked_for() {
+        let not_said = [("degrees", "20")];
+        for slots in [&[][..], &not_said] {
+            let j = judged("set_temperature", slots, 1.0, &SceneFacts::default());
+            assert_eq!(j.output.name, "set_temperature");
+            assert_eq!(j.refusal.as_deref(), Some("I did not get the degrees. Please say it again."));
+        }
+        assert_eq!(judged("set_temperature", &[("degrees", "21")], 1.0, &SceneFacts::default()).refusal, None);
     }
 }

@@ -8,7 +8,7 @@
 //!   a lease it pauses. An utterance preempts the reply under way; if it is meant for the car it replaces the reply, if
 //!   it is talk between people the reply goes on.
 //! * **The model proposes.** Its intents are held to the catalogue, whose rules say what may be done now; numbers it
-//!   says have to be the scene's ([`reply`]). Refusals and missing values are said in plain sentences ([`plain`]).
+//!   says have to be the scene's, names the driver's ([`reply`]). Refusals and missing values are said in plain sentences ([`plain`]).
 //! * **Demand.** Each intent, and what is likely asked next, becomes a forecast for the arbiter ([`demand`]).
 //!
 //! What is said in the cabin is private: no fault and no log line holds a word of it.
@@ -27,6 +27,7 @@ pub mod share;
 mod work;
 pub mod workloads;
 
+pub use answer::spoken_slots;
 pub use config::{Config, ConfigError, DEFAULTS};
 
 use answer::Turn;

@@ -1,8 +1,9 @@
 //! The reply under way: what the model says becomes sentences, and only a sentence that can be vouched for is said.
 //!
-//! A small model may write a number that is nobody's. So text is held back until its sentence is whole and every number
-//! in it has been found among the scene's values and the utterance's slots; otherwise a plain sentence made from the
-//! facts takes its place and the reply ends. Sentences are also what the loudspeaker needs, so nothing is lost by waiting.
+//! A small model may write a number that is nobody's, or call Tom where Anna was asked for. So text is held back until
+//! its sentence is whole, every number in it has been found among the scene's values and the utterance's slots, and the
+//! first sentence names what was asked for; otherwise a plain sentence made from the facts takes its place and the reply
+//! ends. Sentences are also what the loudspeaker needs, so nothing is lost by waiting.
 
 use crate::{
     engine::Ask,
@@ -29,6 +30,8 @@ pub struct Draft {
     ask: Ask,
     intent: IntentOutput,
     values: Vec<(f64, Unit)>,
+    /// Words of the utterance that the first sentence has to name, in lower case.
+    named: Vec<String>,
     /// Words the reply may have.
     max_words: usize,
     said_words: usize,
@@ -37,11 +40,13 @@ pub struct Draft {
 }
 
 impl Draft {
-    pub fn new(ask: Ask, intent: IntentOutput, max_words: usize) -> Self {
+    /// `spoken`: the slots of the intent that hold words of the utterance.
+    pub fn new(ask: Ask, intent: IntentOutput, spoken: &[&str], max_words: usize) -> Self {
+        let named = spoken.iter().filter_map(|name| intent.slot(name)).map(str::to_lowercase).collect();
         let mut values = facts::values(&ask.facts);
         let slots = intent.slots.iter().flat_map(|(_, value)| numbers(value));
         values.extend(slots.map(|n| (n.value, Unit::None)));
-        Self { ask, intent, values, max_words, said_words: 0, pending: String::new() }
+        Self { ask, intent, values, named, max_words, said_words: 0, pending: String::new() }
     }
 
     /// Takes what the model wrote. After [`Said::Last`] the reply is over, whatever the model would still say.
@@ -77,13 +82,15 @@ impl Draft {
         }
     }
 
-    /// Whether there is room for the sentence, and every number in it is somebody's.
+    /// Whether there is room for the sentence, every number in it is somebody's, and the first names what was asked for.
     fn judge(&mut self, sentence: &str) -> Verdict {
         let words = word_count(sentence);
         if self.said_words + words > self.max_words {
             return Verdict::TooLong;
         }
-        if !numbers(sentence).iter().all(|n| facts::is_one_of(n, &self.values)) {
+        let lower = sentence.to_lowercase();
+        let names_it = self.said_words > 0 || self.named.iter().all(|name| lower.contains(name));
+        if !names_it || !numbers(sentence).iter().all(|n| facts::is_one_of(n, &self.values)) {
             return Verdict::Unfounded;
         }
         self.said_words += words;
@@ -147,7 +154,7 @@ mod tests {
 
     fn draft(name: &str, slots: &[(&str, &str)], max_words: usize) -> Draft {
         let facts = SceneFacts { range_km: Some(212.4), battery: Some(0.64), ..Default::default() };
-        Draft::new(Ask { text: String::new(), facts }, IntentOutput::new(name, slots), max_words)
+        Draft::new(Ask { text: String::new(), facts }, IntentOutput::new(name, slots), &["who", "what"], max_words)
     }
 
     fn last(text: &str, replaced: bool) -> Said {
@@ -190,6 +197,17 @@ mod tests {
             d.push(text, &plain);
             assert_eq!(d.finish(&plain), last(text, false));
         }
+    }
+
+    #[test]
+    fn the_reply_names_whom_the_driver_named() {
+        let plain = plain();
+        let mut d = draft("call", &[("who", "anna")], 40);
+        assert_eq!(d.push("Calling Tom. One", &plain), last("I will call anna.", true));
+        let mut d = draft("call", &[("who", "anna")], 40);
+        assert_eq!(d.push("Calling Anna. One", &plain), Said::Sentences("Calling Anna. ".into()));
+        assert_eq!(d.push(" moment.", &plain), Said::Nothing);
+        assert_eq!(d.finish(&plain), last("One moment.", false));
     }
 
     #[test]

@@ -45,6 +45,7 @@ impl LanguageNode {
         if now < self.clock.busy_until {
             return;
         }
+        let before = self.clock.expected.map(|(class, _)| class);
         self.charge_lateness(now);
         let Some(class) = self.due(now) else { return };
         if class == Class::Intent && !self.begin_intent(now, out) {
@@ -54,30 +55,35 @@ impl LanguageNode {
         self.clock.busy_until = now + length;
         let used = &mut self.clock.used[class as usize];
         (used.slices, used.last_slice) = (used.slices + 1, length);
-        let after_dialogue = matches!(self.clock.expected, Some((Class::Dialogue, _)));
-        if class == Class::Intent && after_dialogue && self.reply.is_some() {
+        if class == Class::Intent && before == Some(Class::Dialogue) && self.reply.is_some() {
             self.clock.used[Class::Dialogue as usize].preemptions += 1;
         }
-        self.shares.of(class).charge(length, Duration::ZERO, now);
+        self.shares.of(class).charge(length, now);
         let next = self.shares.of(class).ready_at(self.clock.busy_until);
         self.clock.expected = Some((class, next.max(self.clock.busy_until)));
         let Ok(engine) = &mut self.model else { return };
         let progress = engine.advance(class, layers);
         self.progress(class, progress, now, out);
+        if !self.has_work(class) {
+            // Nothing more of it is asked for, so nothing can be late.
+            self.clock.expected = None;
+        }
+    }
+
+    fn has_work(&self, class: Class) -> bool {
+        match class {
+            Class::Intent => self.intent.is_some() || !self.queue.is_empty(),
+            Class::Dialogue => self.reply.is_some(),
+        }
     }
 
     /// The class whose slice may run now.
     fn due(&mut self, now: Nanos) -> Option<Class> {
-        let wanted = [(Class::Intent, self.wants_intent()), (Class::Dialogue, self.reply.is_some())];
-        let mut ready = |class| {
+        [Class::Intent, Class::Dialogue].into_iter().find(|&class| {
+            let wanted = self.has_work(class);
             let share = self.shares.of(class);
-            share.may_run(now) && share.ready_at(now) <= now
-        };
-        wanted.into_iter().find(|(class, wanted)| *wanted && ready(*class)).map(|(class, _)| class)
-    }
-
-    fn wants_intent(&self) -> bool {
-        self.intent.is_some() || !self.queue.is_empty()
+            wanted && share.may_run(now) && share.ready_at(now) <= now
+        })
     }
 
     /// Layers of a slice and how long it is taken to be. Intent at its floor runs in half slices.
@@ -88,14 +94,15 @@ impl LanguageNode {
         (layers, self.config.slice().mul_f64(layers as f64 / full as f64))
     }
 
-    /// A tick that comes later than asked for means that the slice before took longer than nominal; the share pays.
+    /// A tick that comes later than asked for means that the slice before took longer than nominal, or that others had
+    /// the processor. The two cannot be told apart, so the share pays for the slice once more at most: a busy machine
+    /// must not make the node owe time it never had.
     fn charge_lateness(&mut self, now: Nanos) {
-        let Some((class, asked)) = self.clock.expected else { return };
-        let late = now.since(asked);
-        if !late.is_zero() {
-            self.shares.of(class).charge(Duration::ZERO, late, now);
-            self.clock.used[class as usize].last_slice += late;
-        }
+        let Some((class, asked)) = self.clock.expected.take_if(|(_, asked)| *asked <= now) else { return };
+        let used = &mut self.clock.used[class as usize];
+        let late = now.since(asked).min(used.last_slice);
+        used.last_slice += late;
+        self.shares.of(class).charge(late, now);
     }
 
     /// Makes sure that intent work is under way; false when nothing of the queue is worth it.
@@ -179,8 +186,8 @@ impl LanguageNode {
     /// Asks for a tick when the clock next decides something.
     pub(crate) fn arm(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         let mut at: Vec<Nanos> = Vec::new();
-        for (class, wanted) in [(Class::Intent, self.wants_intent()), (Class::Dialogue, self.reply.is_some())] {
-            let busy_until = self.clock.busy_until;
+        for class in [Class::Intent, Class::Dialogue] {
+            let (wanted, busy_until) = (self.has_work(class), self.clock.busy_until);
             let share = self.shares.of(class);
             // A lease that ends is told, whether or not there is work.
             at.extend(share.lease_end(now));

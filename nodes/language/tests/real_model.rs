@@ -82,7 +82,7 @@ fn the_requests_of_the_shipped_drive_are_understood() {
         println!("{} {:.3}", i.name, i.confidence);
     }
     let expected = [
-        "find_charging",
+        "navigate_to place=the nearest charging station",
         "range_query",
         "set_temperature degrees=21",
         "play_music what=some jazz",
@@ -93,7 +93,7 @@ fn the_requests_of_the_shipped_drive_are_understood() {
     let jazz = |s: &str| s.replace("what=jazz", "what=some jazz");
     assert_eq!(understood.iter().map(|s| jazz(s)).collect::<Vec<_>>(), expected);
     assert!(o.intents().iter().all(|i| i.from_transcript_track));
-    assert_eq!(o.fault_codes(), [""; 0]);
+    assert!(o.fault_codes().iter().all(|code| code == "reply-replaced"), "{:?}", o.faults());
     let answer = o.turns().into_iter().filter(|t| t.header.unwrap().stamp_ns == common::ms(9000).0);
     let answer: String = answer.map(|t| t.text).collect();
     assert!(answer.contains("212"), "the range of the scene is said: {answer}");
@@ -108,9 +108,9 @@ fn a_sliced_and_preempted_talk_says_the_same_as_an_undisturbed_one() {
     let mut timeline = talk(&requests);
     for (i, _) in requests.iter().enumerate() {
         // Revoked and given back over and over while each reply is under way.
-        for k in 0..12 {
-            let t = 1000 + 8000 * i as u64 + 60 + k * 70;
-            timeline = timeline.at(t, hazard(t, FAR)).at(t + 35, full(t + 35, FAR));
+        for k in 0..40 {
+            let t = 1000 + 8000 * i as u64 + 20 + k * 12;
+            timeline = timeline.at(t, hazard(t, FAR)).at(t + 6, full(t + 6, FAR));
         }
     }
     let sliced = Config { layers_per_slice: 1, slice_ms: 1.0, ..config.clone() };

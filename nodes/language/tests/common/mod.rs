@@ -114,11 +114,11 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The shipped configuration, with paths that hold wherever the test runs.
+/// The shipped configuration, with paths that hold wherever the test runs. AURIGA_CHECKPOINT names another checkpoint.
 pub fn config() -> Config {
     let config: Config = toml::from_str(DEFAULTS).unwrap();
     Config {
-        checkpoint: root().join(config.checkpoint),
+        checkpoint: std::env::var_os("AURIGA_CHECKPOINT").map_or(root().join(config.checkpoint), PathBuf::from),
         catalogue: root().join(config.catalogue),
         workloads: root().join(config.workloads),
         ..config

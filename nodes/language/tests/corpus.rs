@@ -1,0 +1,52 @@
+//! What the model is taught to say has to pass the checks of what may be said.
+
+mod common;
+
+use auriga_language::{
+    engine::Ask,
+    numbers::numbers,
+    plain::Plain,
+    reply::{Draft, Said, max_words},
+    spoken_slots,
+};
+use auriga_lm::{
+    catalogue::Catalogue,
+    corpus::{Corpus, Hearing, Split},
+};
+use std::collections::BTreeSet;
+
+#[test]
+fn a_reply_of_the_corpus_is_never_replaced() {
+    let config = common::config();
+    let catalogue = Catalogue::load(&config.catalogue).unwrap();
+    let plain = Plain::new(&catalogue).unwrap();
+    let corpus = Corpus::load(&common::root().join("models/language/grammar.toml"), &catalogue).unwrap();
+    let mut replaced = BTreeSet::new();
+    let mut answered = 0;
+    for number in 0..20_000 {
+        let e = corpus.example(Split::Train, Hearing::Clean, 7, number);
+        if let Some(degrees) = e.intent.slot("degrees").and_then(|d| d.parse().ok()) {
+            assert!(numbers(&e.utterance).iter().any(|n| n.is_rounded(degrees)), "{degrees}: {}", e.utterance);
+        }
+        if plain.misses_a_fact(&e.intent.name, &e.scene) {
+            continue;
+        }
+        answered += 1;
+        let words = max_words(e.scene.driving_load, config.reply_words_calm, config.reply_words_busy);
+        let spoken = spoken_slots(&catalogue, &e.intent.name);
+        let mut draft = Draft::new(Ask { text: e.utterance, facts: e.scene }, e.intent.clone(), &spoken, words);
+        let said = match draft.push(&e.reply, &plain) {
+            Said::Last { text, replaced } => (text, replaced),
+            Said::Nothing | Said::Sentences(_) => match draft.finish(&plain) {
+                Said::Last { text, replaced } => (text, replaced),
+                other => panic!("{other:?} after the end"),
+            },
+        };
+        if said.1 {
+            replaced.insert(format!("{}: {}", e.intent.name, e.reply));
+        }
+    }
+    println!("{answered} replies");
+    let shown: Vec<_> = replaced.iter().take(20).collect();
+    assert!(replaced.is_empty(), "{} replies, among them {shown:#?}", replaced.len());
+}
