@@ -53,7 +53,12 @@ fn detected(from_s: f64, to_s: f64) -> Vec<(Truth, v1::Lanes)> {
 
 /// Of the frames after the first half second (the detector tracks), the share in which offset and curvature are right.
 fn share_right(from_s: f64, to_s: f64) -> f64 {
-    let settled: Vec<_> = detected(from_s, to_s).into_iter().skip(12).collect();
+    share_right_from(from_s, from_s + 0.5, to_s)
+}
+
+/// The same for a detector that has watched from `from_s` on, judged from `judged_s` on.
+fn share_right_from(from_s: f64, judged_s: f64, to_s: f64) -> f64 {
+    let settled: Vec<_> = detected(from_s, to_s).into_iter().filter(|(t, _)| t.t_s >= judged_s).collect();
     let right = settled.iter().filter(|(truth, lanes)| {
         let offset = lanes.offset_m.is_some_and(|o| (o - truth.lane_offset_m).abs() < 0.12);
         let width = lanes.width_m.is_some_and(|w| (w - truth.lane_width_m).abs() < 0.25);
@@ -78,6 +83,11 @@ fn in_a_curve_to_the_left() {
 #[test]
 fn in_a_curve_to_the_right_in_the_dark() {
     assert!(share_right(23.0, 25.0) >= 0.95);
+}
+
+#[test]
+fn after_a_lane_change_the_lane_is_the_one_the_car_is_in() {
+    assert!(share_right_from(14.0, 18.5, 21.0) >= 0.95);
 }
 
 #[test]

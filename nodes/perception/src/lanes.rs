@@ -103,7 +103,9 @@ impl LaneDetector {
 
     /// The better of what grows from the last frame and what the votes of this one suggest.
     fn best_candidate(&self, age_s: f64) -> Option<Candidate> {
+        // The lane that was left is no candidate any more, however well its lines are seen.
         let tracked = self.track.and_then(|t| self.fitted(t.lane, &Prior::from_track(t.lane, age_s), &SIDES));
+        let tracked = tracked.filter(|t| vote::around_camera(&t.lane));
         let seed = vote::seed(&self.marks, self.track.as_ref().map(|t| &t.lane));
         let seeded = seed.and_then(|s| self.fitted(s.lane, &Prior::from_seed(s.lane), &s.sides));
         match (tracked, seeded) {

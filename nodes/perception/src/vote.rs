@@ -111,6 +111,11 @@ fn piles(histogram: &Histogram) -> Vec<(f64, f32)> {
         .collect()
 }
 
+/// Whether the camera is in a lane, or a little beyond one of its lines.
+pub fn around_camera(lane: &Lane) -> bool {
+    lane.y_m(Side::Left, 0.0) > -OVER_LINE_M && lane.y_m(Side::Right, 0.0) < OVER_LINE_M
+}
+
 /// The two piles that make the likeliest lane around the camera, else the likeliest single one.
 fn choose(piles: &[(f64, f32)], slope: f64, bend: f64, expected: Option<&Lane>) -> Option<Seed> {
     let width = expected.map_or(USUAL_WIDTH_M, |l| l.width_m);
