@@ -4,8 +4,9 @@
 //!     cargo bench -p auriga-language --bench yield
 //!
 //! The first two are measured from outside: the node's executable runs by itself, this program plays speech, fusion and
-//! arbiter over Zenoh and reads the headers, whose times are of the one monotonic clock. It does so on an otherwise idle
-//! machine and with every core kept busy. The last compares slices with one undivided run of the same requests, in turn.
+//! arbiter over Zenoh and reads the headers, whose times are of the one monotonic clock. It does so without load, with
+//! every core kept busy by threads of a tenth of the node's weight (what the workload table gives the rest of
+//! infotainment), and by threads of the same weight. The last compares slices with one undivided run of the same requests, in turn.
 
 use anyhow::{Context, ensure};
 use auriga_language::{
@@ -30,6 +31,8 @@ use std::{
 
 /// Revocations and requests in each setting.
 const ROUNDS: usize = 300;
+/// Requests with each size of slice.
+const COMPARED: usize = 60;
 /// Ports of this bench's Zenoh sessions, away from those of a running system.
 const BASE_PORT: u16 = 24_800;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,9 +45,10 @@ fn main() -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism()?.get();
     let header = format!("milliseconds, {cores} cores");
     println!("{header:<52} {:>6} {:>7} {:>8} {:>8} {:>8} {:>8}", "count", "budget", "p50", "p99", "p99.9", "max");
-    for (setting, load) in [("idle", 0), ("every core busy", cores)] {
+    for (setting, threads, nice) in [("no load", 0, 0), ("load of a tenth", cores, 10), ("load of the same", cores, 0)]
+    {
         let mut outside = Outside::start(&config)?;
-        let _load = Load::start(load);
+        let _load = Load::start(threads, nice);
         outside.measure()?;
         row(&format!("revocation to having left, {setting}"), "revocation-to-yield", &outside.left);
         row(&format!("end of speech to intent, {setting}"), "speech-to-intent", &outside.intent);
@@ -72,17 +76,20 @@ fn row(what: &str, chain: &str, h: &Histogram<u64>) {
     println!("{what:<52} {:>6} {budget:>7.0} {p50:>8.2} {p99:>8.2} {p999:>8.2} {max:>8.2}", h.len());
 }
 
-/// Threads that never rest, at the priority of the node.
+/// Threads that never rest.
 struct Load {
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<u64>>,
 }
 
 impl Load {
-    fn start(threads: usize) -> Self {
+    /// `nice`: 10 is about a tenth of the ordinary weight.
+    fn start(threads: usize, nice: i32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let work = |stop: Arc<AtomicBool>| {
             move || {
+                // Of this thread alone, as Linux has it.
+                rustix::process::nice(nice).expect("making oneself less important is always allowed");
                 let mut x = 1u64;
                 while !stop.load(Ordering::Relaxed) {
                     (0..10_000).for_each(|i| x = std::hint::black_box(x.wrapping_mul(6364136223846793005) + i));
@@ -290,7 +297,7 @@ fn slicing(config: &Config) -> anyhow::Result<()> {
     let cost = measure::layer_cost(engine.as_mut())?;
     let chosen = config.for_cost(cost);
     println!(
-        "\na layer takes {:.3} ms (shortest tenth) to {:.3} ms (longest twentieth): {} layers to a slice of {} ms",
+        "\na layer takes {:.3} ms (one token) to {:.3} ms (the longest run): {} layers to a slice of {} ms",
         cost.short.as_secs_f64() * 1e3,
         cost.long.as_secs_f64() * 1e3,
         chosen.layers_per_slice,
@@ -299,7 +306,7 @@ fn slicing(config: &Config) -> anyhow::Result<()> {
     let sizes = [usize::MAX, chosen.layers_per_slice, 1];
     let mut total = [Duration::ZERO; 3];
     let mut slices = [(); 3].map(|()| Vec::new());
-    for round in 0..20 {
+    for round in 0..COMPARED {
         for (i, &size) in sizes.iter().enumerate() {
             let times = request(engine.as_mut(), REQUESTS[round % REQUESTS.len()], size)?;
             total[i] += times.iter().sum::<Duration>();
@@ -315,8 +322,13 @@ fn slicing(config: &Config) -> anyhow::Result<()> {
         let ms = |d: Duration| d.as_secs_f64() * 1e3;
         let at = |q: f64| ms(slices[i][((slices[i].len() - 1) as f64 * q) as usize]);
         let ratio = total[i].as_secs_f64() / total[0].as_secs_f64();
-        let count = slices[i].len() / 20;
-        println!("{name:<52} {count:>6} {:>9.2} {ratio:>8.3} {:>8.3} {:>8.3}", ms(total[i]) / 20.0, at(0.99), at(1.0));
+        let count = slices[i].len() / COMPARED;
+        println!(
+            "{name:<52} {count:>6} {:>9.2} {ratio:>8.3} {:>8.3} {:>8.3}",
+            ms(total[i]) / COMPARED as f64,
+            at(0.99),
+            at(1.0)
+        );
     }
     Ok(())
 }

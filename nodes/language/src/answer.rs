@@ -50,11 +50,12 @@ pub(crate) struct Judged {
 /// Holds what the model understood to the catalogue, to what was said, and to the rules.
 pub(crate) fn judge(catalogue: &Catalogue, output: IntentOutput, ask: &Ask, min_confidence: f64) -> Judged {
     let confidence = if output.confidence.is_finite() { output.confidence.clamp(0.0, 1.0) } else { 0.0 };
-    let output = IntentOutput { confidence, ..output };
+    let mut output = IntentOutput { confidence, ..output };
+    let was_meant = output.name != OUT_OF_SCOPE;
     let out_of_scope = || Judged {
         output: IntentOutput { confidence, ..IntentOutput::new(OUT_OF_SCOPE, &[]) },
         proposal: false,
-        overruled: output.name != OUT_OF_SCOPE,
+        overruled: was_meant,
         refusal: None,
     };
     let Some(intent) = catalogue.get(&output.name).filter(|_| confidence >= min_confidence) else {
@@ -65,7 +66,10 @@ pub(crate) fn judge(catalogue: &Catalogue, output: IntentOutput, ask: &Ask, min_
         None => slot.required,
     };
     let refusal = match intent.slots.iter().find(not_understood) {
-        Some(slot) => Some(format!("I did not get the {}. Please say it again.", slot.name.replace('_', " "))),
+        Some(slot) => {
+            output.slots.retain(|(name, _)| *name != slot.name);
+            Some(format!("I did not get the {}. Please say it again.", slot.name.replace('_', " ")))
+        }
         None if catalogue.check(&output).is_err() => return out_of_scope(),
         None => intent.permit(&output.slots, ask.facts.speed_mps, ask.facts.gear).err().map(str::to_owned),
     };
@@ -289,7 +293,7 @@ mod tests {
         let not_said = [("degrees", "20")];
         for slots in [&[][..], &not_said] {
             let j = judged("set_temperature", slots, 1.0, &SceneFacts::default());
-            assert_eq!(j.output.name, "set_temperature");
+            assert_eq!((j.output.name.as_str(), j.output.slots.len()), ("set_temperature", 0));
             assert_eq!(j.refusal.as_deref(), Some("I did not get the degrees. Please say it again."));
         }
         assert_eq!(judged("set_temperature", &[("degrees", "21")], 1.0, &SceneFacts::default()).refusal, None);

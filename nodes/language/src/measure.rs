@@ -7,30 +7,32 @@ use crate::{
 use auriga_lm::prompt::SceneFacts;
 use std::time::{Duration, Instant};
 
-/// Requests run to warm up and to measure.
-const ROUNDS: usize = 4;
+/// Times the same request is run.
+const ROUNDS: usize = 6;
 
-/// What slices of one layer took.
+/// What slices of one layer take when nothing else has the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerCost {
     /// One in ten is shorter.
     pub short: Duration,
-    /// One in twenty is longer.
+    /// None is longer: a layer of the longest run of tokens that is read at once.
     pub long: Duration,
 }
 
-/// Runs a request layer by layer, several times.
+/// Runs a request layer by layer, several times. Each time the same is computed, so of each slice the shortest time
+/// counts: what is beyond it was cold caches or other programs.
 pub fn layer_cost(engine: &mut dyn Engine) -> Result<LayerCost, EngineError> {
     let ask = Ask { text: "how far can we still go".into(), facts: SceneFacts::default() };
-    let mut times = Vec::new();
-    for round in 0..ROUNDS {
+    let mut times: Vec<Duration> = Vec::new();
+    for _ in 0..ROUNDS {
         engine.begin_intent(&ask)?;
-        loop {
+        for slice in 0.. {
             let begin = Instant::now();
             let progress = engine.advance(Class::Intent, 1)?;
-            // The first round warms caches up.
-            if round > 0 {
-                times.push(begin.elapsed());
+            let time = begin.elapsed();
+            match times.get_mut(slice) {
+                Some(shortest) => *shortest = time.min(*shortest),
+                None => times.push(time),
             }
             if progress != Progress::Working {
                 break;
@@ -39,8 +41,8 @@ pub fn layer_cost(engine: &mut dyn Engine) -> Result<LayerCost, EngineError> {
     }
     engine.abandon(Class::Intent);
     times.sort();
-    let at = |q: f64| times.get((times.len() as f64 * q) as usize).copied().unwrap_or_default();
-    Ok(LayerCost { short: at(0.1), long: at(0.95) })
+    let at = |index: usize| times.get(index).copied().unwrap_or_default();
+    Ok(LayerCost { short: at(times.len() / 10), long: at(times.len().saturating_sub(1)) })
 }
 
 impl Config {

@@ -32,10 +32,11 @@ fn a_reply_of_the_corpus_is_never_replaced() {
             continue;
         }
         answered += 1;
+        let reply = e.spoken_reply();
         let words = max_words(e.scene.driving_load, config.reply_words_calm, config.reply_words_busy);
         let spoken = spoken_slots(&catalogue, &e.intent.name);
         let mut draft = Draft::new(Ask { text: e.utterance, facts: e.scene }, e.intent.clone(), &spoken, words);
-        let said = match draft.push(&e.reply, &plain) {
+        let said = match draft.push(&reply, &plain) {
             Said::Last { text, replaced } => (text, replaced),
             Said::Nothing | Said::Sentences(_) => match draft.finish(&plain) {
                 Said::Last { text, replaced } => (text, replaced),
