@@ -198,7 +198,7 @@ impl Catalogue {
 }
 
 impl SlotKind {
-    fn check(&self, value: &str) -> Result<(), String> {
+    pub(crate) fn check(&self, value: &str) -> Result<(), String> {
         let holds = match self {
             Self::Text => is_value(value),
             Self::Integer { min, max } => value.parse().is_ok_and(|v: i64| (*min..=*max).contains(&v)),

@@ -1,14 +1,81 @@
-//! The language model of the car.
+//! The language model of the car: inference in slices, a constrained intent, a reply that comes as it is made, and the
+//! training of the small model that stands in `checkpoint/`. It knows nothing of nodes, messages or clocks.
+//!
+//! # The way of a token
+//!
+//! ```text
+//! SceneFacts, utterance ──prompt──► text ──codec──► tokens ──session──► run of at most CHUNK tokens
+//!                                                                         │ model: embed
+//!                                  cache (keys, values) ◄──────────────►  │ layer 0 … layer n   ◄ a slice ends after any
+//!                                                                         │ model: logits       ◄ of these
+//!         guide (which tokens are allowed) ──────────────► sample ◄───────┘
+//!                                                            │
+//!                              next run ◄── token ───────────┤
+//!                                                            └──codec──► IntentOutput, then text of the reply
+//! ```
+//!
+//! 1. [`prompt`] writes what is known of the scene and what was said as one text; [`codec`] makes tokens of it, with special
+//!    tokens that nothing said can imitate.
+//! 2. [`session`] cuts the tokens into runs and takes each through [`model`] layer by layer. [`cache`] keeps what later
+//!    tokens need. After any layer the session can be left and taken up again, or forked, or dropped.
+//! 3. After the last layer of the last run come the logits. [`guide`] says which tokens are allowed (the intent always
+//!    parses, and its text slots hold words that were said), [`sample`] chooses one and tells its probability. Tokens that
+//!    are certain are taken without asking the model, and go into the next run together.
+//! 4. [`turn`] puts it together: the intent first ([`turn::TurnState::Understood`]), then the reply in whole characters,
+//!    with the values of the scene put in by [`fill`]: no number is spoken that was not measured.
+//!
+//! [`catalogue`] (`intents.toml`) says which intents there are; [`corpus`] and [`grammar`] (`grammar.toml`) make exchanges
+//! for [`train`]; [`evaluate`] and [`bench`] measure.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use auriga_lm::{catalogue::Catalogue, prompt::SceneFacts, sample::Sampling, session::Budget, turn::{Lm, TurnState}};
+//! use std::path::Path;
+//!
+//! tch::set_num_threads(1);
+//! let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+//! let lm = Lm::load(&here.join("checkpoint"), Catalogue::load(here.join("intents.toml"))?)?;
+//! let scene = SceneFacts { range_km: Some(212.0), ..SceneFacts::default() };
+//! let mut turn = lm.turn(&scene, "how far can I still go?", Sampling::GREEDY)?;
+//! loop {
+//!     // Two layers, then the caller may look whether it should leave the processor.
+//!     match turn.step(&lm, Budget::layers(2))?.state {
+//!         TurnState::Paused => {}
+//!         TurnState::Understood => println!("{}", turn.intent().unwrap()),
+//!         TurnState::Finished(_) => break,
+//!     }
+//! }
+//! assert_eq!(turn.intent().unwrap().name, "range_query");
+//! assert_eq!(turn.take_text(), "You can go about 212 kilometres.");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Invariants
+//!
+//! - No clock is read and no thread started here (`bench` and the progress of `train` apart): a [`session::Budget`] counts
+//!   layers, so the same budget does the same work everywhere.
+//! - How work is sliced has no influence on its outcome, bit for bit, with one thread of libtorch
+//!   (`tch::set_num_threads(1)`).
+//! - Nothing that is wrong with a checkpoint is passed over: see [`config`] and [`weights`].
 
+pub mod bench;
 pub mod cache;
 pub mod catalogue;
 pub mod codec;
+pub mod commands;
 pub mod config;
+pub mod corpus;
+pub mod evaluate;
+pub mod fill;
+pub mod grammar;
 pub mod guide;
 pub mod model;
+pub mod optim;
 pub mod prompt;
 pub mod sample;
 pub mod session;
 pub mod tokenizer;
+pub mod train;
 pub mod turn;
 pub mod weights;

@@ -169,6 +169,11 @@ impl Session {
         self.generating.as_ref().map_or(&[], |g| &g.tokens)
     }
 
+    /// The logits of the token after all that has been fed; `None` while a run is under way.
+    pub fn logits(&self) -> Option<&[f32]> {
+        self.logits.as_deref()
+    }
+
     /// A session of its own that goes on from here: what was fed is copied, not computed again. What is being generated
     /// stays behind. Everything pushed must have been fed ([`State::Idle`]).
     pub fn fork(&self) -> Result<Self, SessionError> {

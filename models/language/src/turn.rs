@@ -3,6 +3,7 @@
 use crate::{
     catalogue::Catalogue,
     codec::Codec,
+    fill::Filler,
     guide::{Allowed, Guide, IntentGuide, Names},
     model::{Model, ModelError},
     prompt::{IntentOutput, SceneFacts, clean_utterance},
@@ -88,15 +89,27 @@ impl Lm {
     /// A turn from its beginning.
     pub fn turn(&self, scene: &SceneFacts, utterance: &str, sampling: Sampling) -> Result<Turn, LmError> {
         let session = self.scene(scene)?;
-        self.begin(session, utterance, sampling)
+        self.begin(session, scene, utterance, sampling)
     }
 
-    /// A turn after a scene that has been fed.
-    pub fn turn_after(&self, scene: &Session, utterance: &str, sampling: Sampling) -> Result<Turn, LmError> {
-        self.begin(scene.fork()?, utterance, sampling)
+    /// A turn after a scene that has been fed: `fed` is what [`Lm::scene`] made of `scene`.
+    pub fn turn_after(
+        &self,
+        fed: &Session,
+        scene: &SceneFacts,
+        utterance: &str,
+        sampling: Sampling,
+    ) -> Result<Turn, LmError> {
+        self.begin(fed.fork()?, scene, utterance, sampling)
     }
 
-    fn begin(&self, mut session: Session, utterance: &str, sampling: Sampling) -> Result<Turn, LmError> {
+    fn begin(
+        &self,
+        mut session: Session,
+        scene: &SceneFacts,
+        utterance: &str,
+        sampling: Sampling,
+    ) -> Result<Turn, LmError> {
         let utterance = clean_utterance(utterance);
         if utterance.is_empty() {
             return Err(LmError::NoWords);
@@ -111,7 +124,17 @@ impl Lm {
             guide: Some(Box::new(guide.clone())),
         });
         let stream = TextStream::default();
-        Ok(Turn { session, guide, sampling, intent: None, replying: false, read: 0, stream, text: String::new() })
+        Ok(Turn {
+            session,
+            guide,
+            sampling,
+            scene: scene.clone(),
+            intent: None,
+            reply: None,
+            read: 0,
+            stream,
+            text: String::new(),
+        })
     }
 }
 
@@ -158,8 +181,10 @@ pub struct Turn {
     session: Session,
     guide: Shared,
     sampling: Sampling,
+    scene: SceneFacts,
     intent: Option<IntentOutput>,
-    replying: bool,
+    /// Puts the values into the reply, from its first step on.
+    reply: Option<Filler>,
     /// Tokens of the reply that are in `text` or `stream`.
     read: usize,
     stream: TextStream,
@@ -169,8 +194,8 @@ pub struct Turn {
 impl Turn {
     /// Goes on until the budget is spent, the intent is there, or the reply is complete.
     pub fn step(&mut self, lm: &Lm, budget: Budget) -> Result<TurnStep, LmError> {
-        if self.intent.is_some() && !self.replying {
-            self.replying = true;
+        if let (Some(intent), None) = (&self.intent, &self.reply) {
+            self.reply = Some(Filler::new(self.scene.clone(), intent.slots.clone()));
             self.session.generate(Generate {
                 sampling: self.sampling,
                 max_tokens: MAX_REPLY_TOKENS,
@@ -180,16 +205,16 @@ impl Turn {
         }
         let step = self.session.step(&lm.model, budget)?;
         let state = match step.state {
-            State::Finished(finish) if self.replying => TurnState::Finished(finish),
+            State::Finished(finish) if self.reply.is_some() => TurnState::Finished(finish),
             State::Finished(_) => {
                 self.intent = self.guide.with(|g| g.output());
                 TurnState::Understood
             }
             State::Paused | State::Idle => TurnState::Paused,
         };
-        if self.replying {
+        if let Some(filler) = &mut self.reply {
             for &token in &self.session.generated()[self.read..] {
-                self.text += &lm.codec.decode_next(token, &mut self.stream)?;
+                self.text += &filler.push(&lm.codec.decode_next(token, &mut self.stream)?);
                 self.read += 1;
             }
         }

@@ -1,0 +1,159 @@
+//! `auriga-lm eval` and `auriga-lm chat`.
+
+use crate::{
+    catalogue::Catalogue,
+    corpus::{Corpus, Example, Hearing, Split},
+    evaluate::{self, Report},
+    prompt::{Gear, SceneFacts},
+    sample::Sampling,
+    session::Budget,
+    turn::{Lm, TurnState},
+};
+use clap::Args;
+use std::{
+    io::{BufRead, Write},
+    path::PathBuf,
+};
+
+/// What every command that runs a model is told.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Folder in Hugging Face layout
+    #[arg(long, default_value = "models/language/checkpoint")]
+    pub checkpoint: PathBuf,
+    #[arg(long, default_value = "models/language/intents.toml")]
+    pub catalogue: PathBuf,
+    /// Threads of libtorch
+    #[arg(long, default_value_t = 1)]
+    pub threads: i32,
+}
+
+impl Common {
+    pub fn load(&self) -> anyhow::Result<Lm> {
+        tch::set_num_threads(self.threads);
+        Ok(Lm::load(&self.checkpoint, Catalogue::load(&self.catalogue)?)?)
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct EvalOptions {
+    #[command(flatten)]
+    pub common: Common,
+    #[arg(long, default_value = "models/language/grammar.toml")]
+    pub grammar: PathBuf,
+    /// Exchanges of each set but the first
+    #[arg(long, default_value_t = 1000)]
+    pub examples: u64,
+    /// Of the examples; training uses other ones
+    #[arg(long, default_value_t = 1_000_001)]
+    pub seed: u64,
+    /// Show what was understood wrongly
+    #[arg(long)]
+    pub wrong: bool,
+}
+
+/// Tables for: held-out phrasings as written, the same with names, politeness and mishearing varied, and phrasings that
+/// were trained on.
+pub fn eval(options: &EvalOptions) -> anyhow::Result<()> {
+    let lm = options.common.load()?;
+    let corpus = Corpus::load(&options.grammar, lm.catalogue())?;
+    let varied = |split, hearing| -> Vec<Example> {
+        (0..options.examples).map(|i| corpus.example(split, hearing, options.seed, i)).collect()
+    };
+    let sets = [
+        ("held-out phrasings, as written", corpus.held_out(options.seed)),
+        ("held-out phrasings, varied and misheard", varied(Split::HeldOut, Hearing::Noisy)),
+        ("trained phrasings, varied and misheard", varied(Split::Train, Hearing::Noisy)),
+    ];
+    for (name, examples) in sets {
+        show(name, &evaluate::turns(&lm, &examples)?, options.wrong);
+    }
+    Ok(())
+}
+
+fn show(name: &str, report: &Report, wrong: bool) {
+    println!("{name}\n{}", report.table());
+    println!(
+        "{} examples: intents {:.2} %, intents with all slots {:.2} % of {}, replies word for word {:.2} % of {}\n",
+        report.examples(),
+        100.0 * report.accuracy(),
+        100.0 * report.slot_accuracy(),
+        report.with_slots,
+        100.0 * report.reply_accuracy(),
+        report.replies,
+    );
+    for o in report.wrong.iter().filter(|_| wrong) {
+        println!("  {:?}: expected {}, found {} ({:.2})", o.utterance, o.expected, o.found, o.confidence);
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ChatOptions {
+    #[command(flatten)]
+    pub common: Common,
+    /// 0 is greedy
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+    #[arg(long, default_value_t = 0.9)]
+    pub top_p: f64,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// A line is an utterance; the scene is that of a drive through a town.
+pub fn chat(options: &ChatOptions) -> anyhow::Result<()> {
+    let lm = options.common.load()?;
+    let scene = SceneFacts {
+        speed_mps: Some(13.9),
+        gear: Some(Gear::Drive),
+        lead_distance_m: Some(28.0),
+        time_to_collision_s: None,
+        battery: Some(0.64),
+        range_km: Some(241.0),
+        outside_temp_c: Some(11.0),
+        driving_load: Some(0.3),
+        ..SceneFacts::default()
+    };
+    println!("the scene: {}", scene.preamble());
+    let sampling = Sampling { temperature: options.temperature, top_p: options.top_p, seed: options.seed };
+    let prompt = || -> std::io::Result<()> {
+        print!("> ");
+        std::io::stdout().flush()
+    };
+    prompt()?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        if !line.trim().is_empty() {
+            answer(&lm, &scene, &line, sampling)?;
+        }
+        prompt()?;
+    }
+    Ok(())
+}
+
+fn answer(lm: &Lm, scene: &SceneFacts, line: &str, sampling: Sampling) -> anyhow::Result<()> {
+    let mut turn = match lm.turn(scene, line, sampling) {
+        Ok(turn) => turn,
+        Err(e) => {
+            println!("{e}");
+            return Ok(());
+        }
+    };
+    loop {
+        let step = turn.step(lm, Budget::layers(lm.model().config().layers))?;
+        print!("{}", turn.take_text());
+        std::io::stdout().flush()?;
+        match (step.state, turn.intent()) {
+            (TurnState::Understood, Some(intent)) => {
+                let rule =
+                    lm.catalogue().get(&intent.name).map(|i| i.permit(&intent.slots, scene.speed_mps, scene.gear));
+                let refused = rule.and_then(Result::err).map_or(String::new(), |r| format!(", refused: {r}"));
+                println!("[{intent} ({:.2}){refused}]", intent.confidence);
+            }
+            (TurnState::Finished(_), _) => break,
+            _ => {}
+        }
+    }
+    println!();
+    Ok(())
+}

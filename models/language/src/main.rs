@@ -1,0 +1,33 @@
+//! The command line of the language model: train, eval, chat, bench.
+
+use auriga_lm::{bench, commands, train};
+use clap::{Parser, Subcommand};
+
+/// The language model of the car. Paths are from the root of the repository.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a model from nothing on exchanges made by the grammar
+    Train(train::Options),
+    /// Precision, recall and F1 of each intent, slots and replies, on phrasings held out from training and on trained ones
+    Eval(commands::EvalOptions),
+    /// Talk with the model, line by line
+    Chat(commands::ChatOptions),
+    /// Tokens per second beside what the memory allows, time to an intent, what slicing costs
+    Bench(bench::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Train(options) => train::run(&options),
+        Command::Eval(options) => commands::eval(&options),
+        Command::Chat(options) => commands::chat(&options),
+        Command::Bench(options) => bench::run(&options),
+    }
+}

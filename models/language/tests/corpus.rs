@@ -1,0 +1,100 @@
+//! The shipped grammar and what it makes.
+
+use auriga_lm::{
+    catalogue::Catalogue,
+    corpus::{Corpus, Hearing, Split},
+    prompt::{SceneFacts, clean_utterance},
+};
+use std::{collections::BTreeSet, path::Path};
+
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+fn load() -> (Catalogue, Corpus) {
+    let catalogue = Catalogue::load(Path::new(HERE).join("intents.toml")).unwrap();
+    let corpus = Corpus::load(&Path::new(HERE).join("grammar.toml"), &catalogue).unwrap();
+    (catalogue, corpus)
+}
+
+#[test]
+fn every_example_keeps_to_the_catalogue_and_reads_as_the_model_reads() {
+    let (catalogue, corpus) = load();
+    for i in 0..4000 {
+        for (split, hearing) in [(Split::Train, Hearing::Noisy), (Split::HeldOut, Hearing::Clean)] {
+            let e = corpus.example(split, hearing, 3, i);
+            assert!(catalogue.check(&e.intent).is_ok(), "{e:?}: {:?}", catalogue.check(&e.intent));
+            assert_eq!(clean_utterance(&e.utterance), e.utterance);
+            assert!(!e.utterance.is_empty() && !e.reply.is_empty() && !e.spoken_reply().contains(['{', '<']), "{e:?}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_and_number_make_the_same_example_and_others_differ() {
+    let (_, corpus) = load();
+    let make = |seed, number| corpus.example(Split::Train, Hearing::Noisy, seed, number);
+    assert_eq!(make(1, 500), make(1, 500));
+    assert_ne!(make(1, 500), make(2, 500));
+    assert_ne!(make(1, 500).scene, make(1, 501).scene);
+}
+
+#[test]
+fn held_out_phrasings_are_not_among_those_trained_on() {
+    let (_, corpus) = load();
+    let trained: BTreeSet<String> =
+        (0..60_000).map(|i| corpus.example(Split::Train, Hearing::Clean, 1, i).utterance).collect();
+    let held_out: Vec<_> = corpus.held_out(1).into_iter().map(|e| e.utterance).collect();
+    assert!(held_out.len() > 200);
+    let both: Vec<_> = held_out.iter().filter(|u| trained.contains(*u)).collect();
+    assert!(both.is_empty(), "{both:?}");
+}
+
+#[test]
+fn a_reply_says_what_the_scene_says_or_that_it_is_unknown() {
+    let (_, corpus) = load();
+    let (mut known, mut unknown) = (0, 0);
+    for i in 0..20_000 {
+        let e = corpus.example(Split::Train, Hearing::Clean, 1, i);
+        if e.intent.name == "range_query" {
+            match e.scene.fact("range") {
+                Some(range) => {
+                    assert!(e.spoken_reply().contains(&format!("{range} kilometres")), "{e:?}");
+                    known += 1;
+                }
+                None => {
+                    assert_eq!(e.reply, "I do not know the range, it is not reported.");
+                    unknown += 1;
+                }
+            }
+        }
+    }
+    assert!(known > 100 && unknown > 20, "{known}, {unknown}");
+}
+
+#[test]
+fn scenes_have_gaps_in_every_fact() {
+    let (_, corpus) = load();
+    let scenes: Vec<SceneFacts> = (0..2000).map(|i| corpus.example(Split::Train, Hearing::Clean, 1, i).scene).collect();
+    for name in ["speed", "gear", "lead", "ttc", "battery", "range", "out", "tyre", "load", "hazard", "time"] {
+        let known = scenes.iter().filter(|s| s.fact(name).is_some()).count();
+        assert!((200..1950).contains(&known), "{name}: {known}");
+    }
+}
+
+#[test]
+fn a_broken_grammar_says_which_intent_and_why() {
+    let (catalogue, _) = load();
+    let whole = std::fs::read_to_string(Path::new(HERE).join("grammar.toml")).unwrap();
+    let with = |from: &str, to: &str| {
+        assert!(whole.contains(from));
+        Corpus::parse(&whole.replace(from, to), "g.toml", &catalogue).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(with("name = \"hang_up\"", "name = \"hang\"").contains("intent `hang`: is not in the catalogue"));
+    assert!(with("explain (the|this|that) @lamp", "explain (the|this|that) @bulb").contains("there is no list `bulb`"));
+    assert!(with("dial|telephone) {who:", "dial|telephone) {whom:").contains("there is no slot `whom`"));
+    assert!(with("fan off [level=off]", "fan off [level=zero]").contains("not one of its values"));
+    assert!(with("Calling {who}.", "Calling {her}.").contains("nothing is named `her`"));
+    assert!(
+        with("{ say = \"It is {time}.\" }, { say = \"I do not know the time.\" }", "{ say = \"It is {time}.\" }")
+            .contains("its last reply must be one that can always be given")
+    );
+}
