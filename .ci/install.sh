@@ -32,6 +32,8 @@ for node in nodes/*/src/main.rs; do
     install -m 755 "target/release/auriga-$node" "$lib/$node"
 done
 install -m 755 target/release/auriga "$lib/auriga"
+# Names for backtraces stay, line numbers go: a tenth of the size.
+strip --strip-debug "$lib"/* 2>/dev/null || true
 ln -sfn ../lib/auriga/auriga "$root/bin/auriga"
 
 # libtorch.so of the build is a linker script; nothing loads it.

@@ -256,8 +256,12 @@ fn show(bar: &ProgressBar, now: Progress, to_s: f64) {
     }
 }
 
-/// Warnings, errors, and what no logger wrote (a panic). The rest is in the logs.
+/// Warnings, errors, and what no logger wrote (a panic). The rest is in the logs. That topics fall silent is what the
+/// end of every drive looks like; a node that dies is told by its supervisor.
 fn worth_showing(line: &str) -> bool {
+    if line.contains("code=\"topic-silent\"") {
+        return false;
+    }
     let level = line.split_whitespace().find(|word| ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"].contains(word));
     !matches!(level, Some("TRACE" | "DEBUG" | "INFO"))
 }
@@ -282,7 +286,8 @@ mod tests {
         for line in ["2026-01-01T00:00:00Z  WARN can: slow", "2026 ERROR x", "thread 'main' panicked at src/x.rs"] {
             assert!(worth_showing(line), "{line}");
         }
-        for line in ["2026-01-01T00:00:00Z  INFO running node=\"can\"", "2026 DEBUG x"] {
+        let silent = "2026 WARN nothing for 9 ms; is its publisher can running? code=\"topic-silent\" subject=\"x\"";
+        for line in ["2026-01-01T00:00:00Z  INFO running node=\"can\"", "2026 DEBUG x", silent] {
             assert!(!worth_showing(line), "{line}");
         }
     }

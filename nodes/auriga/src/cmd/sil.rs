@@ -41,6 +41,7 @@ impl Sil {
             ensure!(!scenarios.is_empty(), "no scenario has {filter:?} in its name");
         }
         let bar = progress_bar("scenarios");
+        let mut shown = String::new();
         let mut runner = Runner { base_port: self.base_port };
         let mut options = RunOptions {
             out: self.out.clone(),
@@ -48,7 +49,13 @@ impl Sil {
             root: find_root()?,
             live: if self.no_live { None } else { Some(&mut runner) },
             progress: &mut |what, fraction| {
-                bar.set_message(what.to_owned());
+                if shown != what {
+                    shown = what.to_owned();
+                    bar.set_message(shown.clone());
+                    if bar.is_hidden() {
+                        eprintln!("{what}");
+                    }
+                }
                 show_fraction(&bar, fraction);
             },
         };

@@ -2,7 +2,7 @@
 //! subset is an error with its place in the file, never ignored.
 //!
 //! ```no_run
-//! use auriga::launch::{self, Fixed};
+//! use auriga::launch;
 //! let text = r#"<launch>
 //!   <arg name="device" default="/dev/video0"/>
 //!   <node pkg="auriga" exec="camera"> <param name="device" value="$(var device)" type="str"/> </node>

@@ -48,7 +48,9 @@ enum Home {
 impl Machine {
     pub fn new() -> Machine {
         // Resolved, because PREFIX/bin/auriga is a link.
-        let program = env::current_exe().and_then(fs::canonicalize).unwrap_or_default();
+        // One that was replaced while it runs cannot be resolved any more, and its folder is still the right one.
+        let program = env::current_exe().unwrap_or_default();
+        let program = fs::canonicalize(&program).unwrap_or(program);
         Machine { home: home(&program) }
     }
 
