@@ -43,10 +43,15 @@ const FORESEEN_S: f64 = 2.0;
 impl View {
     /// Of a recording; with the drive its truth is known in full.
     pub fn of_recording(path: &Path, drive: Option<&Drive>) -> Result<View> {
+        Self::of_recording_from(path, drive, f64::NEG_INFINITY)
+    }
+
+    /// Of a recording that was begun in mid-drive: before `from_s` nothing counts.
+    pub fn of_recording_from(path: &Path, drive: Option<&Drive>, from_s: f64) -> Result<View> {
         let reader = Reader::open(path).with_context(|| format!("recording {}", path.display()))?;
         let info = reader.drive_info().cloned().unwrap_or_default();
         let start = start_of_recording(&reader, path)?;
-        let mut observed = Observed::new(start);
+        let mut observed = Observed::new(start).counting_from(from_s);
         for item in reader {
             observed.take(&item.with_context(|| format!("recording {}", path.display()))?.1);
         }

@@ -60,6 +60,8 @@ pub struct TruthSeen {
 /// Takes in the messages of a run, by time of publishing.
 pub struct Observed {
     start: Nanos,
+    /// Latencies, losses and faults count from here on: before it, a node that starts in mid-drive catches up.
+    counts_from_s: f64,
     pub info: Option<v1::DriveInfo>,
     /// Time and speed from the bus.
     pub speed: Vec<(f64, f64)>,
@@ -93,6 +95,7 @@ impl Observed {
     pub fn new(start: Nanos) -> Self {
         Self {
             start,
+            counts_from_s: f64::NEG_INFINITY,
             info: None,
             speed: Vec::new(),
             scenes: Vec::new(),
@@ -116,6 +119,11 @@ impl Observed {
         }
     }
 
+    /// Counts latencies, losses and faults only from `from_s` on.
+    pub fn counting_from(self, from_s: f64) -> Self {
+        Self { counts_from_s: from_s, ..self }
+    }
+
     /// Seconds of the drive at a time of the messages' clock.
     pub fn seconds(&self, ns: u64) -> f64 {
         (ns as f64 - self.start.0 as f64) * 1e-9
@@ -131,8 +139,10 @@ impl Observed {
         let stamp_s = self.seconds(header.stamp_ns);
         self.messages += 1;
         self.end_s = self.end_s.max(t_s);
-        self.chains.observe(any);
-        self.losses.observe_message(any);
+        if t_s >= self.counts_from_s {
+            self.chains.observe(any);
+            self.losses.observe_message(any);
+        }
         self.watch_sequence(any, t_s);
         match any {
             Any::VehicleState(m) => self.speed.extend(m.speed_mps.map(|v| (stamp_s, v))),
@@ -149,7 +159,7 @@ impl Observed {
             }
             Any::LanguageIntent(m) => self.intents.push(IntentSeen::new(m, stamp_s, t_s)),
             Any::LanguageTurn(m) => cabin::take_turn(&mut self.turns, m, stamp_s, t_s),
-            Any::Fault(m) => self.faults.push(FaultSeen {
+            Any::Fault(m) if t_s >= self.counts_from_s => self.faults.push(FaultSeen {
                 t_s,
                 node: m.node.clone(),
                 code: m.code.clone(),

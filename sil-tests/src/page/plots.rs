@@ -69,8 +69,8 @@ fn axes<'a, 'b>(
         .axis_style(FAINT)
         .bold_line_style(FAINT)
         .light_line_style(TRANSPARENT)
-        .label_style(("sans-serif", 12, &INK))
-        .axis_desc_style(("sans-serif", 12, &INK))
+        .label_style(("sans-serif", 13, &INK))
+        .axis_desc_style(("sans-serif", 13, &INK))
         .draw()
         .map_err(broken)?;
     Ok(chart)
@@ -159,7 +159,7 @@ pub fn rows(view: &View) -> Result<String> {
             .set_label_area_size(LabelAreaPosition::Bottom, 24)
             .build_cartesian_2d(view.from_s..view.to_s, 0.0..count)
             .map_err(broken)?;
-        let style = ("sans-serif", 12).into_font().color(&INK);
+        let style = ("sans-serif", 13).into_font().color(&INK);
         chart
             .configure_mesh()
             .disable_y_mesh()
@@ -184,18 +184,26 @@ pub fn rows(view: &View) -> Result<String> {
     })
 }
 
+/// About as wide as a letter of what is written in bars.
+const LETTER_PX: f64 = 5.6;
+
+/// Pixels of a second.
+fn second_px(view: &View) -> f64 {
+    f64::from(WIDTH - LEFT - RIGHT) / (view.to_s - view.from_s)
+}
+
 fn draw_bar(chart: &mut Chart<'_, '_>, view: &View, Bar(from, to, colour, text): &Bar, top: f64) -> Result<()> {
     let (from, to) = (from.max(view.from_s), to.min(view.to_s));
     if to < from {
         return Ok(());
     }
-    let second_px = f64::from(WIDTH - LEFT - RIGHT) / (view.to_s - view.from_s);
+    let second_px = second_px(view);
     // What is over in a moment is still to be seen.
     let shown = to.max(from + 3.0 / second_px);
     let bar = Rectangle::new([(from, top - 0.12), (shown, top - 0.88)], colour.filled());
     chart.draw_series([bar]).map_err(broken)?;
-    // About 5.6 pixels for a letter at this size: what does not fit is left out.
-    let fits = ((shown - from) * second_px / 5.6) as usize;
+    // What does not fit is left out.
+    let fits = ((shown - from) * second_px / LETTER_PX) as usize;
     if text.chars().count() <= fits.saturating_sub(1) && !text.is_empty() {
         let style = ("sans-serif", 11).into_font().color(&WHITE);
         let at = (from + 4.0 / second_px, top - 0.25);
@@ -246,7 +254,7 @@ fn all_rows(view: &View) -> Vec<Row> {
         });
         add(workload.clone(), bars.collect());
     }
-    add_cabin(observed, &mut add);
+    add_cabin(view, &mut add);
     let faults = observed.faults.iter().filter(|f| f.t_s <= view.to_s).map(|f| {
         let colour = if f.severity == v1::Severity::Critical { BAD } else { WARM };
         Bar(f.t_s, f.t_s, colour, String::new())
@@ -262,14 +270,18 @@ fn all_rows(view: &View) -> Vec<Row> {
     rows
 }
 
-fn add_cabin(observed: &Observed, add: &mut impl FnMut(String, Vec<Bar>)) {
+fn add_cabin(view: &View, add: &mut impl FnMut(String, Vec<Bar>)) {
+    let observed = &view.observed;
     if observed.utterances.is_empty() {
         return;
     }
     let said = observed.utterances.iter().map(|u| Bar(u.start_s, u.end_s, VIOLET, u.text.clone()));
     add(if observed.transcript_track() { "said (from track)" } else { "said (recognised)" }.into(), said.collect());
-    // Written where it was understood, for as long as it takes to be read.
-    let understood = observed.intents.iter().map(|i| Bar(i.published_s, i.published_s + 3.0, GOOD, i.name.clone()));
+    // Written where it was understood, as long as its name is.
+    let understood = observed.intents.iter().map(|i| {
+        let long_s = (i.name.chars().count() + 2) as f64 * LETTER_PX / second_px(view);
+        Bar(i.published_s, i.published_s + long_s, GOOD, i.name.clone())
+    });
     add("understood".into(), understood.collect());
     let replied = observed.turns.iter().flat_map(|t| {
         let pieces = t.pieces_s.chunk_by(|a, b| b - a < 0.5);
@@ -310,7 +322,7 @@ pub fn chains(observed: &Observed) -> Result<String> {
             .set_label_area_size(LabelAreaPosition::Bottom, 24)
             .build_cartesian_2d(low.log10()..high.log10(), 0.0..count)
             .map_err(broken)?;
-        let style = ("sans-serif", 12).into_font().color(&INK);
+        let style = ("sans-serif", 13).into_font().color(&INK);
         chart
             .configure_mesh()
             .disable_y_mesh()

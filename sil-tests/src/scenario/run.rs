@@ -168,7 +168,8 @@ fn driven(scenario: &Scenario, drive: Option<&Drive>, options: &mut RunOptions<'
     let what = format!("{}: live", scenario.name);
     let progress = &mut options.progress;
     let recording = runner.run(&plan, &mut |f| progress(&what, f))?;
-    let mut view = View::of_recording(&recording, Some(drive))?;
+    // The processes come up and catch up before the part that was asked for begins.
+    let mut view = View::of_recording_from(&recording, Some(drive), scenario.from_s)?;
     (view.from_s, view.to_s, view.live) = (scenario.from_s, to_s, true);
     Ok(view)
 }
