@@ -1,7 +1,7 @@
 //! Launch files: a documented subset of ROS 2's launch XML, evaluated as `ros2 launch` does. What is not in the
 //! subset is an error with its place in the file, never ignored.
 //!
-//! ```no_run
+//! ```no_run,standalone_crate
 //! use auriga::launch;
 //! let text = r#"<launch>
 //!   <arg name="device" default="/dev/video0"/>
