@@ -6,7 +6,8 @@
 //! The first two are measured from outside: the node's executable runs by itself, this program plays speech, fusion and
 //! arbiter over Zenoh and reads the headers, whose times are of the one monotonic clock. It does so without load, with
 //! every core kept busy by threads of a tenth of the node's weight (what the workload table gives the rest of
-//! infotainment), and by threads of the same weight. The last compares slices with one undivided run of the same requests, in turn.
+//! infotainment), and by threads of the same weight; the last also with the node at the
+//! lowest real-time priority. The last compares slices with one undivided run of the same requests, in turn.
 
 use anyhow::{Context, ensure};
 use auriga_language::{
@@ -45,9 +46,19 @@ fn main() -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism()?.get();
     let header = format!("milliseconds, {cores} cores");
     println!("{header:<52} {:>6} {:>7} {:>8} {:>8} {:>8} {:>8}", "count", "budget", "p50", "p99", "p99.9", "max");
-    for (setting, threads, nice) in [("no load", 0, 0), ("load of a tenth", cores, 10), ("load of the same", cores, 0)]
-    {
-        let mut outside = Outside::start(&config)?;
+    let settings = [
+        ("no load", 0, 0, false),
+        ("load of a tenth", cores, 10, false),
+        ("load of the same", cores, 0, false),
+        ("that, node real-time", cores, 0, true),
+    ];
+    for (setting, threads, nice, realtime) in settings {
+        let started = Outside::start(&config, realtime);
+        if realtime && started.is_err() {
+            println!("skipped: {setting}: SCHED_FIFO needs CAP_SYS_NICE and chrt of util-linux");
+            continue;
+        }
+        let mut outside = started?;
         let _load = Load::start(threads, nice);
         outside.measure()?;
         row(&format!("revocation to having left, {setting}"), "revocation-to-yield", &outside.left);
@@ -125,7 +136,8 @@ struct Outside {
 }
 
 impl Outside {
-    fn start(config: &Config) -> anyhow::Result<Self> {
+    /// `realtime`: the node's threads at the lowest real-time priority, below all safety nodes.
+    fn start(config: &Config, realtime: bool) -> anyhow::Result<Self> {
         let runtime = RuntimeConfig { zenoh_base_port: BASE_PORT, ..Default::default() };
         let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let mut hud = tokio.block_on(Link::open(&runtime, node::Hud::SPEC))?;
@@ -144,7 +156,12 @@ impl Outside {
         let (speech, fusion) = (open(node::Speech::SPEC)?, open(node::Fusion::SPEC)?);
         let arbiter = open(node::Arbiter::SPEC)?;
         let path = |key: &str, path: &Path| format!("{key}={}", path.display());
-        let child = Command::new(env!("CARGO_BIN_EXE_auriga-language"))
+        let node = env!("CARGO_BIN_EXE_auriga-language");
+        let mut command = Command::new(if realtime { "chrt" } else { node });
+        if realtime {
+            command.args(["-f", "1", node]);
+        }
+        let child = command
             .args(["-p", &path("checkpoint", &config.checkpoint), "-p", &path("catalogue", &config.catalogue)])
             .args(["-p", &path("workloads", &config.workloads), "-p", "runtime.log=error"])
             .args(["-p", &format!("runtime.zenoh_base_port={BASE_PORT}")])
