@@ -1,6 +1,6 @@
 //! What is expected of the cabin: what is understood, what is answered.
 
-use super::{Check, Seen, check};
+use super::{Check, Seen, check, window};
 use crate::{
     observe::{HazardSpan, OUT_OF_SCOPE, Turn, UtteranceHeard},
     scenario::words::HazardKind,
@@ -43,6 +43,11 @@ pub struct ReplyExpected {
     pub never: Vec<String>,
     #[serde(default)]
     pub first_word_within_ms: Option<f64>,
+    /// When the first word must come.
+    #[serde(default)]
+    pub from_s: Option<f64>,
+    #[serde(default)]
+    pub to_s: Option<f64>,
 }
 
 /// A reply that a hazard stopped must go on and end.
@@ -123,6 +128,10 @@ impl ReplyExpected {
             expected += &format!(" never mentions {}", self.never.join(", "));
         }
         self.first_word_within_ms.into_iter().for_each(|ms| expected += &format!(" begins within {ms} ms"));
+        let window = window(self.from_s, self.to_s);
+        if self.from_s.is_some() || self.to_s.is_some() {
+            expected += &format!(" begins {}", window.words());
+        }
         let Some(utterance) = said(seen, self.said_s) else {
             return check(expected, false, "nothing was heard then".into());
         };
@@ -135,8 +144,10 @@ impl ReplyExpected {
         let delay_ms = (first_s - turn.speech_end_s) * 1e3;
         let passed = (self.mentions.is_empty() || self.mentions.iter().any(has))
             && !self.never.iter().any(has)
-            && self.first_word_within_ms.is_none_or(|ms| delay_ms <= ms);
-        check(expected, passed, format!("\"{}\", first word after {delay_ms:.0} ms", turn.text.trim()))
+            && self.first_word_within_ms.is_none_or(|ms| delay_ms <= ms)
+            && window.has(first_s);
+        let found = format!("\"{}\", first word at {first_s:.3} s, after {delay_ms:.0} ms", turn.text.trim());
+        check(expected, passed, found)
     }
 }
 

@@ -112,8 +112,14 @@ impl Expectations {
             );
         }
         for r in &self.replies {
-            let asks = !r.mentions.is_empty() || !r.never.is_empty() || r.first_word_within_ms.is_some();
-            anyhow::ensure!(asks, "replies: said_s {}: mentions, never or first_word_within_ms is needed", r.said_s);
+            let asks = !r.mentions.is_empty()
+                || !r.never.is_empty()
+                || r.first_word_within_ms.or(r.from_s).or(r.to_s).is_some();
+            anyhow::ensure!(
+                asks,
+                "replies: said_s {}: mentions, never, first_word_within_ms, from_s or to_s is needed",
+                r.said_s
+            );
         }
         for o in &self.lane_offset {
             anyhow::ensure!((0.0..=1.0).contains(&o.share), "lane_offset: share {}: expected 0 to 1", o.share);
