@@ -13,7 +13,6 @@ fn main() {
         "proto/auriga/v1/sensors.proto",
         "proto/auriga/v1/world.proto",
         "proto/auriga/v1/cabin.proto",
-        "proto/foxglove/CompressedImage.proto",
     ];
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo:rerun-if-changed=proto");

@@ -26,10 +26,6 @@ pub use table::{Criticality, Edge, Priority, Record, Reliability};
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/auriga.v1.rs"));
 }
-/// Foxglove's well-known schemas that recordings use.
-pub mod foxglove {
-    include!(concat!(env!("OUT_DIR"), "/foxglove.rs"));
-}
 include!(concat!(env!("OUT_DIR"), "/topics.rs"));
 
 /// The protobuf `FileDescriptorSet` of all messages: the schema data of recordings.

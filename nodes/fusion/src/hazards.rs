@@ -22,6 +22,14 @@ impl Slot {
             Slot::CameraLost | Slot::CanLost => HazardKind::SensorLost,
         }
     }
+
+    fn side(self) -> v1::Side {
+        match self {
+            Slot::DepartureLeft => v1::Side::Left,
+            Slot::DepartureRight => v1::Side::Right,
+            Slot::ForwardCollision | Slot::CameraLost | Slot::CanLost => v1::Side::Unspecified,
+        }
+    }
 }
 
 /// What is known of a danger now.
@@ -63,6 +71,7 @@ impl Register {
             distance_m: danger.distance_m,
             text: danger.text,
             id,
+            side: slot.side().into(),
         };
         self.active.insert(slot, hazard.clone());
         changed.then_some(hazard)
@@ -103,7 +112,7 @@ mod tests {
         assert!(r.set(Slot::ForwardCollision, None, header).is_none());
         assert_eq!((onset.id, change.id, end.id), (1, 1, 1));
         assert!(onset.active && change.active && !end.active);
-        let next = r.set(Slot::CameraLost, danger(Severity::Warning, 0.0), header).unwrap();
-        assert_eq!(next.id, 2);
+        let next = r.set(Slot::DepartureRight, danger(Severity::Warning, 0.0), header).unwrap();
+        assert_eq!((next.id, next.side()), (2, v1::Side::Right));
     }
 }

@@ -123,11 +123,10 @@ fn side_of(hazard: &v1::Hazard, lanes: Option<&v1::Lanes>) -> Option<Side> {
     if hazard.kind() != HazardKind::LaneDeparture {
         return None;
     }
-    let says = |word: &str| hazard.text.split_whitespace().any(|w| w == word);
-    match (says("left"), says("right")) {
-        (true, false) => return Some(Side::Left),
-        (false, true) => return Some(Side::Right),
-        _ => {}
+    match hazard.side() {
+        v1::Side::Left => return Some(Side::Left),
+        v1::Side::Right => return Some(Side::Right),
+        v1::Side::Unspecified => {}
     }
     // Unsaid: the side of the nearer line.
     let near = |line: &Option<v1::LaneLine>| line.as_ref().map(|l| l.c0_m.abs()).filter(|y| y.is_finite());
@@ -182,7 +181,7 @@ mod tests {
             severity: Severity::Warning.into(),
             active,
             time_to_collision_s: Some(1.94),
-            text: "leaving the lane to the right without indicator".into(),
+            side: v1::Side::Right.into(),
             id,
             ..Default::default()
         }
@@ -228,7 +227,7 @@ mod tests {
         let line = |c0_m| Some(v1::LaneLine { c0_m, ..Default::default() });
         let lanes = v1::Lanes { left: line(0.7), right: line(-2.8), ..Default::default() };
         let mut hazards = Hazards::default();
-        let unsaid = v1::Hazard { text: String::new(), ..hazard(1, HazardKind::LaneDeparture, 1, true) };
+        let unsaid = v1::Hazard { side: v1::Side::Unspecified.into(), ..hazard(1, HazardKind::LaneDeparture, 1, true) };
         hazards.on_hazard(&unsaid, Some(&lanes));
         assert_eq!(shown(&hazards)[0].side, Some(Side::Left));
     }

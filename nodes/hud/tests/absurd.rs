@@ -104,6 +104,7 @@ prop_compose! {
                     distance_m: Some(v[7]),
                     text: text.clone(),
                     id,
+                    side: kind,
                 })
                 .collect(),
             can_age_ns: Some(if near { 0 } else { age }),

@@ -73,11 +73,11 @@ pub fn hazard(kind: HazardKind, id: u64, now: Nanos, severity: Severity) -> v1::
         time_to_collision_s: (kind == HazardKind::ForwardCollision).then_some(1.6),
         distance_m: Some(21.0),
         text: match kind {
-            HazardKind::LaneDeparture => "leaving the lane to the left without indicator".into(),
             HazardKind::SensorLost => "no CAN for 600 ms".into(),
             _ => String::new(),
         },
         id,
+        side: v1::Side::Left.into(),
     }
 }
 

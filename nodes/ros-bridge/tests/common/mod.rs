@@ -53,6 +53,7 @@ pub fn hazard() -> v1::Hazard {
         distance_m: None,
         text: "vehicle ahead: 18 m".into(),
         id: 7,
+        ..Default::default()
     }
 }
 
