@@ -9,16 +9,6 @@ use std::{collections::BTreeMap, sync::Mutex};
 /// Replays take turns: each keeps a core busy, and the machine of the tests may have two.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// `None`, and said so, when the checkpoint has not been trained yet.
-fn shipped() -> Option<Config> {
-    let config = config();
-    if !config.checkpoint.join("model.safetensors").exists() {
-        println!("skipped: {} has no model.safetensors", config.checkpoint.display());
-        return None;
-    }
-    Some(config)
-}
-
 fn run(config: &Config, timeline: Timeline) -> Outcome {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
     timeline.run_node(LanguageNode::new(config).unwrap(), Default::default())
@@ -67,7 +57,7 @@ fn content(o: &Outcome) -> (Vec<String>, BTreeMap<u64, String>) {
 
 #[test]
 fn the_requests_of_the_shipped_drive_are_understood() {
-    let Some(config) = shipped() else { return };
+    let config = config();
     let o = run(&config, talk(&requests()));
     let understood: Vec<String> = o
         .intents()
@@ -101,7 +91,7 @@ fn the_requests_of_the_shipped_drive_are_understood() {
 
 #[test]
 fn a_sliced_and_preempted_talk_says_the_same_as_an_undisturbed_one() {
-    let Some(config) = shipped() else { return };
+    let config = config();
     let requests = requests();
     let whole = Config { layers_per_slice: 100_000, slice_ms: 1.0, ..config.clone() };
     let undisturbed = run(&whole, talk(&requests));
@@ -122,7 +112,7 @@ fn a_sliced_and_preempted_talk_says_the_same_as_an_undisturbed_one() {
 
 #[test]
 fn two_replays_give_the_same_bytes() {
-    let Some(config) = shipped() else { return };
+    let config = config();
     let requests = &requests()[..3];
     let timeline = || talk(requests).at(1100, hazard(1100, FAR)).at(2000, full(2000, FAR));
     assert_eq!(run(&config, timeline()).bytes(), run(&config, timeline()).bytes());
