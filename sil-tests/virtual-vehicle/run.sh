@@ -6,7 +6,7 @@
 #   sil-tests/virtual-vehicle/run.sh                     all checks of guest/checks.sh, on target/release
 #   sil-tests/virtual-vehicle/run.sh COMMAND [WORD…]     a command of yours, in the repository's folder, as root
 #
-# Inside, $VEHICLE_OUT is the one folder that stays: out/virtual-vehicle here. VEHICLE_TIMEOUT (1800) is in seconds.
+# Inside, $VEHICLE_OUT is the one folder that stays: out/virtual-vehicle here; $VEHICLE_BIN holds the executables. VEHICLE_TIMEOUT (1800) is in seconds.
 # The kernel is kept in ${XDG_CACHE_HOME:-~/.cache}/auriga/virtual-vehicle; packages are installed when root asks.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -76,15 +76,20 @@ initramfs() {
 
 # --- the run
 
-# The checks need executables that are built, and the tests' binaries, which only Cargo can name.
+# The checks run executables that are built, and the tests' own, which only Cargo can name. Links to them, so that a
+# build beside the run replaces nothing that is running; in this folder they find .native as well.
 built() {
-    local node
-    for node in can camera speech recorder; do
+    local node test
+    for node in can camera speech recorder arbiter; do
         [ -x "target/release/auriga-$node" ] || die "target/release/auriga-$node is not there" "make build"
+        keep "target/release/auriga-$node" "auriga-$node"
     done
-    test_binary auriga-can vcan >"$OUT/vcan-tests"
-    test_binary auriga-arbiter actuation >"$OUT/actuation-tests"
+    for test in can:vcan arbiter:actuation; do
+        keep "$(test_binary "auriga-${test%:*}" "${test#*:}")" "${test#*:}-tests"
+    done
 }
+
+keep() { ln "$1" "$OUT/bin/$2" 2>/dev/null || cp "$1" "$OUT/bin/$2"; }
 
 test_binary() {
     cargo test --locked --release -p "$1" --test "$2" --no-run --message-format=json 2>"$OUT/cargo.log" |
@@ -95,7 +100,8 @@ test_binary() {
 # What the guest runs, as a file: the words of a command survive no kernel command line.
 write_command() {
     printf '#!/bin/bash\ncd %q || exit 1\n' "$REPOSITORY"
-    printf 'export VEHICLE_OUT=/run/out VEHICLE_MODULES=%q AURIGA_PYTHON=%q\n' "$CACHE/$RELEASE" "${AURIGA_PYTHON:-}"
+    printf 'export VEHICLE_OUT=/run/out VEHICLE_BIN=%q VEHICLE_MODULES=%q AURIGA_PYTHON=%q\n' \
+        "$OUT/bin" "$CACHE/$RELEASE" "${AURIGA_PYTHON:-}"
     printf '%q ' "$@"
     echo
 }
@@ -129,10 +135,9 @@ main() {
     packages
     kernel
     AURIGA_PYTHON="${AURIGA_PYTHON:-$(ls "${CACHE%/*}/venv/bin/python" 2>/dev/null || true)}"
-    if [ $# -eq 0 ]; then
-        built
-        set -- sil-tests/virtual-vehicle/guest/checks.sh
-    fi
+    mkdir "$OUT/bin"
+    built
+    [ $# -gt 0 ] || set -- sil-tests/virtual-vehicle/guest/checks.sh
     write_command "$@" >"$OUT/command"
     pack
     local status=0

@@ -112,6 +112,7 @@ pub struct VideoSource {
     read: u64,
     frame: Mat,
     ended: bool,
+    stamps: Stamps,
 }
 
 impl VideoSource {
@@ -119,6 +120,8 @@ impl VideoSource {
     pub fn open(settings: &Settings) -> Result<Self, SourceError> {
         let device = settings.device.clone();
         let wrap = |source| SourceError::OpenCv { device: device.clone(), source };
+        // Before the device: no frame it will give is older.
+        let stamps = Stamps { opened: Nanos::monotonic(), monotonic: false };
         let capture = match &device {
             Device::None => return Err(SourceError::NoDevice),
             Device::File(path) if !path.is_file() => return Err(SourceError::Missing(path.clone())),
@@ -143,7 +146,7 @@ impl VideoSource {
             stated_frames = capture.get(videoio::CAP_PROP_FRAME_COUNT).map_err(wrap)? as u64;
             stated_frames = if stated_frames > 1 << 40 { 0 } else { stated_frames };
         }
-        Ok(Self { device, capture, fps, stated_frames, read: 0, frame: Mat::default(), ended: false })
+        Ok(Self { device, capture, fps, stated_frames, read: 0, frame: Mat::default(), ended: false, stamps })
     }
 
     /// Opens a video file to be read in log time.
@@ -169,7 +172,7 @@ impl VideoSource {
             Device::V4l2(_) => {
                 let arrival = Nanos::monotonic();
                 let stated = self.capture.get(videoio::CAP_PROP_POS_MSEC).map_err(|e| wrap(&self.device, e))?;
-                exposure_time(stated, arrival).unwrap_or(arrival)
+                self.stamps.exposure(stated, arrival).unwrap_or(arrival)
             }
             Device::Gstreamer(_) | Device::None => Nanos::monotonic(),
         };
@@ -226,12 +229,24 @@ fn ask(capture: &mut VideoCapture, settings: &Settings) -> opencv::Result<()> {
 }
 
 /// OpenCV's V4L2 backend states the buffer's own timestamp as POS_MSEC (`retrieveFrame` in cap_v4l.cpp), which UVC and
-/// most drivers take from CLOCK_MONOTONIC at the start of the frame. Taken only when it can be that: a little before
-/// the arrival. Drivers on the wall clock, and devices that state none, fail this.
-fn exposure_time(stated_ms: f64, arrival: Nanos) -> Option<Nanos> {
-    const LONGEST_TRANSFER: Duration = Duration::from_secs(1);
-    let stated = Nanos::from_secs_f64(stated_ms * 1e-3);
-    (stated_ms > 0.0 && stated <= arrival && arrival.since(stated) < LONGEST_TRANSFER).then_some(stated)
+/// most drivers take from CLOCK_MONOTONIC at the start of the frame; others use the wall clock or one of their own.
+struct Stamps {
+    opened: Nanos,
+    /// A stamp has shown which clock they are of.
+    monotonic: bool,
+}
+
+impl Stamps {
+    /// The first stamp shortly before its frame's arrival shows the clock. From then on a frame may have waited for as
+    /// long as the device is open: a node that stood still must not take what it finds for new.
+    fn exposure(&mut self, stated_ms: f64, arrival: Nanos) -> Option<Nanos> {
+        const LONGEST_TRANSFER: Duration = Duration::from_secs(1);
+        let stated = Nanos::from_secs_f64(stated_ms * 1e-3);
+        let oldest = if self.monotonic { self.opened } else { self.opened.max(arrival - LONGEST_TRANSFER) };
+        let possible = stated_ms > 0.0 && stated >= oldest && stated <= arrival;
+        self.monotonic |= possible;
+        possible.then_some(stated)
+    }
 }
 
 fn image_message(frame: &Mat, time: Nanos) -> opencv::Result<v1::Image> {
@@ -347,13 +362,19 @@ mod tests {
     }
 
     #[test]
-    fn only_a_stamp_shortly_before_the_arrival_is_taken_for_the_exposure() {
-        let arrival = Nanos::from_millis(100_000);
-        assert_eq!(exposure_time(99_960.0, arrival), Some(Nanos::from_millis(99_960)));
-        // None given, the wall clock, the future, not a number.
-        for stated in [0.0, 1_700_000_000_000.0, 100_001.0, -5.0, f64::NAN, f64::INFINITY] {
-            assert_eq!(exposure_time(stated, arrival), None, "{stated}");
+    fn a_stamp_shortly_before_the_arrival_shows_the_clock_and_later_ones_may_have_waited() {
+        let (opened, arrival) = (Nanos::from_millis(90_000), Nanos::from_millis(100_000));
+        let mut stamps = Stamps { opened, monotonic: false };
+        // None given, the wall clock, the future, a clock of its own, not a number.
+        for stated in [0.0, 1_700_000_000_000.0, 100_001.0, 95_000.0, -5.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(stamps.exposure(stated, arrival), None, "{stated}");
         }
+        assert_eq!(stamps.exposure(99_960.0, arrival), Some(Nanos::from_millis(99_960)));
+        let later = Nanos::from_millis(110_000);
+        assert_eq!(stamps.exposure(100_000.0, later), Some(Nanos::from_millis(100_000)));
+        // Of before the device was opened, or after the frame came.
+        assert_eq!(stamps.exposure(89_999.0, later), None);
+        assert_eq!(stamps.exposure(110_001.0, later), None);
     }
 
     #[test]

@@ -15,8 +15,9 @@ const MOST_FILTERS: usize = 512;
 const BATCH_FRAMES: usize = 64;
 /// A read returns after this, so that a stop is noticed on a silent bus.
 const READ_TIMEOUT: Duration = Duration::from_millis(100);
-/// A kernel stamp this far from the arrival is not believed: the wall clock was set.
-const LONGEST_QUEUE: Duration = Duration::from_secs(1);
+/// The wall clock was set when it has moved by this much more or less than the monotonic one. Slewing (0.5 ms in a
+/// second) stays far below.
+const CLOCK_SET: Duration = Duration::from_millis(10);
 
 const EFF_FLAG: u32 = 0x8000_0000;
 const SFF_MASK: u32 = 0x7ff;
@@ -36,6 +37,7 @@ pub fn filters(database: &Database) -> Option<Vec<(u32, u32)>> {
 pub struct Bus {
     socket: CanFdSocket,
     name: String,
+    clock: Clock,
     /// Came while frames were being read.
     failure: Option<io::Error>,
 }
@@ -43,6 +45,8 @@ pub struct Bus {
 impl Bus {
     /// Opens an interface, for classic and FD frames. `filters`: see [`filters`]; error frames always pass.
     pub fn open(interface: &str, filters: Option<&[(u32, u32)]>) -> io::Result<Bus> {
+        // Before the socket: no frame it will give is older.
+        let clock = Clock::new(read_clocks());
         let socket = CanFdSocket::open(interface)?;
         match filters {
             Some(filters) => {
@@ -59,7 +63,7 @@ impl Bus {
                 | timestamp::SOF_TIMESTAMPING_OPT_CMSG,
         )?;
         socket.set_read_timeout(READ_TIMEOUT)?;
-        Ok(Bus { socket, name: interface.to_owned(), failure: None })
+        Ok(Bus { socket, name: interface.to_owned(), clock, failure: None })
     }
 
     /// What is ready, at least one frame; none when the bus was silent for a moment.
@@ -86,8 +90,11 @@ impl Bus {
     }
 
     /// One frame; `None` when none came in time.
-    fn read_one(&self) -> io::Result<Option<v1::CanFrame>> {
-        let (frame, times) = match self.socket.read_frame_with_timestamps() {
+    fn read_one(&mut self) -> io::Result<Option<v1::CanFrame>> {
+        let read = self.socket.read_frame_with_timestamps();
+        // On a silent bus as well: a clock that is slewed for long has not been set.
+        self.clock.look(read_clocks());
+        let (frame, times) = match read {
             Ok(read) => read,
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
                 return Ok(None);
@@ -96,15 +103,59 @@ impl Bus {
         };
         // Hardware time stamps are of the adapter's own clock, which nothing here can place.
         let kernel = times.sw.or(times.socket);
-        let stamp = monotonic(kernel, SystemTime::now(), Nanos::monotonic());
-        Ok(Some(message(&frame, stamp, &self.name)))
+        Ok(Some(message(&frame, self.clock.monotonic(kernel), &self.name)))
     }
 }
 
-/// The kernel stamps with the wall clock: how long ago that was, taken from the monotonic clock's now.
-fn monotonic(kernel: Option<SystemTime>, wall_now: SystemTime, now: Nanos) -> Nanos {
-    let age = kernel.and_then(|stamp| wall_now.duration_since(stamp).ok());
-    now - age.filter(|age| *age < LONGEST_QUEUE).unwrap_or_default()
+/// Both clocks at one instant.
+type Clocks = (SystemTime, Nanos);
+
+/// Reads both clocks, again when something came between.
+fn read_clocks() -> Clocks {
+    const TOGETHER: Duration = Duration::from_micros(20);
+    const ATTEMPTS: usize = 4;
+    let read = || {
+        let (before, wall) = (Nanos::monotonic(), SystemTime::now());
+        (Nanos::monotonic().since(before), (wall, before))
+    };
+    let mut best = read();
+    for _ in 1..ATTEMPTS {
+        if best.0 <= TOGETHER {
+            break;
+        }
+        best = std::cmp::min_by_key(best, read(), |(apart, _)| *apart);
+    }
+    best.1
+}
+
+/// Puts the kernel's stamps, which are of the wall clock, on the monotonic clock: how long ago that was, taken from
+/// now. However long a frame waited, its age stays true; only a wall clock that is set makes it unknown.
+struct Clock {
+    now: Clocks,
+    /// Stamps before this, on the wall clock, may be of before it was set.
+    since: SystemTime,
+}
+
+impl Clock {
+    fn new(now: Clocks) -> Clock {
+        Clock { now, since: now.0 }
+    }
+
+    fn look(&mut self, now: Clocks) {
+        let (wall, monotonic) = std::mem::replace(&mut self.now, now);
+        let expected = wall + now.1.since(monotonic);
+        let off = now.0.duration_since(expected).unwrap_or_else(|e| e.duration());
+        if off > CLOCK_SET {
+            self.since = now.0;
+        }
+    }
+
+    /// The time of a stamp; now for one that is missing or not to be believed.
+    fn monotonic(&self, stamp: Option<SystemTime>) -> Nanos {
+        let (wall, now) = self.now;
+        let age = stamp.filter(|s| *s >= self.since).and_then(|s| wall.duration_since(s).ok());
+        now - age.unwrap_or_default()
+    }
 }
 
 fn message(frame: &CanAnyFrame, stamp: Nanos, bus: &str) -> v1::CanFrame {
@@ -128,14 +179,40 @@ mod tests {
     use socketcan::{CanErrorFrame, CanFdFrame, CanFrame, ExtendedId, StandardId};
 
     #[test]
-    fn a_kernel_stamp_is_put_on_the_monotonic_clock_by_its_age() {
+    fn a_kernel_stamp_is_put_on_the_monotonic_clock_by_its_age_however_long_it_waited() {
         let (wall, now) = (SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000), Nanos::from_millis(100_000));
-        let ago = |ms: u64| Some(wall - Duration::from_millis(ms));
-        assert_eq!(monotonic(ago(3), wall, now), Nanos::from_millis(99_997));
-        // None, ahead of the clock, and before the clock was set: the arrival.
-        assert_eq!(monotonic(None, wall, now), now);
-        assert_eq!(monotonic(Some(wall + Duration::from_millis(1)), wall, now), now);
-        assert_eq!(monotonic(ago(5_000_000), wall, now), now);
+        let after = |ms: u64| (wall + Duration::from_millis(ms), now + Duration::from_millis(ms));
+        let mut clock = Clock::new(after(0));
+        clock.look(after(5_000));
+        assert_eq!(clock.monotonic(Some(after(4_997).0)), after(4_997).1);
+        assert_eq!(clock.monotonic(Some(after(1).0)), after(1).1);
+        // None, ahead of the clock, before the socket was open: the arrival.
+        for stamp in [None, Some(after(5_001).0), Some(wall - Duration::from_millis(1))] {
+            assert_eq!(clock.monotonic(stamp), after(5_000).1);
+        }
+    }
+
+    #[test]
+    fn stamps_of_before_the_wall_clock_was_set_are_not_believed() {
+        let (wall, now) = (SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000), Nanos::from_millis(100_000));
+        let ms = Duration::from_millis;
+        for (set_to, name) in [(wall + ms(3_600_000), "forward"), (wall - ms(3_600_000), "back")] {
+            let mut clock = Clock::new((wall, now));
+            clock.look((set_to + ms(500), now + ms(500)));
+            assert_eq!(clock.monotonic(Some(wall + ms(400))), now + ms(500), "{name}");
+            clock.look((set_to + ms(600), now + ms(600)));
+            assert_eq!(clock.monotonic(Some(set_to + ms(550))), now + ms(550), "{name}");
+        }
+    }
+
+    #[test]
+    fn slewing_is_not_setting() {
+        let (wall, now) = (SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000), Nanos::from_millis(100_000));
+        let mut clock = Clock::new((wall, now));
+        // 0.5 ms faster in each second, for an hour, looked at every 100 ms.
+        let after = |ms: u64| (wall + Duration::from_micros(ms * 1000 + ms / 2), now + Duration::from_millis(ms));
+        (1..=36_000).for_each(|i| clock.look(after(100 * i)));
+        assert_eq!(clock.since, wall);
     }
 
     #[test]

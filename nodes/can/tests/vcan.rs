@@ -3,7 +3,7 @@
 
 use auriga_can::{dbc::Database, socket};
 use auriga_runtime::Nanos;
-use socketcan::{CanFdFrame, CanFdSocket, CanFrame, EmbeddedFrame, ExtendedId, Socket, StandardId};
+use socketcan::{CanErrorFrame, CanFdFrame, CanFdSocket, CanFrame, EmbeddedFrame, ExtendedId, Socket, StandardId};
 use std::{path::Path, process::Command, time::Duration};
 
 fn interface() -> Option<String> {
@@ -56,6 +56,45 @@ fn frames_of_the_databases_identifiers_come_with_the_kernels_time() {
         let stamp = Nanos(frame.stamp_ns);
         assert!(stamp + slack >= before && stamp <= after + slack, "{before:?} {stamp:?} {after:?}");
     }
+}
+
+#[test]
+fn error_frames_pass_every_filter_and_remote_frames_are_marked() {
+    let Some(name) = interface() else { return };
+    let filters = socket::filters(&Database::parse("BO_ 416 A: 8 X\n", "x.dbc").expect("valid")).expect("few");
+    let mut bus = socket::Bus::open(&name, Some(&filters)).expect("open");
+    let sender = CanFdSocket::open(&name).expect("open");
+    let bus_off = CanErrorFrame::new_error(0x40, &[0, 0, 0, 0, 0, 0, 12, 34]).expect("a frame");
+    sender.write_frame(&socketcan::CanAnyFrame::Error(bus_off)).expect("sent");
+    let id = StandardId::new(416).expect("an identifier");
+    sender.write_frame(&CanFrame::new_remote(id, 8).expect("a frame")).expect("sent");
+    let frames = read(&mut bus, 2);
+    let seen: Vec<(u32, bool, bool)> = frames.iter().map(|f| (f.id, f.error, f.remote)).collect();
+    assert_eq!(seen, [(0x40, true, false), (416, false, true)]);
+    assert_eq!(frames[0].data[6..], [12, 34]);
+}
+
+#[test]
+fn frames_that_wait_for_a_slow_reader_keep_the_time_they_came() {
+    let Some(name) = interface() else { return };
+    let mut bus = socket::Bus::open(&name, None).expect("open");
+    let sender = CanFdSocket::open(&name).expect("open");
+    let id = StandardId::new(7).expect("an identifier");
+    let before = Nanos::monotonic();
+    for i in 0..100u8 {
+        sender.write_frame(&CanFrame::new(id, &[i]).expect("a frame")).expect("sent");
+    }
+    let sent = Nanos::monotonic();
+    std::thread::sleep(Duration::from_millis(1500));
+    let frames = read(&mut bus, 100);
+    let order: Vec<u8> = frames.iter().map(|f| f.data[0]).collect();
+    assert_eq!(order, (0..100).collect::<Vec<u8>>());
+    let slack = Duration::from_millis(1);
+    for frame in &frames {
+        let stamp = Nanos(frame.stamp_ns);
+        assert!(stamp + slack >= before && stamp <= sent + slack, "{before:?} {stamp:?} {sent:?}");
+    }
+    assert!(frames.windows(2).all(|pair| pair[0].stamp_ns <= pair[1].stamp_ns + slack.as_nanos() as u64));
 }
 
 #[test]

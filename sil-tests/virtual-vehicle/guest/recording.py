@@ -1,0 +1,219 @@
+"""Reads what auriga-recorder wrote, with the MCAP project's own library, and compares it with what happened.
+
+recording.py seen RECORDING WHAT [COUNT]     exit code: whether WHAT is in it so far; the file may still grow
+recording.py can|can-filtered|camera|speech RECORDING …     the checks; each prints its figures
+"""
+
+import sys
+import wave
+
+from mcap.exceptions import McapError
+from mcap.stream_reader import StreamReader
+from mcap.records import Channel, Message, Schema
+from mcap_protobuf.decoder import DecoderFactory
+
+
+def messages(path):
+    """(topic, log time, message) of all that is readable."""
+    decoders, factory, schemas, channels = {}, DecoderFactory(), {}, {}
+    with open(path, "rb") as file:
+        try:
+            for record in StreamReader(file, skip_magic=False).records:
+                if isinstance(record, Schema):
+                    schemas[record.id] = record
+                elif isinstance(record, Channel):
+                    channels[record.id] = record
+                    decoders[record.id] = factory.decoder_for(record.message_encoding, schemas.get(record.schema_id))
+                elif isinstance(record, Message):
+                    yield channels[record.channel_id].topic, record.log_time, decoders[record.channel_id](record.data)
+        except (McapError, EOFError, OSError):
+            return  # the part that is still being written
+
+
+def stamp_of(message):
+    """When it was measured, ns."""
+    if hasattr(message, "header"):
+        return message.header.stamp_ns
+    return message.timestamp.seconds * 10**9 + message.timestamp.nanos
+
+
+def is_what(what):
+    """The test that WHAT names."""
+    kind, _, rest = what.partition(" ")
+    if kind == "usage":
+        return lambda topic, m: topic.startswith("usage") and m.node == rest.removeprefix("of ")
+    if kind == "fault":
+        return lambda topic, m: topic.startswith("fault") and m.code == rest
+    if kind == "frame":
+        return lambda topic, m: topic == "can/frames" and any(f.id == int(rest, 16) for f in m.frames)
+    if kind in ("image", "audio"):
+        after = int(rest.removeprefix("after "))
+        of = {"image": "camera/front/image", "audio": "speech/audio"}[kind]
+        return lambda topic, m: topic == of and stamp_of(m) > after
+    return lambda topic, m: topic == what
+
+
+def seen(path, what, count="1"):
+    matches = is_what(what)
+    left = int(count)
+    for topic, _, message in messages(path):
+        left -= matches(topic, message)
+        if left <= 0:
+            sys.exit(0)
+    sys.exit(1)
+
+
+def expect(truth, text):
+    print(("    ok: " if truth else "NOT SO: ") + text)
+    expect.failed |= not truth
+
+
+expect.failed = False
+
+
+def intervals(path):
+    with open(path) as file:
+        return [tuple(map(int, line.split())) for line in file]
+
+
+def faults(path):
+    """Code → how often it was told."""
+    counts = {}
+    for topic, _, m in messages(path):
+        if topic.startswith("fault"):
+            counts[m.code] = max(counts.get(m.code, 0), m.count)
+    print("    faults:", ", ".join(f"{code} {n}" for code, n in sorted(counts.items())) or "none")
+    return counts
+
+
+def frames_of(path):
+    return [f for topic, _, m in messages(path) if topic == "can/frames" for f in m.frames]
+
+
+def states_of(path):
+    return [m for topic, _, m in messages(path) if topic == "vehicle/state"]
+
+
+def key(f):
+    return (f.id, f.extended, f.fd, f.remote, f.error, b"" if f.remote else bytes(f.data))
+
+
+def dumped(path):
+    """(time in ns, key) of each line of candump -L: (SECONDS) BUS ID#DATA, ID#R of a remote, ID##FLAGS DATA of an FD frame."""
+    with open(path) as file:
+        for line in file:
+            time, _, frame = line.split()[:3]
+            identifier, _, data = frame.partition("#")
+            fd, remote = data.startswith("#"), data.startswith("R")
+            word = int(identifier, 16)
+            error = len(identifier) == 8 and bool(word & 0x2000_0000)
+            data = b"" if remote else bytes.fromhex(data[2:] if fd else data)
+            seconds, fraction = time.strip("()").split(".")
+            stamp = int(seconds) * 10**9 + int(fraction) * 1000
+            yield stamp, (word & 0x1FFF_FFFF, len(identifier) == 8 and not error, fd, remote, error, data)
+
+
+def can_check(path, candump, asleep):
+    ours, theirs = frames_of(path), list(dumped(candump))
+    # candump began later.
+    ours_last = ours[len(ours) - len(theirs) :]
+    same = [key(f) for f in ours_last] == [k for _, k in theirs]
+    kinds = [sum(getattr(f, kind) for f in ours) for kind in ("extended", "fd", "remote", "error")]
+    expect(len(theirs) > 1020 and same, f"{len(theirs)} frames, the same and in the same order as candump's")
+    expect(min(kinds) > 0, "of them {} extended, {} FD, {} remote, {} error frames".format(*kinds))
+    offsets = sorted(stamp - f.stamp_ns for f, (stamp, _) in zip(ours_last, theirs))
+    middle = offsets[len(offsets) // 2]
+    off = sorted(abs(o - middle) / 1e3 for o in offsets)
+    expect(off[-1] < 5000, f"stamps as candump's: off by {off[len(off) // 2]:.0f} µs (median), {off[-1]:.0f} µs (worst)")
+    slept = intervals(asleep)
+    inside = sum(from_ns < f.stamp_ns < to_ns for f in ours for from_ns, to_ns in slept if f.id == 0x123)
+    expect(inside == 20, f"{inside} of 20 frames that came while the node stood still have the time they came")
+    speeds = [s.speed_mps for s in states_of(path) if s.HasField("speed_mps")]
+    expect(any(abs(s - 20.0) < 1e-9 for s in speeds), "a frame of 72 km/h is a vehicle's state of 20 m/s")
+    told = faults(path)
+    for code in ("can-error-frame", "can-bus-off", "can-bus-on"):
+        expect(told.get(code, 0) == 1, f"{code} is told once")
+    expect("can-lost" not in told, "the bus was never lost")
+
+
+def can_filtered_check(path):
+    frames, states = frames_of(path), states_of(path)
+    expect(not any(f.id == 0x7A0 for f in frames), "frames of no message of the database stay in the kernel")
+    known = sum(f.id == 0xD0 for f in frames)
+    expect(known >= 20 and states[-1].frames_total == len(frames), f"{known} frames of the database are counted and recorded")
+    expect(states[-1].frames_unknown == 0, "none is unknown")
+    told = faults(path)
+    expect(told.get("can-lost", 0) >= 2 and told.get("can-back", 0) == 2, "the bus was lost twice and came back twice")
+
+
+def camera_check(path, asleep):
+    images = [(m, log_time) for topic, log_time, m in messages(path) if topic == "camera/front/image"]
+    stamps = [stamp_of(m) for m, _ in images]
+    ages = sorted((log_time - stamp_of(m)) / 1e6 for m, log_time in images)
+    gaps = sorted((b - a) / 1e6 for a, b in zip(stamps, stamps[1:]))
+    expect(len(images) >= 80, f"{len(images)} frames, {gaps[len(gaps) // 2]:.0f} ms apart (median)")
+    expect(gaps[0] > 0, "each later than the one before")
+    print(f"    age when published: {ages[len(ages) // 2]:.0f} ms (median), {ages[-1]:.0f} ms (worst)")
+    inside = sum(from_ns < s < to_ns for s in stamps for from_ns, to_ns in intervals(asleep))
+    expect(inside >= 1, f"{inside} frames are stamped within the second in which the node stood still: by the kernel")
+    distinct = len({bytes(m.data) for m, _ in images})
+    expect(distinct > 0.9 * len(images), f"{distinct} different pictures")
+    told = faults(path)
+    expect(told.get("camera-lost", 0) >= 1, "the camera's loss is told")
+
+
+def wav(path):
+    import numpy
+
+    with wave.open(path) as file:
+        samples = numpy.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
+        return samples.mean(axis=1), file.getframerate()
+
+
+def loudness(samples, rate_hz):
+    """Every 10 ms."""
+    import numpy
+
+    step = rate_hz // 100
+    blocks = samples[: len(samples) // step * step].astype(float).reshape(-1, step)
+    return numpy.sqrt((blocks**2).mean(axis=1))
+
+
+def speech_check(path, played, asleep):
+    import numpy
+
+    undisturbed_until = intervals(asleep)[0][0]
+    chunks = [m for topic, _, m in messages(path) if topic == "speech/audio"]
+    heard = [m for m in chunks if stamp_of(m) < undisturbed_until - 10**9]
+    samples = numpy.concatenate([numpy.frombuffer(m.pcm_s16le, "<i2") for m in heard])
+    seconds = len(samples) / 16000
+    spans = [len(m.pcm_s16le) // 2 * 62_500 for m in heard]
+    off = [abs(b.header.stamp_ns - a.header.stamp_ns - span) / 1e6 for a, b, span in zip(heard, heard[1:], spans)]
+    expect(seconds > 20, f"{seconds:.1f} s of audio in {len(heard)} chunks")
+    expect(max(off) < 20, f"no gap: stamps are off from the count of samples by {max(off):.2f} ms at most")
+    length = (heard[-1].header.stamp_ns - heard[0].header.stamp_ns) / 1e9
+    rate = (seconds - spans[-1] / 1e9) / length
+    expect(abs(rate - 1) < 0.01, f"{rate * 16000:.1f} samples a second by the stamps")
+    theirs, ours = loudness(*wav(played)), loudness(samples, 16000)
+    theirs = (theirs - theirs.mean()) / theirs.std()
+    best = max(
+        float(((part - part.mean()) / (part.std() + 1e-9) * theirs).mean())
+        for part in (ours[lag : lag + len(theirs)] for lag in range(len(ours) - len(theirs) + 1))
+    )
+    expect(best > 0.95, f"it is what was played: loudness correlates with {best:.3f}")
+    early = [m.code for topic, t, m in messages(path) if topic.startswith("fault") and t < undisturbed_until]
+    expect("audio-overrun" not in early, "no sample lost while it played")
+    told = faults(path)
+    expect(told.get("audio-overrun", 0) >= 1, "samples lost while the node stood still are told")
+    expect(told.get("audio-device", 0) >= 1, "the card's loss is told")
+
+
+def main():
+    name, *words = sys.argv[1:]
+    checks = {"seen": seen, "can": can_check, "can-filtered": can_filtered_check, "camera": camera_check, "speech": speech_check}
+    checks[name](*words)
+    sys.exit(1 if expect.failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# ALSA on snd-aloop, a cable from one sound device to the other: what aplay plays into it, auriga-speech hears.
+# shellcheck source=sil-tests/virtual-vehicle/guest/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+SAID="There is fog on the road ahead. Please find a charging station on the way, and tell me when we arrive there."
+
+drivers snd-aloop
+wait_for 30 "there is a sound card" test -c /dev/snd/pcmC0D1c
+espeak-ng -s 140 -w "$TMPDIR/said.wav" "$SAID"
+said=("$TMPDIR/said.wav" "$TMPDIR/said.wav" "$TMPDIR/said.wav" "$TMPDIR/said.wav")
+sox "${said[@]}" -r 48000 -c 2 "$VEHICLE_OUT/played.wav" pad 0.3
+echo "playing $(soxi -D "$VEHICLE_OUT/played.wav") s"
+
+start_node speech device=plughw:CARD=Loopback,DEV=1 consent_recording=true
+wait_for 60 "the microphone is open" logged speech "microphone open"
+start_recorder speech record_private=true
+aplay -q -D plughw:CARD=Loopback,DEV=0 "$VEHICLE_OUT/played.wav"
+PLAYED=$(uptime_ns)
+wait_for 60 "all of it is recorded" recorded "audio after $PLAYED" 10
+
+echo "--- the node stands still, the card is unplugged and comes back"
+asleep speech 4 true
+wait_for 60 "the lost samples are told" recorded "fault audio-overrun"
+plug() { echo snd_aloop.0 >"/sys/bus/platform/drivers/snd_aloop/$1"; }
+plug unbind
+wait_for 60 "the loss is told" recorded "fault audio-device"
+opened=$(grep -c "microphone open" "$VEHICLE_OUT/speech.log")
+plug bind
+again() { [ "$(grep -c "microphone open" "$VEHICLE_OUT/speech.log")" -gt "$opened" ]; }
+wait_for 60 "the microphone is opened again" again
+wait_for 60 "audio comes again" recorded "audio after $(uptime_ns)" 10
+stop speech recorder
+check speech "$RECORDING" "$VEHICLE_OUT/played.wav" "$VEHICLE_OUT/speech.asleep"
