@@ -82,6 +82,7 @@ fn section(outcome: &Outcome) -> Result<Section> {
     let scenario = &outcome.scenario;
     let mut section = Section::new(&scenario.name).with_checks(&outcome.checks);
     section.about = scenario.about.clone();
+    section.open = outcome.failed();
     section.badge = Some(match outcome.skipped {
         Some(_) => Badge::calm("left out"),
         None => Badge::of(outcome.passed(), "as expected", "not as expected"),

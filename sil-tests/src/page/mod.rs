@@ -56,6 +56,8 @@ pub struct Section {
     pub error: Option<String>,
     /// Expectations with their badge.
     pub checks: Vec<(Badge, String, String)>,
+    /// Drawings and tables are shown at once and not only when asked for.
+    pub open: bool,
     pub figures: Vec<Figure>,
     pub tables: Vec<Table>,
 }
@@ -78,6 +80,7 @@ impl Section {
             facts: Vec::new(),
             error: None,
             checks: Vec::new(),
+            open: true,
             figures: Vec::new(),
             tables: Vec::new(),
         }

@@ -164,7 +164,7 @@ pub fn dialogue(view: &View) -> Table {
 }
 
 /// More rows than this are no table any more.
-const MOST_FAULTS: usize = 40;
+const MOST_FAULTS: usize = 15;
 
 pub fn faults(view: &View) -> Table {
     let mut table = Table::new("Faults that were told", &["at", "node", "code", "about", "text"], "none");
