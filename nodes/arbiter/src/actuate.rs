@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// What one node's process may have.
@@ -45,6 +46,9 @@ const FAILED: &str = "actuation-failed";
 
 /// CPU period of a quota, in microseconds: the kernel's own default.
 const QUOTA_PERIOD_US: u32 = 100_000;
+
+/// How long the end of the arbiter waits for nodes that end with it.
+const GROUP_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Carries shares out, and remembers what it did to write only what changed and to undo it.
 pub struct Actuator {
@@ -126,13 +130,26 @@ fn is_node(pid: u32, node: &str) -> bool {
     }
 }
 
-/// Threads that the process starts from now on do not inherit it.
+/// The shell's own workers, which serve what is not on a safety chain (signals, the page's clients).
+const ORDINARY_THREAD: &str = "tokio-rt-worker";
+
+/// The state machine's thread on its core, and on any core those that bring it its data and take it on: a message is no
+/// sooner than the slowest of them. Threads that the process starts from now on do not inherit it.
 fn make_realtime(pid: u32, realtime: Realtime) -> io::Result<()> {
     let param = libc::sched_param { sched_priority: realtime.priority.into() };
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
-    // SAFETY: the kernel only reads `param`, which outlives the call.
-    if unsafe { libc::sched_setscheduler(pid as libc::pid_t, policy, &param) } != 0 {
-        return Err(io::Error::last_os_error());
+    for thread in threads(pid) {
+        let name = fs::read_to_string(format!("/proc/{pid}/task/{thread}/comm")).unwrap_or_default();
+        if name.trim_end() == ORDINARY_THREAD {
+            continue;
+        }
+        // SAFETY: the kernel only reads `param`, which outlives the call.
+        let refused = unsafe { libc::sched_setscheduler(thread as libc::pid_t, policy, &param) } != 0;
+        let error = io::Error::last_os_error();
+        // A thread may have ended in the meantime; the process itself has been seen a moment ago.
+        if refused && (thread == pid || error.raw_os_error() != Some(libc::ESRCH)) {
+            return Err(error);
+        }
     }
     let Some(id) = rustix::process::Pid::from_raw(pid as i32) else { return Ok(()) };
     let mut cores = rustix::thread::CpuSet::new();
@@ -144,13 +161,28 @@ fn make_realtime(pid: u32, realtime: Realtime) -> io::Result<()> {
 
 fn make_ordinary(pid: u32) {
     let param = libc::sched_param { sched_priority: 0 };
-    // SAFETY: as above. A process that is gone is no matter.
-    unsafe { libc::sched_setscheduler(pid as libc::pid_t, libc::SCHED_OTHER, &param) };
+    for thread in threads(pid) {
+        // SAFETY: as above. A thread that is gone is no matter.
+        unsafe { libc::sched_setscheduler(thread as libc::pid_t, libc::SCHED_OTHER, &param) };
+    }
     // All cores that we may use ourselves.
     let id = rustix::process::Pid::from_raw(pid as i32);
     if let (Some(id), Ok(cores)) = (id, rustix::thread::sched_getaffinity(None)) {
         let _ = rustix::thread::sched_setaffinity(Some(id), &cores);
     }
+}
+
+/// The threads of a process, its first one among them.
+fn threads(pid: u32) -> Vec<u32> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether a thread is under a real-time policy. (sched_getscheduler: what the thread itself asked for.)
+fn is_realtime(thread: u32) -> bool {
+    // SAFETY: takes a number and gives one.
+    let policy = unsafe { libc::sched_getscheduler(thread as libc::pid_t) } & !libc::SCHED_RESET_ON_FORK;
+    policy == libc::SCHED_FIFO || policy == libc::SCHED_RR
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,10 +248,37 @@ impl Groups {
         let stays = share.realtime.is_some() && group.join("cpu.rt_runtime_us").exists();
         if before.is_none() && !stays {
             let origin = self.origin(share.pid);
-            write(&group.join("cgroup.procs"), &share.pid.to_string())?;
+            self.join(&group, share.pid)?;
             self.origins.insert(share.node, (share.pid, origin));
         }
         Ok(())
+    }
+
+    /// Moves a process. On v1 thread by thread: a group without real-time budget refuses a process that has one
+    /// real-time thread (Zenoh's watchdog of shared memory is one), and such a thread needs no weight.
+    fn join(&self, group: &Path, pid: u32) -> Result<(), String> {
+        if self.version == Version::V2 {
+            return write(&group.join("cgroup.procs"), &pid.to_string());
+        }
+        for thread in threads(pid).into_iter().filter(|t| !is_realtime(*t)) {
+            let moved = write(&group.join("tasks"), &thread.to_string());
+            // One that has ended in the meantime is no matter.
+            if moved.is_err() && Path::new(&format!("/proc/{pid}/task/{thread}")).exists() {
+                return moved;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a process back to where it came from, as far as it goes: the arbiter ends, and there is nobody to tell.
+    /// Real-time threads too: those that were started in the group were in it.
+    fn leave(&self, origin: &Path, pid: u32) {
+        match self.version {
+            Version::V2 => drop(write(&origin.join("cgroup.procs"), &pid.to_string())),
+            Version::V1 => {
+                threads(pid).iter().for_each(|thread| drop(write(&origin.join("tasks"), &thread.to_string())));
+            }
+        }
     }
 
     fn write_weight(&self, group: &Path, weight: u32) -> Result<(), String> {
@@ -263,12 +322,18 @@ impl Drop for Groups {
     fn drop(&mut self) {
         for (node, (pid, origin)) in &self.origins {
             if is_node(*pid, node) {
-                let _ = write(&origin.join("cgroup.procs"), &pid.to_string());
+                self.leave(origin, *pid);
             }
         }
+        // A node that is ending itself (all are stopped at once) holds its group until its last thread is gone.
+        let deadline = Instant::now() + GROUP_PATIENCE;
         for group in self.made.iter().rev() {
-            if let Err(e) = fs::remove_dir(group) {
-                tracing::warn!("{} is left behind: {e}", group.display());
+            while let Err(e) = fs::remove_dir(group) {
+                if e.kind() != io::ErrorKind::ResourceBusy || Instant::now() >= deadline {
+                    tracing::warn!("{} is left behind: {e}", group.display());
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
             }
         }
     }

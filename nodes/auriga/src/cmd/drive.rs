@@ -56,6 +56,9 @@ pub struct Drive {
     /// Record what is said and understood too; a generated drive's is recorded anyway.
     #[arg(long)]
     consent: bool,
+    /// Real-time priorities for the safety nodes, as the workload table has them (needs CAP_SYS_NICE, CAP_IPC_LOCK).
+    #[arg(long)]
+    realtime: bool,
     /// Where the recording, the report and the logs go.
     #[arg(long, default_value = "out/drive", value_name = "DIR")]
     out: PathBuf,
@@ -91,6 +94,7 @@ impl Drive {
             // A generated drive has nobody's words in it.
             ("consent", (generated || self.consent).to_string()),
             ("page_bind", page.clone()),
+            ("realtime", self.realtime.to_string()),
             ("seconds", format!("{to_s:?}")),
         ];
         arguments.extend(further.map(|(name, value)| (name.to_owned(), value)));

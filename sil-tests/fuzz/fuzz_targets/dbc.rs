@@ -1,0 +1,16 @@
+//! Any text as a CAN database; what it accepts also decodes any frame, and encodes what it decoded.
+#![no_main]
+use auriga_can::dbc::Database;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let Ok(database) = Database::parse(text, "fuzz.dbc") else { return };
+    for message in database.messages() {
+        let frame = vec![0xA5; message.length()];
+        let Ok(decoded) = message.decode(&frame) else { continue };
+        let values: Vec<(String, f64)> = decoded.map(|(signal, value)| (signal.name().to_owned(), value)).collect();
+        let values: Vec<(&str, f64)> = values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let mut out = vec![0; message.length()];
+        let _ = message.encode(&values, &mut out);
+    }
+});
