@@ -203,7 +203,8 @@ fn node_modules(nodes: &[Node], topics: &[Topic]) -> String {
         code += &format!(
             "impl FromAny for {n}Input {{ fn from_any(any: Any) -> Option<Self> {{ Some(match any {{ {arms} {rest} }}) }} }}\n"
         );
-        let back: String = reads.iter().map(|t| format!("{n}Input::{v}(m) => Any::{v}(m), ", v = camel(&t.name))).collect();
+        let back: String =
+            reads.iter().map(|t| format!("{n}Input::{v}(m) => Any::{v}(m), ", v = camel(&t.name))).collect();
         code += &format!(
             "impl From<{n}Input> for Any {{ fn from(input: {n}Input) -> Any {{ match input {{ {back} }} }} }}\n"
         );

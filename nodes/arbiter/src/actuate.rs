@@ -270,6 +270,14 @@ impl Groups {
         Ok(())
     }
 
+    fn leave_all(&self) {
+        for (node, (pid, origin)) in &self.origins {
+            if is_node(*pid, node) {
+                self.leave(origin, *pid);
+            }
+        }
+    }
+
     /// Moves a process back to where it came from, as far as it goes: the arbiter ends, and there is nobody to tell.
     /// Real-time threads too: those that were started in the group were in it.
     fn leave(&self, origin: &Path, pid: u32) {
@@ -320,12 +328,9 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        for (node, (pid, origin)) in &self.origins {
-            if is_node(*pid, node) {
-                self.leave(origin, *pid);
-            }
-        }
-        // A node that is ending itself (all are stopped at once) holds its group until its last thread is gone.
+        self.leave_all();
+        // A node that is ending itself (all are stopped at once) holds its group until its last thread is gone; one that
+        // goes on may have started a thread in the meantime.
         let deadline = Instant::now() + GROUP_PATIENCE;
         for group in self.made.iter().rev() {
             while let Err(e) = fs::remove_dir(group) {
@@ -334,6 +339,7 @@ impl Drop for Groups {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(5));
+                self.leave_all();
             }
         }
     }
