@@ -6,7 +6,8 @@
 #   sil-tests/virtual-vehicle/run.sh                     all checks of guest/checks.sh, on target/release
 #   sil-tests/virtual-vehicle/run.sh COMMAND [WORD…]     a command of yours, in the repository's folder, as root
 #
-# Inside, $VEHICLE_OUT is the one folder that stays: out/virtual-vehicle here; $VEHICLE_BIN holds the executables. VEHICLE_TIMEOUT (1800) is in seconds.
+# Inside, $VEHICLE_OUT is the one folder that stays (out/virtual-vehicle here), $VEHICLE_BIN holds the executables, and
+# $VEHICLE_MODULES is for modprobe -d. VEHICLE_TIMEOUT (1800) is in seconds.
 # The kernel is kept in ${XDG_CACHE_HOME:-~/.cache}/auriga/virtual-vehicle; packages are installed when root asks.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -16,7 +17,7 @@ REPOSITORY=$PWD
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/auriga/virtual-vehicle"
 OUT="$REPOSITORY/out/virtual-vehicle"
 TIMEOUT="${VEHICLE_TIMEOUT:-1800}"
-PACKAGES=(qemu-system-x86 busybox-static cpio kmod can-utils alsa-utils iproute2 espeak-ng sox)
+PACKAGES=(qemu-system-x86 busybox-static cpio kmod can-utils alsa-utils v4l-utils iproute2 espeak-ng sox)
 
 die() {
     printf '\nthe virtual vehicle does not start: %s\nWhat to do: %s\n' "$1" "$2" >&2

@@ -13,11 +13,13 @@ use anyhow::{Context, bail};
 use auriga_msgs::{node, topic, v1};
 use auriga_runtime::{DeviceSink, Nanos};
 use cpal::{
-    Device, DeviceId, FromSample, InputCallbackInfo, SampleFormat, SizedSample, Stream, StreamConfig,
+    BufferSize, Device, DeviceId, FromSample, InputCallbackInfo, SampleFormat, SizedSample, Stream, StreamConfig,
+    SupportedBufferSize,
     traits::{DeviceTrait, HostTrait, StreamTrait},
 };
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -26,6 +28,10 @@ use std::{
 };
 use v1::Severity;
 
+/// What the device hands over at once; its own buffer is twice that, and a stall of the real-time thread may last as
+/// long. A device's own choice may be so short that every busy moment of the machine costs samples. As long as a
+/// [`CHUNK`]: a longer one would delay the answer, a shorter one would not hasten it.
+const PERIOD: Duration = Duration::from_nanos(CHUNK as u64 * SAMPLE_NS);
 /// What the rings hold: a stall of our thread may last this long.
 const RING: Duration = Duration::from_secs(2);
 /// Blocks of the shortest usual period (1 ms) in [`RING`].
@@ -36,8 +42,12 @@ const POLL: Duration = Duration::from_millis(5);
 const RETRY: Duration = Duration::from_secs(2);
 /// A device that gives nothing for this long is lost, whether it says so or not.
 const SILENT_DEVICE: Duration = Duration::from_secs(3);
+/// Of the time between two looks, so much at most is silence of the device: the rest is a stall of ours.
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
 /// Stamps further off than this from the count of samples mean that samples were lost.
 const LOST: Duration = Duration::from_millis(50);
+/// Losses are told at most this often.
+const TELL: Duration = Duration::from_secs(1);
 /// Share of the difference between stamps and count of samples that is taken over with each block: jitter goes, drift
 /// is followed.
 const DRIFT_SHARE: f64 = 1.0 / 16.0;
@@ -64,11 +74,14 @@ fn capture(name: &str, devices: &DeviceSink<node::Speech>) -> anyhow::Result<()>
     let mut capture = Capture::open(name)?;
     let mut converter = ToMono16k::new(capture.rate_hz, capture.channels)?;
     let mut clock = SampleClock::new(capture.rate_hz);
-    let (mut ready, mut first_ready, mut overruns) = (Vec::new(), 0u64, 0);
-    let mut last_block = Nanos::monotonic();
+    let (mut ready, mut first_ready) = (Vec::new(), 0u64);
+    let (mut last_look, mut silence) = (Nanos::monotonic(), Duration::ZERO);
+    let (mut told, mut next_telling) = (Losses::default(), Nanos::ZERO);
     while !devices.stopping() {
+        let now = Nanos::monotonic();
+        silence += now.since(std::mem::replace(&mut last_look, now)).min(LONGEST_LOOK);
         while let Some((stamp, samples)) = capture.next_block() {
-            last_block = Nanos::monotonic();
+            silence = Duration::ZERO;
             clock.block(stamp, samples.len() / usize::from(capture.channels));
             converter.push(&samples, &mut ready)?;
             while ready.len() >= CHUNK {
@@ -83,13 +96,12 @@ fn capture(name: &str, devices: &DeviceSink<node::Speech>) -> anyhow::Result<()>
                 });
             }
         }
-        let lost = capture.shared.overruns.load(Ordering::Relaxed);
-        if lost > overruns {
-            overruns = lost;
-            let text = format!("{lost} samples lost so far: the node does not keep up with the microphone");
-            devices.fault(Severity::Warning, "audio-overrun", name, text);
+        let losses = capture.shared.losses();
+        if losses != told && now >= next_telling {
+            (told, next_telling) = (losses, now + TELL);
+            devices.fault(Severity::Warning, "audio-overrun", name, losses.to_string());
         }
-        if capture.shared.failed.load(Ordering::Relaxed) || Nanos::monotonic().since(last_block) > SILENT_DEVICE {
+        if capture.shared.failed.load(Ordering::Relaxed) || silence > SILENT_DEVICE {
             bail!("the device is lost");
         }
         std::thread::sleep(POLL);
@@ -100,8 +112,35 @@ fn capture(name: &str, devices: &DeviceSink<node::Speech>) -> anyhow::Result<()>
 /// What the callbacks tell our thread without waiting for it.
 #[derive(Default)]
 struct Shared {
+    /// Times that the device's buffer was full.
     overruns: AtomicU64,
+    /// Samples that found the rings full.
+    dropped: AtomicU64,
     failed: AtomicBool,
+}
+
+impl Shared {
+    fn losses(&self) -> Losses {
+        Losses { overruns: self.overruns.load(Ordering::Relaxed), dropped: self.dropped.load(Ordering::Relaxed) }
+    }
+}
+
+/// Audio lost since the device was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Losses {
+    overruns: u64,
+    dropped: u64,
+}
+
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Losses { overruns, dropped } = self;
+        write!(
+            f,
+            "audio is lost: the device's buffer ran over {overruns} times, ours by {dropped} samples; the machine is too \
+             busy for the microphone"
+        )
+    }
 }
 
 struct Capture {
@@ -118,7 +157,8 @@ impl Capture {
     fn open(name: &str) -> anyhow::Result<Self> {
         let device = find(name)?;
         let supported = device.default_input_config().context("asking the device for its format")?;
-        let config = supported.config();
+        let mut config = supported.config();
+        config.buffer_size = buffer_size(config.sample_rate, supported.buffer_size());
         let per_second = config.sample_rate as usize * usize::from(config.channels);
         let (to_samples, samples) = RingBuffer::new(per_second * RING.as_secs() as usize);
         let (to_blocks, blocks) = RingBuffer::new(RING_BLOCKS);
@@ -191,8 +231,17 @@ impl Callback {
                 // There is room, seen just above; nobody else writes.
                 let _ = self.blocks.push(Block { stamp, samples });
             }
-            _ => drop(self.shared.overruns.fetch_add(data.len() as u64, Ordering::Relaxed)),
+            _ => drop(self.shared.dropped.fetch_add(data.len() as u64, Ordering::Relaxed)),
         }
+    }
+}
+
+/// [`PERIOD`], or what comes nearest to it on this device.
+fn buffer_size(rate_hz: u32, supported: &SupportedBufferSize) -> BufferSize {
+    let wanted = (f64::from(rate_hz) * PERIOD.as_secs_f64()) as u32;
+    match *supported {
+        SupportedBufferSize::Range { min, max } => BufferSize::Fixed(wanted.max(min).min(max)),
+        SupportedBufferSize::Unknown => BufferSize::Default,
     }
 }
 
@@ -267,6 +316,15 @@ mod tests {
         clock.block(Nanos(start + 5_100_000_000), 480);
         let off = clock.time_of(80_000).0 as f64 - (start + 5_100_000_000) as f64;
         assert!(off.abs() < 1e6, "{off} ns");
+    }
+
+    #[test]
+    fn the_buffer_is_as_long_as_wanted_where_the_device_can() {
+        let range = |min, max| buffer_size(48_000, &SupportedBufferSize::Range { min, max });
+        assert_eq!(range(16, 100_000), BufferSize::Fixed(960));
+        assert_eq!(range(2048, 4096), BufferSize::Fixed(2048));
+        assert_eq!(range(16, 512), BufferSize::Fixed(512));
+        assert_eq!(buffer_size(48_000, &SupportedBufferSize::Unknown), BufferSize::Default);
     }
 
     #[test]

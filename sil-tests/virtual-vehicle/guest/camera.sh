@@ -5,13 +5,16 @@ source "$(dirname "$0")/lib.sh"
 
 drivers vivid n_devs=1 node_types=0x1
 wait_for 30 "there is a camera" test -c /dev/video0
+# As cameras do; its own way is to state an end of the exposure that is still to come.
+v4l2-ctl -d /dev/video0 -c timestamp_source=1
 # The default pixel format, MJPG, is one that this camera does not have. Small and rare pictures: emulation is slow.
 start_node camera device=/dev/video0 width=320 height=180 fps=10 max_age_ms=5000
 start_recorder camera
 wait_for 120 "frames come" recorded camera/front/image 50
-asleep camera 1 true
+asleep camera 1.5 true
 
 plug() { echo vivid.0 >"/sys/bus/platform/drivers/vivid/$1"; }
+wait_for 60 "frames come again" recorded "image after $(uptime_ns)" 30
 plug unbind
 wait_for 60 "the loss is told" recorded "fault camera-lost"
 [ ! -e /dev/video0 ] || fail "the camera is still there"

@@ -22,6 +22,7 @@ wait_for 60 "all of it is recorded" recorded "audio after $PLAYED" 10
 echo "--- the node stands still, the card is unplugged and comes back"
 asleep speech 4 true
 wait_for 60 "the lost samples are told" recorded "fault audio-overrun"
+[ "$(grep -c "microphone open" "$VEHICLE_OUT/speech.log")" -eq 1 ] || fail "a node that stood still takes the card for lost"
 plug() { echo snd_aloop.0 >"/sys/bus/platform/drivers/snd_aloop/$1"; }
 plug unbind
 wait_for 60 "the loss is told" recorded "fault audio-device"
