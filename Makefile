@@ -11,6 +11,8 @@ FUZZ_SECONDS ?= 20
 CARGO := cargo
 FLAGS := --locked --release
 AURIGA := target/release/auriga
+# Real-time priorities for the safety nodes are root's to give.
+REALTIME := $(shell [ "$$(id -u)" = 0 ] && echo --realtime)
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/auriga
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -30,7 +32,7 @@ build: setup ## all executables, in target/release
 	$(CARGO) build $(FLAGS) --workspace
 
 drive: build ## play the shipped drive through all nodes, with a live page and a report at the end
-	$(AURIGA) drive
+	$(AURIGA) drive $(REALTIME)
 
 test: setup fmt clippy unit sil ## format, lints, unit and property tests, scenarios
 

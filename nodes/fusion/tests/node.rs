@@ -405,7 +405,7 @@ fn absurd_and_broken_values_are_reported_and_change_nothing() {
     let lanes = lanes(f64::NAN, 0.2, 0.3);
     b.vehicle(1500, v1::VehicleState { speed_mps: Some(1e6), ..Default::default() });
     for t in (1500..1600).step_by(40) {
-        assert!(hazards(&b.lanes_at(t, t, lanes.clone())).is_empty(), "no departure without a speed");
+        assert!(hazards(&b.lanes_at(t, t, lanes)).is_empty(), "no departure without a speed");
     }
     let all: Vec<Any> = b.published.iter().map(|(_, m)| m.clone()).collect();
     assert!(faults(&all).iter().all(|c| c == "implausible-value") && !faults(&all).is_empty());

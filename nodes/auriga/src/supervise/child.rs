@@ -101,9 +101,15 @@ impl Child {
             };
         }
         let parent = rustix::process::getpid();
-        // SAFETY: between fork and exec only two system calls are made, without allocating or taking locks.
+        // SAFETY: between fork and exec only system calls are made, without allocating or taking locks.
         unsafe {
             command.pre_exec(move || {
+                // A launcher that was started in the background ignores SIGINT, which its processes would inherit.
+                for signal in [libc::SIGINT, libc::SIGTERM] {
+                    if libc::signal(signal, libc::SIG_DFL) == libc::SIG_ERR {
+                        return Err(io::Error::last_os_error());
+                    }
+                }
                 rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
                 // It may have died before that call.
                 if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }

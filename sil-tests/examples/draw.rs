@@ -1,4 +1,4 @@
-//! Draws single frames of a script as PNG: `cargo run --release -p auriga-sil --example frames -- SCRIPT OUT T_S...`
+//! Draws single frames of a script as PNG: `cargo run --release -p auriga-sil --example draw -- SCRIPT OUT T_S...`
 
 use anyhow::{Context, Result};
 use auriga_camera::calibration::Calibration;
@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
-    let script = words.next().context("usage: frames SCRIPT OUT T_S...")?;
-    let out = PathBuf::from(words.next().context("usage: frames SCRIPT OUT T_S...")?);
+    let script = words.next().context("usage: draw SCRIPT OUT T_S...")?;
+    let out = PathBuf::from(words.next().context("usage: draw SCRIPT OUT T_S...")?);
     let script = Script::load(script)?;
     let calibration = Calibration::load(PathBuf::from("calibration").join(&script.vehicle).join("camera.toml"))?;
     let road = Road::new(&script.road);
