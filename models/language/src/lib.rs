@@ -29,7 +29,7 @@
 //!
 //! # Example
 //!
-//! ```no_run
+//! ```no_run,standalone_crate
 //! use auriga_lm::{catalogue::Catalogue, prompt::SceneFacts, sample::Sampling, session::Budget, turn::{Lm, TurnState}};
 //! use std::path::Path;
 //!
