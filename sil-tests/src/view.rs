@@ -59,7 +59,11 @@ impl View {
             Some(drive) => (drive.truth()?, drive.manifest.events.clone()),
             None => told_truth(&observed),
         };
-        let duration_s = drive.map_or(info.duration_s, |d| d.manifest.duration_s);
+        // What was driven may be a part of the drive.
+        let duration_s = match info.duration_s {
+            0.0 => drive.map_or(0.0, |d| d.manifest.duration_s),
+            told => told,
+        };
         let to_s = if duration_s > 0.0 { duration_s.min(observed.end_s) } else { observed.end_s };
         // In real time, processes tell what they use; a replay has none.
         let live = !observed.usage.is_empty();

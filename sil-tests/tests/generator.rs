@@ -5,7 +5,15 @@ use auriga_can::dbc::Database;
 use auriga_runtime::Nanos;
 use auriga_sil::{
     drive::{Drive, EventKind, Truth},
-    generator::{self, FPS, motion::Motion, render::Lens, render::Renderer, road::Road, script::Script, truth},
+    generator::{
+        self, FPS,
+        motion::{self, Motion},
+        render::Lens,
+        render::Renderer,
+        road::Road,
+        script::Script,
+        truth,
+    },
 };
 use std::{
     collections::BTreeMap,
@@ -69,6 +77,13 @@ fn the_same_seed_gives_the_same_drive() {
     let (other, _) = made(&Script { seed: script.seed + 1, ..script });
     let read = |folder: &Path| std::fs::read(folder.join("truth.jsonl")).expect("truth.jsonl");
     assert!(read(first.path()) != read(other.path()), "another seed gives the same drive");
+}
+
+#[test]
+fn the_car_that_is_driven_is_the_one_its_calibration_tells_of() {
+    let calibration = Calibration::load(demo().join("camera.toml")).expect("the demo's calibration");
+    let ahead_m = motion::BUMPER_AHEAD_M - motion::CAMERA_AHEAD_M;
+    assert!((ahead_m - calibration.bumper_ahead_m).abs() < 1e-9, "{ahead_m}");
 }
 
 #[test]

@@ -101,6 +101,18 @@ fn a_node_that_counts_from_zero_again_was_restarted_once_whatever_the_number_of_
     assert_eq!(Verdict::of(&chain), Verdict::NotHeld, "2 ms of a budget of 1");
 }
 
+#[test]
+fn a_chain_of_which_the_recording_lacks_messages_is_told_as_the_monitor_saw_it() {
+    let told = v1::ChainStats { chain: "can-to-vehicle-state".into(), count: 9, max_ms: 7.0, ..Default::default() };
+    let report = v1::DriveReport { header: header(0, 4000), chains: vec![told.clone()], ..Default::default() };
+    let messages = [state(0, 1000), Any::DriveReport(report.into())];
+    let of = |o: &Observed| o.chains().into_iter().find(|c| c.chain == told.chain).expect("in the table");
+    assert_eq!(of(&observed(&messages)), told);
+    let mut part = Observed::new(auriga_runtime::Nanos(5_000_000_000)).counting_from(0.5);
+    messages.iter().for_each(|m| part.take(m));
+    assert_eq!(of(&part).count, 1, "of a part of the drive the monitor knows nothing");
+}
+
 fn turn(seq: u64, ms: u64, text: &str, last: bool) -> Any {
     let mut header = header(seq, ms);
     header.as_mut().unwrap().stamp_ns = 5_500_000_000;

@@ -31,6 +31,8 @@ pub struct Calibration {
     pub pitch_rad: f64,
     /// Positive looks left.
     pub yaw_rad: f64,
+    /// Front bumper, where radar objects are measured from, ahead of the optical centre.
+    pub bumper_ahead_m: f64,
 }
 
 /// Why a calibration cannot be used.
@@ -69,7 +71,7 @@ impl Calibration {
 
     /// Whether the numbers can belong to a forward camera on a vehicle.
     pub fn check(&self) -> Result<(), CalibrationError> {
-        let rules: [(&'static str, f64, bool, &'static str); 14] = [
+        let rules: [(&'static str, f64, bool, &'static str); 15] = [
             ("width", self.width.into(), (1..=MAX_SIDE_PX).contains(&self.width), "1 to 8192 pixels"),
             ("height", self.height.into(), (1..=MAX_SIDE_PX).contains(&self.height), "1 to 8192 pixels"),
             ("fx", self.fx, self.fx > 1.0, "a focal length in pixels"),
@@ -84,6 +86,7 @@ impl Calibration {
             ("height_m", self.height_m, (0.1..=10.0).contains(&self.height_m), "0.1 to 10 m above the road"),
             ("pitch_rad", self.pitch_rad, self.pitch_rad.abs() < 0.8, "less than 0.8 rad either way"),
             ("yaw_rad", self.yaw_rad, self.yaw_rad.abs() < 0.8, "less than 0.8 rad either way"),
+            ("bumper_ahead_m", self.bumper_ahead_m, (-5.0..=10.0).contains(&self.bumper_ahead_m), "-5 to 10 m"),
         ];
         // Not-a-number fails every comparison and so is caught by each rule.
         if let Some(&(field, found, _, expected)) = rules.iter().find(|r| !r.2 || !r.1.is_finite()) {
@@ -137,6 +140,7 @@ impl Calibration {
             height_m: self.height_m,
             pitch_rad: self.pitch_rad,
             yaw_rad: self.yaw_rad,
+            bumper_ahead_m: self.bumper_ahead_m,
         }
     }
 }

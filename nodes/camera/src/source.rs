@@ -4,7 +4,7 @@
 //! with the same type, in log time.
 
 use auriga_msgs::{node, topic, v1};
-use auriga_runtime::{DeviceSink, Nanos};
+use auriga_runtime::{Backoff, DeviceSink, Nanos};
 use opencv::{
     core::{CV_8UC3, Mat},
     prelude::*,
@@ -289,8 +289,12 @@ fn play(settings: &Settings, sink: &DeviceSink<node::Camera>) -> Result<(), Sour
     Ok(())
 }
 
+/// Between attempts to open a lost device.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 fn capture(settings: &Settings, sink: &DeviceSink<node::Camera>, subject: &str) {
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     while !sink.stopping() {
         let lost = match VideoSource::open(settings) {
             Ok(source) => {
@@ -300,7 +304,7 @@ fn capture(settings: &Settings, sink: &DeviceSink<node::Camera>, subject: &str) 
             Err(e) => Some(e),
         };
         let Some(error) = lost else { return };
-        let wait = backoff.next();
+        let wait = backoff.wait();
         let text = format!("{error}; trying again in {:.1} s", wait.as_secs_f64());
         sink.fault(Severity::Critical, "camera-lost", subject, text);
         sink.sleep_until(Nanos::monotonic() + wait);
@@ -321,31 +325,6 @@ fn deliver(source: VideoSource, sink: &DeviceSink<node::Camera>, backoff: &mut B
         }
     }
     None
-}
-
-/// Waits between attempts to open a lost device: doubling from a quarter second to five.
-#[derive(Debug)]
-struct Backoff(Duration);
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(250);
-    const LONGEST: Duration = Duration::from_secs(5);
-
-    fn next(&mut self) -> Duration {
-        let wait = self.0;
-        self.0 = (wait * 2).min(Self::LONGEST);
-        wait
-    }
-
-    fn reset(&mut self) {
-        self.0 = Self::FIRST;
-    }
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self(Self::FIRST)
-    }
 }
 
 #[cfg(test)]
@@ -375,14 +354,5 @@ mod tests {
         // Of before the device was opened, or after the frame came.
         assert_eq!(stamps.exposure(89_999.0, later), None);
         assert_eq!(stamps.exposure(110_001.0, later), None);
-    }
-
-    #[test]
-    fn waits_double_up_to_a_bound_and_start_over_after_a_frame() {
-        let mut backoff = Backoff::default();
-        let waits: Vec<u128> = (0..7).map(|_| backoff.next().as_millis()).collect();
-        assert_eq!(waits, [250, 500, 1000, 2000, 4000, 5000, 5000]);
-        backoff.reset();
-        assert_eq!(backoff.next().as_millis(), 250);
     }
 }

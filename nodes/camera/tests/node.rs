@@ -23,6 +23,7 @@ fn calibration() -> Calibration {
         height_m: 1.3,
         pitch_rad: 0.02,
         yaw_rad: 0.0,
+        bumper_ahead_m: 2.0,
     }
 }
 
@@ -187,6 +188,7 @@ fn a_calibration_that_cannot_be_is_refused_with_the_field() {
         (Calibration { cy: 500.0, ..calibration() }, "cy"),
         (Calibration { height_m: -1.0, ..calibration() }, "height_m"),
         (Calibration { yaw_rad: 2.0, ..calibration() }, "yaw_rad"),
+        (Calibration { bumper_ahead_m: f64::NAN, ..calibration() }, "bumper_ahead_m"),
     ] {
         let e = CameraNode::new(change, Duration::ZERO).err().expect("refused").to_string();
         assert!(e.contains(field), "{e}");

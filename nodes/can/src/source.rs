@@ -2,7 +2,7 @@
 
 use crate::{log, socket::Bus};
 use auriga_msgs::{node, topic, v1};
-use auriga_runtime::{DeviceSink, Nanos};
+use auriga_runtime::{Backoff, DeviceSink, Nanos};
 use std::{path::PathBuf, time::Duration};
 use v1::Severity;
 
@@ -40,8 +40,13 @@ fn play(path: &PathBuf, sink: &DeviceSink<node::Can>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Between attempts to open a lost interface: short, as a bus comes back by itself after a bus-off and must then be heard
+/// at once.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
 fn receive(name: &str, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::Can>) {
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     let mut lost = false;
     while !sink.stopping() {
         let failure = match Bus::open(name, filters) {
@@ -53,7 +58,7 @@ fn receive(name: &str, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::C
         };
         let Some(error) = failure else { return };
         lost = true;
-        let wait = backoff.next();
+        let wait = backoff.wait();
         let text = format!(
             "{error}; is the interface there and up (ip link set {name} up)? Trying again in {:.1} s",
             wait.as_secs_f64()
@@ -87,44 +92,4 @@ fn deliver(
         }
     }
     None
-}
-
-/// Waits between attempts to open a lost interface: doubling from a tenth of a second to two, as a bus comes back by
-/// itself after a bus-off and must then be heard at once.
-#[derive(Debug)]
-struct Backoff(Duration);
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(100);
-    const LONGEST: Duration = Duration::from_secs(2);
-
-    fn next(&mut self) -> Duration {
-        let wait = self.0;
-        self.0 = (wait * 2).min(Self::LONGEST);
-        wait
-    }
-
-    fn reset(&mut self) {
-        self.0 = Self::FIRST;
-    }
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self(Self::FIRST)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_double_up_to_a_bound_and_start_over_after_a_frame() {
-        let mut backoff = Backoff::default();
-        let waits: Vec<u128> = (0..7).map(|_| backoff.next().as_millis()).collect();
-        assert_eq!(waits, [100, 200, 400, 800, 1600, 2000, 2000]);
-        backoff.reset();
-        assert_eq!(backoff.next().as_millis(), 100);
-    }
 }

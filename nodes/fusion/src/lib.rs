@@ -35,6 +35,7 @@ use tracks::Tracks;
 use ttc::{ForwardCollision, Verdict};
 use v1::{Indicator, Severity};
 
+const INFO: &str = "camera/front/info";
 const LANES: &str = "perception/lanes";
 const VEHICLE: &str = "vehicle/state";
 const UTTERANCE: &str = "speech/utterance";
@@ -51,6 +52,9 @@ pub struct FusionNode {
     departures: [LaneDeparture; 2],
     hazards: Register,
     signals: Signals,
+    /// Radar objects are measured from the bumper, lanes from the camera: how far it is between them, from the camera's
+    /// calibration; 0 until that has come.
+    bumper_ahead_m: f64,
     /// The newest lanes, checked.
     lanes: Option<v1::Lanes>,
     pending: Pending,
@@ -75,6 +79,7 @@ impl FusionNode {
             departures: [departure(Side::Left), departure(Side::Right)],
             hazards: Register::default(),
             signals: Signals::default(),
+            bumper_ahead_m: 0.0,
             lanes: None,
             pending: Pending::default(),
             utterance: None,
@@ -121,6 +126,15 @@ impl FusionNode {
         self.arm(now, out);
     }
 
+    fn on_info(&mut self, info: &v1::CameraInfo, now: Nanos, out: &mut Outbox<Self>) {
+        if (-5.0..=10.0).contains(&info.bumper_ahead_m) {
+            self.bumper_ahead_m = info.bumper_ahead_m;
+        } else {
+            let text = format!("bumper_ahead_m = {}: expected -5 to 10 m; the last one is kept", info.bumper_ahead_m);
+            out.fault(now, Severity::Warning, "camera-info-malformed", INFO, text);
+        }
+    }
+
     /// A stamp ahead of the clock would make everything after it look old.
     fn stamp_is_sane(&self, stamp: Nanos, subject: &str, now: Nanos, out: &mut Outbox<Self>) -> bool {
         let ahead = stamp.since(now);
@@ -162,7 +176,7 @@ impl FusionNode {
         let Some(newest) = self.history.newest() else { return };
         let (time, motion) = (newest.stamp, newest.motion);
         let lanes = self.recent_lanes(time);
-        let corridor = Corridor::new(lanes, &motion, self.config.radar_ahead_of_camera_m);
+        let corridor = Corridor::new(lanes, &motion, self.bumper_ahead_m);
         self.tracks.assign(time, &corridor);
         let verdict = self.collision.update(self.tracks.lead(), motion.speed_mps, time);
         self.set_collision(verdict, header, out);
@@ -339,6 +353,7 @@ impl Node for FusionNode {
 
     fn on_input(&mut self, input: node::FusionInput, now: Nanos, out: &mut Outbox<Self>) {
         match input {
+            node::FusionInput::CameraFrontInfo(info) => self.on_info(&info, now, out),
             node::FusionInput::VehicleState(state) => self.on_vehicle(state, now, out),
             node::FusionInput::PerceptionLanes(lanes) => self.on_lanes(&lanes, now, out),
             node::FusionInput::SpeechUtterance(utterance) => self.on_utterance(utterance, now, out),

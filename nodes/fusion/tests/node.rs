@@ -31,6 +31,8 @@ impl Bench {
         let mut bench =
             Bench { node: FusionNode::new(config).unwrap(), out: Outbox::default(), seq: 0, published: vec![] };
         bench.tick(0);
+        let info = v1::CameraInfo { bumper_ahead_m: 2.1, ..Default::default() };
+        bench.feed(0, FusionInput::CameraFrontInfo(Arc::new(info)));
         bench
     }
 

@@ -21,7 +21,6 @@ pub struct Config {
     pub camera_silent_ms: u64,
     pub scene_lost_ms: u64,
     pub max_compensation_ms: u64,
-    pub radar_ahead_of_camera_m: f64,
     pub dialogue_shown_ms: u64,
 }
 
@@ -86,7 +85,6 @@ impl Config {
             ("camera_silent_ms", self.camera_silent_ms as f64, 20.0, 2000.0, "20 to 2000 ms"),
             ("scene_lost_ms", self.scene_lost_ms as f64, 100.0, 5000.0, "100 to 5000 ms"),
             ("max_compensation_ms", self.max_compensation_ms as f64, 0.0, 1000.0, "0 to 1000 ms"),
-            ("radar_ahead_of_camera_m", self.radar_ahead_of_camera_m, -5.0, 10.0, "-5 to 10 m"),
             ("dialogue_shown_ms", self.dialogue_shown_ms as f64, 0.0, 600_000.0, "0 to 600000 ms"),
         ];
         for (field, found, least, most, expected) in ranges {
@@ -117,8 +115,8 @@ mod tests {
         assert_eq!(shipped.check(), Ok(()));
         let e = Config { jpeg_quality: 0, ..shipped.clone() }.check().unwrap_err().to_string();
         assert!(e.contains("jpeg_quality"), "{e}");
-        let e = Config { radar_ahead_of_camera_m: f64::NAN, ..shipped }.check().unwrap_err().to_string();
-        assert!(e.contains("radar_ahead_of_camera_m"), "{e}");
+        let e = Config { scene_lost_ms: 0, ..shipped }.check().unwrap_err().to_string();
+        assert!(e.contains("scene_lost_ms"), "{e}");
     }
 
     #[test]

@@ -110,7 +110,10 @@ impl HudNode {
         }
         self.info = Some(info.clone());
         self.projection = match Projection::new(info) {
-            Ok(projection) => Some(projection.scaled(self.config.scale)),
+            Ok(projection) => {
+                self.world.bumper_ahead_m = info.bumper_ahead_m;
+                Some(projection.scaled(self.config.scale))
+            }
             Err(e) => {
                 out.fault(now, Severity::Critical, "camera-info-unusable", INFO, e.to_string());
                 None

@@ -14,6 +14,8 @@ pub enum ProjectionError {
         "camera info: height {height_m} m, pitch {pitch_rad} rad, yaw {yaw_rad} rad is not that of a forward camera"
     )]
     Mounting { height_m: f64, pitch_rad: f64, yaw_rad: f64 },
+    #[error("camera info: bumper_ahead_m = {0}: expected -5 to 10 m")]
+    Bumper(f64),
     #[error("camera info: expected rectified images (d all zero), found lens distortion")]
     Distorted,
 }
@@ -43,6 +45,9 @@ impl Projection {
         // Not-a-number is in no range.
         if !(0.1..=10.0).contains(&height_m) || !(-0.8..=0.8).contains(&pitch_rad) || !(-0.8..=0.8).contains(&yaw_rad) {
             return Err(ProjectionError::Mounting { height_m, pitch_rad, yaw_rad });
+        }
+        if !(-5.0..=10.0).contains(&info.bumper_ahead_m) {
+            return Err(ProjectionError::Bumper(info.bumper_ahead_m));
         }
         if info.d.iter().any(|&d| d != 0.0) {
             return Err(ProjectionError::Distorted);
@@ -131,6 +136,8 @@ mod tests {
         assert_eq!(Projection::new(&info()).unwrap().pixel(f64::NAN, 0.0, 0.0), None);
         let flat = v1::CameraInfo { height_m: f64::NAN, ..info() };
         assert!(matches!(Projection::new(&flat), Err(ProjectionError::Mounting { .. })));
+        let far = v1::CameraInfo { bumper_ahead_m: f64::INFINITY, ..info() };
+        assert!(matches!(Projection::new(&far), Err(ProjectionError::Bumper(_))));
         let no_k = v1::CameraInfo { k: vec![], ..info() };
         assert!(matches!(Projection::new(&no_k), Err(ProjectionError::Matrix(_))));
         let bent = v1::CameraInfo { d: vec![0.1], ..info() };

@@ -72,6 +72,8 @@ pub struct World {
     scene: Option<Arc<v1::Scene>>,
     received: Nanos,
     pub hazards: Hazards,
+    /// Front bumper, where tracks are measured from, ahead of the camera, where lanes are.
+    pub bumper_ahead_m: f64,
 }
 
 impl World {
@@ -99,7 +101,7 @@ impl World {
     /// What is to be drawn for the instant `at`, told at `now`. `silent`: for how long no picture has come.
     pub fn view(&self, config: &Config, at: Nanos, now: Nanos, silent: Option<Duration>) -> View {
         let scene = self.scene(config, now);
-        let mut view = scene.map_or_else(View::default, |scene| seen(scene, config, at, now));
+        let mut view = scene.map_or_else(View::default, |scene| self.seen(scene, config, at, now));
         view.warnings = self.warnings(config, now, silent);
         view
     }
@@ -118,45 +120,48 @@ impl World {
         }
         warnings
     }
-}
 
-fn seen(scene: &v1::Scene, config: &Config, at: Nanos, now: Nanos) -> View {
-    let vehicle = scene.vehicle.clone().unwrap_or_default();
-    let can_is_fresh = scene.can_age_ns.is_some_and(|age| (age.unsigned_abs() / 1_000_000) <= config.scene_lost_ms);
-    let speed_mps = vehicle.speed_mps.filter(|v| can_is_fresh && v.is_finite() && v.abs() < 150.0).map(f64::abs);
-    let limit = Duration::from_millis(config.max_compensation_ms);
-    let instant = Nanos(scene.header_copy().stamp_ns);
-    let motion = EgoMotion::new(speed_mps, vehicle.yaw_rate_radps, instant, at, limit);
-    let lanes = scene.lanes.unwrap_or_default();
-    // A scene made without camera still carries the last lanes; they were measured at their own stamp.
-    let lanes_are_fresh = now.since(Nanos(lanes.header_copy().stamp_ns)) <= config.scene_lost();
-    let mut objects: Vec<(bool, Object)> =
-        scene.tracks.iter().filter_map(|t| Some((t.lead, object(t, config, &motion, speed_mps)?))).collect();
-    objects.truncate(MAX_OBJECTS);
-    let lead = objects.iter().find(|(lead, _)| *lead).map(|(_, o)| *o);
-    // The car ahead hides the road beyond it.
-    let hidden_from_m = lead.map_or(f64::MAX, |lead| lead.x_m);
-    let line = |line: Option<v1::LaneLine>| {
-        line.filter(|_| lanes_are_fresh).and_then(|l| followed(&l, &motion, hidden_from_m))
-    };
-    let indicator = vehicle.indicator();
-    let lit = (now.0 / BLINK.as_nanos() as u64).is_multiple_of(2);
-    View {
-        left: line(lanes.left),
-        right: line(lanes.right),
-        lead,
-        others: objects.into_iter().filter(|(lead, _)| !lead).map(|(_, o)| o).collect(),
-        warnings: Vec::new(),
-        speed_mps,
-        gear: match vehicle.gear() {
-            Gear::Park => Some('P'),
-            Gear::Reverse => Some('R'),
-            Gear::Neutral => Some('N'),
-            Gear::Drive => Some('D'),
-            Gear::Unspecified => None,
-        },
-        indicate_left: lit && matches!(indicator, Indicator::Left | Indicator::Hazard),
-        indicate_right: lit && matches!(indicator, Indicator::Right | Indicator::Hazard),
+    fn seen(&self, scene: &v1::Scene, config: &Config, at: Nanos, now: Nanos) -> View {
+        let vehicle = scene.vehicle.clone().unwrap_or_default();
+        let can_is_fresh = scene.can_age_ns.is_some_and(|age| (age.unsigned_abs() / 1_000_000) <= config.scene_lost_ms);
+        let speed_mps = vehicle.speed_mps.filter(|v| can_is_fresh && v.is_finite() && v.abs() < 150.0).map(f64::abs);
+        let limit = Duration::from_millis(config.max_compensation_ms);
+        let instant = Nanos(scene.header_copy().stamp_ns);
+        let motion = EgoMotion::new(speed_mps, vehicle.yaw_rate_radps, instant, at, limit);
+        let lanes = scene.lanes.unwrap_or_default();
+        // A scene made without camera still carries the last lanes; they were measured at their own stamp.
+        let lanes_are_fresh = now.since(Nanos(lanes.header_copy().stamp_ns)) <= config.scene_lost();
+        let mut objects: Vec<(bool, Object)> = scene
+            .tracks
+            .iter()
+            .filter_map(|t| Some((t.lead, object(t, self.bumper_ahead_m, &motion, speed_mps)?)))
+            .collect();
+        objects.truncate(MAX_OBJECTS);
+        let lead = objects.iter().find(|(lead, _)| *lead).map(|(_, o)| *o);
+        // The car ahead hides the road beyond it.
+        let hidden_from_m = lead.map_or(f64::MAX, |lead| lead.x_m);
+        let line = |line: Option<v1::LaneLine>| {
+            line.filter(|_| lanes_are_fresh).and_then(|l| followed(&l, &motion, hidden_from_m))
+        };
+        let indicator = vehicle.indicator();
+        let lit = (now.0 / BLINK.as_nanos() as u64).is_multiple_of(2);
+        View {
+            left: line(lanes.left),
+            right: line(lanes.right),
+            lead,
+            others: objects.into_iter().filter(|(lead, _)| !lead).map(|(_, o)| o).collect(),
+            warnings: Vec::new(),
+            speed_mps,
+            gear: match vehicle.gear() {
+                Gear::Park => Some('P'),
+                Gear::Reverse => Some('R'),
+                Gear::Neutral => Some('N'),
+                Gear::Drive => Some('D'),
+                Gear::Unspecified => None,
+            },
+            indicate_left: lit && matches!(indicator, Indicator::Left | Indicator::Hazard),
+            indicate_right: lit && matches!(indicator, Indicator::Right | Indicator::Hazard),
+        }
     }
 }
 
@@ -179,8 +184,8 @@ fn followed(line: &v1::LaneLine, motion: &EgoMotion, hidden_from_m: f64) -> Opti
     Some(Line { points, confidence: line.confidence.min(1.0) })
 }
 
-fn object(track: &v1::Track, config: &Config, motion: &EgoMotion, speed_mps: Option<f64>) -> Option<Object> {
-    let ahead = config.radar_ahead_of_camera_m;
+/// `ahead`: of the camera, where the track is measured from, in metres.
+fn object(track: &v1::Track, ahead: f64, motion: &EgoMotion, speed_mps: Option<f64>) -> Option<Object> {
     let finite = |v: f64| if v.is_finite() && v.abs() < 200.0 { v } else { 0.0 };
     let (x_m, y_m) = motion.object(track.x_m + ahead, track.y_m, finite(track.vx_mps), finite(track.vy_mps));
     let distance_m = x_m - ahead;

@@ -105,6 +105,7 @@ fn frames() -> anyhow::Result<(Vec<Vec<u8>>, Calibration, &'static str)> {
         height_m: drawn.height_m,
         pitch_rad: drawn.pitch_rad,
         yaw_rad: drawn.yaw_rad,
+        bumper_ahead_m: drawn.bumper_ahead_m,
         ..calibration
     };
     let road = |i: u64| common::Road { travelled_m: i as f64, seed: i + 1, ..Default::default() }.draw();

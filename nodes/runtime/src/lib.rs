@@ -6,6 +6,7 @@
 //! put into its [`Outbox`] ([`transport`]). Tokio's threads only move bytes, so heavy work in a node never holds up
 //! another node's messages.
 
+mod backoff;
 pub mod chains;
 pub mod config;
 mod lease;
@@ -16,6 +17,7 @@ mod shell;
 mod time;
 pub mod transport;
 
+pub use backoff::Backoff;
 pub use lease::Lease;
 pub use node::{Node, Outbox};
 pub use replay::{Replay, ReplayControl, ReplayStats, Timed, merge};

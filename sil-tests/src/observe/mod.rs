@@ -212,9 +212,18 @@ impl Observed {
         }
     }
 
-    /// The chains' figures, in the table's order.
+    /// The chains' figures, in the table's order: told from the messages at hand, or as the monitor told them where it
+    /// saw more (a recorder leaves images out when it has to).
     pub fn chains(&self) -> Vec<v1::ChainStats> {
-        self.chains.report()
+        let mut chains = self.chains.report();
+        // The monitor knows of no part of a drive, only of the whole.
+        let whole = self.report.as_ref().filter(|_| self.counts_from_s <= 0.0);
+        for told in whole.iter().flat_map(|report| &report.chains) {
+            if let Some(own) = chains.iter_mut().find(|own| own.chain == told.chain && own.count < told.count) {
+                own.clone_from(told);
+            }
+        }
+        chains
     }
 
     /// Messages missing on reliable topics: seen from here, or as the monitor counted them where it saw more.

@@ -29,6 +29,7 @@ pub fn info(width: u32, height: u32) -> v1::CameraInfo {
         height_m: 1.4,
         pitch_rad: 0.03,
         yaw_rad: 0.0,
+        bumper_ahead_m: 2.1,
     }
 }
 

@@ -62,6 +62,7 @@ pub fn info() -> v1::CameraInfo {
         height_m: 1.3,
         pitch_rad: 0.02,
         yaw_rad: 0.01,
+        bumper_ahead_m: 2.0,
     }
 }
 
