@@ -57,6 +57,8 @@ struct Block {
     /// Capture of its first sample.
     stamp: Nanos,
     samples: usize,
+    /// Audio was lost before it.
+    after_loss: bool,
 }
 
 /// Captures from the device of this name until the node stops. Errors become faults, and the device is tried again.
@@ -80,9 +82,12 @@ fn capture(name: &str, devices: &DeviceSink<node::Speech>) -> anyhow::Result<()>
     while !devices.stopping() {
         let now = Nanos::monotonic();
         silence += now.since(std::mem::replace(&mut last_look, now)).min(LONGEST_LOOK);
-        while let Some((stamp, samples)) = capture.next_block() {
+        while let Some((block, samples)) = capture.next_block() {
             silence = Duration::ZERO;
-            clock.block(stamp, samples.len() / usize::from(capture.channels));
+            if block.after_loss {
+                clock.start_anew();
+            }
+            clock.block(block.stamp, samples.len() / usize::from(capture.channels));
             converter.push(&samples, &mut ready)?;
             while ready.len() >= CHUNK {
                 let pcm: Vec<u8> = ready.drain(..CHUNK).flat_map(i16::to_le_bytes).collect();
@@ -163,7 +168,8 @@ impl Capture {
         let (to_samples, samples) = RingBuffer::new(per_second * RING.as_secs() as usize);
         let (to_blocks, blocks) = RingBuffer::new(RING_BLOCKS);
         let shared = Arc::new(Shared::default());
-        let callback = Callback { samples: to_samples, blocks: to_blocks, shared: shared.clone() };
+        let callback =
+            Callback { samples: to_samples, blocks: to_blocks, shared: shared.clone(), losses: Losses::default() };
         let stream = match supported.sample_format() {
             SampleFormat::I8 => callback.stream::<i8>(&device, config),
             SampleFormat::U8 => callback.stream::<u8>(&device, config),
@@ -181,12 +187,12 @@ impl Capture {
         Ok(Self { rate_hz: config.sample_rate, channels: config.channels, samples, blocks, shared, _stream: stream })
     }
 
-    fn next_block(&mut self) -> Option<(Nanos, Vec<f32>)> {
+    fn next_block(&mut self) -> Option<(Block, Vec<f32>)> {
         let block = self.blocks.pop().ok()?;
         // The samples were put in before their block.
         let chunk = self.samples.read_chunk(block.samples).ok()?;
         let samples = chunk.into_iter().collect();
-        Some((block.stamp, samples))
+        Some((block, samples))
     }
 }
 
@@ -194,6 +200,8 @@ struct Callback {
     samples: Producer<f32>,
     blocks: Producer<Block>,
     shared: Arc<Shared>,
+    /// Before the last block.
+    losses: Losses,
 }
 
 impl Callback {
@@ -228,8 +236,10 @@ impl Callback {
         match self.samples.write_chunk_uninit(data.len()) {
             Ok(chunk) if !self.blocks.is_full() => {
                 let samples = chunk.fill_from_iter(data.iter().map(|&s| f32::from_sample_(s)));
+                let losses = self.shared.losses();
+                let after_loss = losses != std::mem::replace(&mut self.losses, losses);
                 // There is room, seen just above; nobody else writes.
-                let _ = self.blocks.push(Block { stamp, samples });
+                let _ = self.blocks.push(Block { stamp, samples, after_loss });
             }
             _ => drop(self.shared.dropped.fetch_add(data.len() as u64, Ordering::Relaxed)),
         }
@@ -276,6 +286,11 @@ impl SampleClock {
         Self { ns_per_frame: 1e9 / f64::from(rate_hz), anchor: None, frames: 0 }
     }
 
+    /// What comes next has its own time: audio was lost before it.
+    fn start_anew(&mut self) {
+        self.anchor = None;
+    }
+
     /// The next `frames` were captured from `stamp` on.
     fn block(&mut self, stamp: Nanos, frames: usize) {
         let stamp = stamp.0 as f64;
@@ -316,6 +331,11 @@ mod tests {
         clock.block(Nanos(start + 5_100_000_000), 480);
         let off = clock.time_of(80_000).0 as f64 - (start + 5_100_000_000) as f64;
         assert!(off.abs() < 1e6, "{off} ns");
+        // A loss that is known need not be long to be seen at once.
+        clock.start_anew();
+        clock.block(Nanos(start + 5_140_000_000), 480);
+        let off = clock.time_of(80_160).0 as f64 - (start + 5_140_000_000) as f64;
+        assert!(off.abs() < 1e5, "{off} ns");
     }
 
     #[test]

@@ -7,13 +7,17 @@ SAID="There is fog on the road ahead. Please find a charging station on the way,
 
 drivers snd-aloop
 wait_for 30 "there is a sound card" test -c /dev/snd/pcmC0D1c
-espeak-ng -s 140 -w "$TMPDIR/said.wav" "$SAID"
-said=("$TMPDIR/said.wav" "$TMPDIR/said.wav" "$TMPDIR/said.wav" "$TMPDIR/said.wav")
-sox "${said[@]}" -r 48000 -c 2 "$VEHICLE_OUT/played.wav" pad 0.3
+espeak-ng -s 150 -w "$TMPDIR/said.wav" "$SAID"
+said=$TMPDIR/said.wav
+sox "$said" "$said" "$said" "$said" "$said" "$said" -r 48000 -c 2 "$VEHICLE_OUT/played.wav" pad 0.3
 echo "playing $(soxi -D "$VEHICLE_OUT/played.wav") s"
 
-start_node speech device=plughw:CARD=Loopback,DEV=1 consent_recording=true
+# As in a car: ahead of what the machine does besides, the sound card's own thread included.
+start_node speech device=plughw:CARD=Loopback,DEV=1 consent_recording=true runtime.realtime_priority=10
 wait_for 60 "the microphone is open" logged speech "microphone open"
+grep -l alsa /proc/"${PIDS[speech]}"/task/*/comm | while read -r thread; do
+    echo "thread $(cat "$thread"): $(chrt -p "$(basename "$(dirname "$thread")")" | sed -n 's/.*policy: //p')"
+done
 start_recorder speech record_private=true
 aplay -q -D plughw:CARD=Loopback,DEV=0 "$VEHICLE_OUT/played.wav"
 PLAYED=$(uptime_ns)
