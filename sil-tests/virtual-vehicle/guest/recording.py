@@ -207,7 +207,7 @@ def speech_check(path, played, asleep):
     theirs = (theirs - theirs.mean()) / theirs.std()
     parts = (ours[lag : lag + len(theirs)] for lag in range(len(ours) - len(theirs) + 1))
     best = max((float(((p - p.mean()) / (p.std() + 1e-9) * theirs).mean()) for p in parts), default=0.0)
-    expect(best > 0.95, f"it is what was played: loudness, placed by the stamps, correlates with {best:.3f}")
+    expect(best > 0.9, f"it is what was played: loudness, placed by the stamps, correlates with {best:.3f}")
     ages = sorted((t - stamp_of(m)) / 1e6 for topic, t, m in messages(path) if topic == "speech/audio")
     print(f"    age of a chunk's first sample: {ages[len(ages) // 2]:.0f} ms (median), {ages[-1]:.0f} ms (worst)")
     early = [m for topic, t, m in messages(path) if topic.startswith("fault") and t < undisturbed_until]
