@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo uses all cores itself; two at once would only wait for each other.
 .NOTPARALLEL:
-.PHONY: help setup build drive test fmt clippy unit sil bench fuzz install clean
+.PHONY: help setup build drive test fmt clippy unit sil bench fuzz vehicle install clean
 
 PREFIX ?= /opt/auriga
 FUZZ_SECONDS ?= 20
@@ -55,6 +55,9 @@ fuzz: setup ## every fuzz target for FUZZ_SECONDS (20) each
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing; install it: cargo install --locked cargo-fuzz"; exit 1; }
 	cd sil-tests && for target in $$(cargo fuzz list); do \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096; done
+
+vehicle: build ## bus, camera, sound and cgroups of a real kernel, in an emulated virtual vehicle (QEMU; minutes)
+	sil-tests/virtual-vehicle/run.sh
 
 install: build ## as a ROS 2 package under PREFIX (/opt/auriga)
 	.ci/install.sh '$(PREFIX)'

@@ -267,11 +267,14 @@ impl<N: Node, F: FnMut(N::Effect)> Core<N, F> {
     }
 
     fn fault(&mut self, severity: v1::Severity, code: &'static str, subject: &str, text: String) {
-        warn!(code, subject, "{text}");
         let now = Nanos::monotonic();
-        self.runner.outbox.fault(now, severity, code, subject, text);
+        self.runner.outbox.fault(now, severity, code, subject, text.clone());
         // An input of no one: the runner only flushes what lies in the outbox.
         let messages = self.runner.flush();
+        // Logged as often as it is told, which is less and less often.
+        if !messages.is_empty() {
+            warn!(code, subject, "{text}");
+        }
         self.publish(messages);
     }
 
