@@ -3,6 +3,10 @@
 //!
 //!     cargo bench -p auriga-runtime --bench latency
 //!
+//! Bare Zenoh is measured twice: to its own callback, and to an application's thread through Zenoh's default handler (a
+//! channel). The runtime also hands a message to the node's thread, because a node may be at work for longer than Zenoh's
+//! thread can be kept; what that hand-over costs is the difference of the two.
+//!
 //! One way, on the one monotonic clock all processes of a machine share. Rounds of both alternate, so that what else
 //! the machine does hits both. 64 bytes go by TCP on loopback, images by shared memory (allocate, copy in, publish).
 
@@ -30,8 +34,9 @@ fn main() {
         Err(_) => table(),
         Ok("runtime-send") => runtime_send(),
         Ok("runtime-receive") => runtime_receive(),
-        Ok("zenoh-send") => zenoh_send(),
-        Ok("zenoh-receive") => zenoh_receive(),
+        Ok("callback-send" | "channel-send") => zenoh_send(),
+        Ok("callback-receive") => zenoh_receive_callback(),
+        Ok("channel-receive") => zenoh_receive_channel(),
         Ok(other) => Err(anyhow::anyhow!("{ROLE} = {other:?} is no role")),
     };
     if let Err(e) = result {
@@ -46,18 +51,18 @@ fn setting(name: &str) -> anyhow::Result<usize> {
 }
 
 fn table() -> anyhow::Result<()> {
-    println!("{:<28} {:>7} {:>9} {:>9} {:>9} {:>9}", "one way, microseconds", "count", "p50", "p99", "p99.9", "max");
+    println!("{:<34} {:>7} {:>9} {:>9} {:>9} {:>9}", "one way, microseconds", "count", "p50", "p99", "p99.9", "max");
     for (what, bytes, count) in [("64 B", SMALL_BYTES, 1000), ("1280x720x3 image", IMAGE_BYTES, 400)] {
-        let mut all = [Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?];
+        let mut all = [Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?];
         for round in 0..ROUNDS {
-            for (way, histogram) in ["zenoh", "runtime"].iter().zip(&mut all) {
+            for (way, histogram) in ["callback", "channel", "runtime"].iter().zip(&mut all) {
                 measure(way, bytes, count, 21_000 + round as u16 * 100, histogram)?;
             }
         }
-        for (way, h) in ["bare zenoh", "runtime"].iter().zip(&all) {
+        for (way, h) in ["zenoh callback", "zenoh channel", "runtime"].iter().zip(&all) {
             let us = |q| h.value_at_quantile(q) as f64 / 1000.0;
             println!(
-                "{:<28} {:>7} {:>9.1} {:>9.1} {:>9.1} {:>9.1}",
+                "{:<34} {:>7} {:>9.1} {:>9.1} {:>9.1} {:>9.1}",
                 format!("{what}, {way}"),
                 h.len(),
                 us(0.5),
@@ -66,8 +71,11 @@ fn table() -> anyhow::Result<()> {
                 us(1.0)
             );
         }
-        let ratio = |q| all[1].value_at_quantile(q) as f64 / all[0].value_at_quantile(q) as f64;
-        println!("{:<28} {:>7} {:>9.2} {:>9.2}", format!("{what}, ratio"), "", ratio(0.5), ratio(0.99));
+        for (peer, name) in [(0, "callback"), (1, "channel")] {
+            let ratio = |q| all[2].value_at_quantile(q) as f64 / all[peer].value_at_quantile(q) as f64;
+            let row = format!("{what}, to {name}");
+            println!("{row:<34} {:>7} {:>8.2}x {:>8.2}x", "ratio", ratio(0.5), ratio(0.99));
+        }
     }
     Ok(())
 }
@@ -217,24 +225,39 @@ fn zenoh_send() -> anyhow::Result<()> {
     }
 }
 
-fn zenoh_receive() -> anyhow::Result<()> {
+/// Time from the stamp in a payload's first eight bytes.
+fn latency_of(sample: &zenoh::sample::Sample) -> u64 {
+    let now = Nanos::monotonic();
+    let mut stamp = [0; 8];
+    if let Some(first) = sample.payload().slices().next().and_then(|s| s.get(..8)) {
+        stamp.copy_from_slice(first);
+    }
+    now.since(Nanos(u64::from_le_bytes(stamp))).as_nanos() as u64
+}
+
+fn zenoh_receive_callback() -> anyhow::Result<()> {
     let session = session(node::Hud::SPEC)?;
     let (send, receive) = mpsc::channel();
     let _subscriber = session
         .declare_subscriber("bench")
+        // The main thread ends the process when it has enough; what comes after that has no one to go to.
         .callback(move |sample| {
-            let now = Nanos::monotonic();
-            let mut stamp = [0; 8];
-            if let Some(first) = sample.payload().slices().next().and_then(|s| s.get(..8)) {
-                stamp.copy_from_slice(first);
-            }
-            // The main thread ends the process when it has enough; what comes after that has no one to go to.
-            let _ = send.send(now.since(Nanos(u64::from_le_bytes(stamp))).as_nanos() as u64);
+            let _ = send.send(latency_of(&sample));
         })
         .wait()
         .map_err(|e| anyhow::anyhow!("{e}"))?;
-    let wanted = setting("COUNT")? + WARM_UP as usize;
-    let latencies: Vec<u64> = receive.iter().take(wanted).collect();
+    print_wanted(receive.iter())
+}
+
+fn zenoh_receive_channel() -> anyhow::Result<()> {
+    let session = session(node::Hud::SPEC)?;
+    let subscriber = session.declare_subscriber("bench").wait().map_err(|e| anyhow::anyhow!("{e}"))?;
+    print_wanted(std::iter::from_fn(|| subscriber.recv().ok().map(|sample| latency_of(&sample))))
+}
+
+/// Prints what was asked for and ends the process.
+fn print_wanted(latencies: impl Iterator<Item = u64>) -> anyhow::Result<()> {
+    let latencies: Vec<u64> = latencies.take(setting("COUNT")? + WARM_UP as usize).collect();
     print_all(&latencies[WARM_UP as usize..])?;
     std::process::exit(0)
 }
