@@ -54,7 +54,7 @@ bench: build ## benchmarks, each beside its peer
 fuzz: setup ## every fuzz target for FUZZ_SECONDS (20) each
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing; install it: cargo install --locked cargo-fuzz"; exit 1; }
 	cd sil-tests && for target in $$(cargo fuzz list); do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096; done
+		RUSTC_BOOTSTRAP=1 LD_LIBRARY_PATH='$(CURDIR)/.native/lib' cargo fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096; done
 
 vehicle: build ## bus, camera, sound and cgroups of a real kernel, in an emulated virtual vehicle (QEMU; minutes)
 	sil-tests/virtual-vehicle/run.sh
