@@ -2,6 +2,7 @@
 
 use crate::workloads::{MODES, mode_name};
 use auriga_msgs::v1::Mode;
+use auriga_runtime::config::{ConfigError, check_ranges};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -72,18 +73,8 @@ pub struct ActuationConfig {
 
 impl Default for Config {
     fn default() -> Self {
-        let args = auriga_runtime::config::Args::default();
-        auriga_runtime::config::load(DEFAULTS, &args).expect("the shipped config.toml is valid: a test loads it").0
+        auriga_runtime::config::shipped(DEFAULTS)
     }
-}
-
-/// A field out of its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{field} = {found}: expected {expected}")]
-pub struct ConfigError {
-    pub field: &'static str,
-    pub found: String,
-    pub expected: &'static str,
 }
 
 impl Config {
@@ -119,12 +110,7 @@ impl Config {
                 "1 to 100 percent of a core",
             ),
         ];
-        for (field, found, low, high, expected) in ranges {
-            // A NaN is in no range.
-            if !(low..=high).contains(&found) {
-                return Err(ConfigError { field, found: found.to_string(), expected });
-            }
-        }
+        check_ranges(&ranges)?;
         self.forced().map(|_| ())
     }
 

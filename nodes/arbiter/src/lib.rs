@@ -20,7 +20,7 @@ pub mod overload;
 pub mod plan;
 pub mod workloads;
 
-pub use config::{Config, ConfigError, DEFAULTS};
+pub use config::{Config, DEFAULTS};
 pub use explain::explain;
 
 use actuate::{NodeShare, Realtime};

@@ -1,6 +1,7 @@
 //! A camera's calibration: `calibration/<vehicle>/camera.toml`.
 
 use auriga_msgs::v1;
+use auriga_runtime::camera::MAX_SIDE_PX;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -50,9 +51,6 @@ pub enum CalibrationError {
     )]
     AspectRatio { cal_width: u32, cal_height: u32, width: u32, height: u32 },
 }
-
-/// Largest image side taken; a plain bound on what a broken message can make the nodes allocate.
-pub const MAX_SIDE_PX: u32 = 8192;
 
 /// Two aspect ratios closer than this are the same: sensor modes round to multiples of 8 or 16 pixels.
 const ASPECT_TOLERANCE: f64 = 0.01;

@@ -5,12 +5,11 @@
 //! is computed from the camera.
 
 pub mod calibration;
-pub mod image;
 pub mod rectify;
 pub mod source;
 
 use auriga_msgs::{Stamped, TopicId, node, topic, v1};
-use auriga_runtime::{Nanos, Node, Outbox};
+use auriga_runtime::{Nanos, Node, Outbox, camera::MAX_SIDE_PX, image::packed_bgr8};
 use calibration::Calibration;
 use rectify::Rectifier;
 use serde::Deserialize;
@@ -47,11 +46,11 @@ impl Config {
             self.fourcc
         );
         anyhow::ensure!(
-            self.width.max(self.height) <= calibration::MAX_SIDE_PX,
+            self.width.max(self.height) <= MAX_SIDE_PX,
             "width, height = {}, {}: expected at most {} pixels",
             self.width,
             self.height,
-            calibration::MAX_SIDE_PX
+            MAX_SIDE_PX
         );
         Ok(source::Settings {
             device: source::Device::parse(&self.device),
@@ -110,7 +109,7 @@ impl CameraNode {
 
     fn on_frame(&mut self, image: &Arc<v1::Image>, now: Nanos, out: &mut Outbox<Self>) {
         let Some(stamp) = self.accept_stamp(Nanos(image.header_copy().stamp_ns), now, out) else { return };
-        let pixels = match image::packed_bgr8(image) {
+        let pixels = match packed_bgr8(image) {
             Ok(pixels) => pixels,
             Err(e) => return out.fault(now, Severity::Warning, "camera-image-malformed", SUBJECT, e.to_string()),
         };

@@ -31,7 +31,7 @@ impl Rectifier {
         self.maps.is_none()
     }
 
-    /// Rectifies packed bgr8 rows (height x 3*width bytes, see [`crate::image::packed_bgr8`]). What the lens did not
+    /// Rectifies packed bgr8 rows (height x 3*width bytes, see [`auriga_runtime::image::packed_bgr8`]). What the lens did not
     /// see becomes black.
     pub fn rectify(&self, pixels: &[u8]) -> opencv::Result<Vec<u8>> {
         let (rows, cols) = (self.calibration.height as i32, self.calibration.width as i32);

@@ -1,5 +1,6 @@
 //! What can be set, checked; `config.toml` documents the fields.
 
+use auriga_runtime::config::{ConfigError, check_ranges};
 use serde::Deserialize;
 
 /// The commented defaults of [`Config`].
@@ -84,18 +85,8 @@ pub struct LaneDeparture {
 
 impl Default for Config {
     fn default() -> Self {
-        let args = auriga_runtime::config::Args::default();
-        auriga_runtime::config::load(DEFAULTS, &args).expect("the shipped config.toml is valid: a test loads it").0
+        auriga_runtime::config::shipped(DEFAULTS)
     }
-}
-
-/// A field out of its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{field} = {found}: expected {expected}")]
-pub struct ConfigError {
-    pub field: &'static str,
-    pub found: f64,
-    pub expected: &'static str,
 }
 
 impl Config {
@@ -144,13 +135,7 @@ impl Config {
             ("lane_departure.confirm_frames", l.confirm_frames.into(), 1.0, 100.0, "1 to 100"),
             ("lane_departure.min_confidence", l.min_confidence, 0.0, 1.0, "0 to 1"),
         ];
-        for (field, found, low, high, expected) in ranges {
-            // Not `found < low || …`: a NaN must not pass.
-            if !(low..=high).contains(&found) {
-                return Err(ConfigError { field, found, expected });
-            }
-        }
-        Ok(())
+        check_ranges(&ranges)
     }
 }
 

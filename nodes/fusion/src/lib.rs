@@ -20,7 +20,7 @@ mod scene;
 pub mod tracks;
 pub mod ttc;
 
-pub use config::{Config, ConfigError, DEFAULTS};
+pub use config::{Config, DEFAULTS};
 
 use align::{History, Inserted, Sample};
 use auriga_msgs::{Stamped, node, topic, v1};
@@ -69,7 +69,7 @@ pub struct FusionNode {
 }
 
 impl FusionNode {
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    pub fn new(config: Config) -> Result<Self, auriga_runtime::config::ConfigError> {
         config.check()?;
         let departure = |side| LaneDeparture::new(config.lane_departure.clone(), config.vehicle_half_width_m, side);
         Ok(Self {

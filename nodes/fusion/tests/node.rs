@@ -347,7 +347,7 @@ fn the_words_of_an_utterance_stay_out_of_the_scene_unless_wanted() {
             header,
             text: "call anna".into(),
             r#final: true,
-            zone: "driver".into(),
+            zone: v1::SpeakerZone::Driver.into(),
             ..Default::default()
         };
         b.feed(950, FusionInput::SpeechUtterance(Arc::new(utterance)));
@@ -357,7 +357,7 @@ fn the_words_of_an_utterance_stay_out_of_the_scene_unless_wanted() {
         );
         let scene = &scenes(&b.lanes_at(1010, 1000, centred()))[0];
         let said = scene.last_utterance.as_ref().unwrap();
-        assert_eq!((said.text.as_str(), said.zone.as_str()), (expected, "driver"));
+        assert_eq!((said.text.as_str(), said.zone()), (expected, v1::SpeakerZone::Driver));
         assert_eq!(scene.speech_age_ns, Some(100_000_000));
     }
 }

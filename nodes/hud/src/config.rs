@@ -1,5 +1,6 @@
 //! What can be set, checked; `config.toml` documents the fields.
 
+use auriga_runtime::config::{ConfigError, check_ranges};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -58,19 +59,9 @@ pub enum Background {
     Black,
 }
 
-/// A field out of its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{field} = {found}: expected {expected}")]
-pub struct ConfigError {
-    pub field: &'static str,
-    pub found: f64,
-    pub expected: &'static str,
-}
-
 impl Default for Config {
     fn default() -> Self {
-        let args = auriga_runtime::config::Args::default();
-        auriga_runtime::config::load(DEFAULTS, &args).expect("the shipped config.toml is valid: a test loads it").0
+        auriga_runtime::config::shipped(DEFAULTS)
     }
 }
 
@@ -87,13 +78,7 @@ impl Config {
             ("max_compensation_ms", self.max_compensation_ms as f64, 0.0, 1000.0, "0 to 1000 ms"),
             ("dialogue_shown_ms", self.dialogue_shown_ms as f64, 0.0, 600_000.0, "0 to 600000 ms"),
         ];
-        for (field, found, least, most, expected) in ranges {
-            // Not-a-number is in no range.
-            if !(least..=most).contains(&found) {
-                return Err(ConfigError { field, found, expected });
-            }
-        }
-        Ok(())
+        check_ranges(&ranges)
     }
 
     pub(crate) fn camera_silent(&self) -> Duration {

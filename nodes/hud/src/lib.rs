@@ -11,7 +11,6 @@
 pub mod board;
 pub mod canvas;
 pub mod config;
-pub mod image;
 pub mod motion;
 pub mod overlay;
 pub mod page;
@@ -21,10 +20,10 @@ pub mod warnings;
 pub mod world;
 
 pub use board::PageState;
-pub use config::{Config, ConfigError, DEFAULTS};
+pub use config::{Config, DEFAULTS};
 
 use auriga_msgs::{Stamped, TopicId, node, topic, v1};
-use auriga_runtime::{Lease, Nanos, Node, Outbox};
+use auriga_runtime::{Lease, Nanos, Node, Outbox, image::bgr8_rows};
 use board::{Board, Picture};
 use bytes::Bytes;
 use config::Background;
@@ -132,7 +131,7 @@ impl HudNode {
             let text = "a frame is not newer than the last one and was dropped";
             return out.fault(now, Severity::Warning, "camera-frame-out-of-order", IMAGE, text);
         }
-        let rows = match image::rows(image) {
+        let rows = match bgr8_rows(image) {
             Ok(rows) => rows,
             Err(e) => return out.fault(now, Severity::Warning, "camera-image-malformed", IMAGE, e.to_string()),
         };

@@ -6,7 +6,7 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use auriga_camera::{calibration::Calibration, image::packed_bgr8, rectify::Rectifier, source::VideoSource};
+use auriga_camera::{calibration::Calibration, rectify::Rectifier, source::VideoSource};
 use auriga_msgs::v1;
 use auriga_perception::{
     Config,
@@ -14,6 +14,7 @@ use auriga_perception::{
     lanes::LaneDetector,
 };
 use auriga_runtime::Nanos;
+use auriga_runtime::image::packed_bgr8;
 use opencv::{
     calib3d,
     core::{BORDER_CONSTANT, Mat, Scalar, Size, Vec3b},

@@ -4,13 +4,14 @@
 //! figures is printed for each frame. The drawing: the lane on the frame, and the road from above with the marks.
 
 use anyhow::Context;
-use auriga_camera::{calibration::Calibration, image::packed_bgr8, rectify::Rectifier, source::VideoSource};
+use auriga_camera::{calibration::Calibration, rectify::Rectifier, source::VideoSource};
 use auriga_msgs::v1;
 use auriga_perception::{
     Config,
     ground::{BirdsEye, Region},
     lanes::LaneDetector,
 };
+use auriga_runtime::image::packed_bgr8;
 use opencv::{
     core::{Mat, Point, Scalar, Size, Vec3b, Vector, hconcat},
     imgcodecs, imgproc,

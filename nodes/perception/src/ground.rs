@@ -1,6 +1,7 @@
 //! The road as a plane: where its points lie in the image, and the image seen from above.
 
 use auriga_msgs::v1;
+use auriga_runtime::camera::{CameraInfoError, camera_matrix};
 use nalgebra::{Matrix3, Vector3};
 use opencv::{
     core::{BORDER_REPLICATE, CV_16SC2, Mat, Scalar, Vec3b},
@@ -8,16 +9,12 @@ use opencv::{
 };
 
 /// Why a camera info cannot be used.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum GeometryError {
-    #[error("camera info: k must hold 9 finite numbers with positive focal lengths, found {0:?}")]
-    Matrix(Vec<f64>),
-    #[error("camera info: image size {width}x{height} is not 1 to 8192 pixels a side")]
-    Size { width: u32, height: u32 },
-    #[error(
-        "camera info: mounting height {height_m} m, pitch {pitch_rad} rad, yaw {yaw_rad} rad is not that of a forward camera"
-    )]
-    Mounting { height_m: f64, pitch_rad: f64, yaw_rad: f64 },
+    #[error(transparent)]
+    Info(#[from] CameraInfoError),
+    #[error("the tables of the bird's-eye view cannot be made: {0}")]
+    Tables(opencv::Error),
     #[error(
         "camera info: less than a tenth of the road {near_m} to {far_m} m ahead is in the image; check height_m and pitch_rad"
     )]
@@ -27,25 +24,9 @@ pub enum GeometryError {
 /// Maps road points (x ahead of the camera, y left, 1; metres, vehicle frame with its origin on the road below the
 /// camera) to homogeneous pixels of the rectified image: H = K [R | t] without the column of z, as in Hartley and
 /// Zisserman, "Multiple View Geometry", 2nd ed., section 8.1. The third component is the depth, positive ahead.
-pub fn ground_homography(info: &v1::CameraInfo) -> Result<Matrix3<f64>, GeometryError> {
-    let k = match <[f64; 9]>::try_from(info.k.as_slice()) {
-        Ok(k) if k.iter().all(|v| v.is_finite()) && k[0] > 0.0 && k[4] > 0.0 => Matrix3::from_row_slice(&k),
-        _ => return Err(GeometryError::Matrix(info.k.clone())),
-    };
-    let (height_m, pitch_rad, yaw_rad) = (info.height_m, info.pitch_rad, info.yaw_rad);
-    // Not-a-number is in no range.
-    if !(0.1..=10.0).contains(&height_m) || !(-0.8..=0.8).contains(&pitch_rad) || !(-0.8..=0.8).contains(&yaw_rad) {
-        return Err(GeometryError::Mounting { height_m, pitch_rad, yaw_rad });
-    }
-    let (sp, cp) = pitch_rad.sin_cos();
-    let (sy, cy) = yaw_rad.sin_cos();
-    // The camera's axes in the vehicle frame (x ahead, y left, z up).
-    let right = Vector3::new(sy, -cy, 0.0);
-    let down = Vector3::new(-sp * cy, -sp * sy, -cp);
-    let ahead = Vector3::new(cp * cy, cp * sy, -sp);
-    let axis = |a: Vector3<f64>| [a.x, a.y, -height_m * a.z];
-    let [r, d, a] = [axis(right), axis(down), axis(ahead)];
-    Ok(k * Matrix3::from_row_slice(&[r[0], r[1], r[2], d[0], d[1], d[2], a[0], a[1], a[2]]))
+pub fn ground_homography(info: &v1::CameraInfo) -> Result<Matrix3<f64>, CameraInfoError> {
+    let rows = camera_matrix(info)?.map(|[x, y, _, one]| [x, y, one]);
+    Ok(Matrix3::from_fn(|row, column| rows[row][column]))
 }
 
 /// The part of the road looked at and how finely.
@@ -82,9 +63,6 @@ impl BirdsEye {
     /// Computes the tables for a camera.
     pub fn new(info: &v1::CameraInfo, region: Region) -> Result<Self, GeometryError> {
         let (width, height) = (info.width, info.height);
-        if !(1..=8192).contains(&width) || !(1..=8192).contains(&height) {
-            return Err(GeometryError::Size { width, height });
-        }
         let homography = ground_homography(info)?;
         let rows = ((region.far_m - region.near_m) / ROW_M).round() as usize;
         let cols = (2.0 * region.half_width_m / COL_M).round() as usize;
@@ -122,7 +100,7 @@ impl BirdsEye {
         if visible * 10 < rows * cols {
             return Err(GeometryError::RoadNotVisible { near_m: region.near_m, far_m: region.far_m });
         }
-        birds_eye.maps = fixed_point(&map, rows, cols).map_err(|_| GeometryError::Size { width, height })?;
+        birds_eye.maps = fixed_point(&map, rows, cols).map_err(GeometryError::Tables)?;
         Ok(birds_eye)
     }
 
@@ -240,8 +218,8 @@ mod tests {
         let up = v1::CameraInfo { pitch_rad: -0.7, ..info() };
         assert!(matches!(BirdsEye::new(&up, region), Err(GeometryError::RoadNotVisible { .. })));
         let flat = v1::CameraInfo { height_m: 0.0, ..info() };
-        assert!(matches!(BirdsEye::new(&flat, region), Err(GeometryError::Mounting { .. })));
+        assert!(matches!(BirdsEye::new(&flat, region), Err(GeometryError::Info(CameraInfoError::Mounting { .. }))));
         let no_k = v1::CameraInfo { k: vec![f64::NAN; 9], ..info() };
-        assert!(matches!(BirdsEye::new(&no_k, region), Err(GeometryError::Matrix(_))));
+        assert!(matches!(BirdsEye::new(&no_k, region), Err(GeometryError::Info(CameraInfoError::Matrix(_)))));
     }
 }

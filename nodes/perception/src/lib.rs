@@ -6,14 +6,13 @@
 //! A line without support is absent, never invented.
 
 pub mod ground;
-pub mod image;
 pub mod lanes;
 pub mod marking;
 pub mod model;
 pub mod vote;
 
 use auriga_msgs::{Stamped, node, topic, v1};
-use auriga_runtime::{Nanos, Node, Outbox};
+use auriga_runtime::{Nanos, Node, Outbox, image::packed_bgr8};
 use ground::{BirdsEye, Region};
 use lanes::LaneDetector;
 use serde::Deserialize;
@@ -31,8 +30,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let args = auriga_runtime::config::Args::default();
-        auriga_runtime::config::load(DEFAULTS, &args).expect("the shipped config.toml is valid: a test loads it").0
+        auriga_runtime::config::shipped(DEFAULTS)
     }
 }
 
@@ -83,10 +81,6 @@ impl PerceptionNode {
         }
         self.info = Some(info.clone());
         self.detector = None;
-        if info.d.iter().any(|&d| d != 0.0) {
-            let text = "expected rectified images (d all zero), found lens distortion; start the camera node with its calibration";
-            return out.fault(now, Severity::Critical, "camera-not-rectified", INFO, text);
-        }
         match BirdsEye::new(info, self.region) {
             Ok(view) => self.detector = Some(LaneDetector::new(view)),
             Err(e) => out.fault(now, Severity::Critical, "camera-info-unusable", INFO, e.to_string()),
@@ -107,7 +101,7 @@ impl PerceptionNode {
         }
         self.without_info = None;
         let Some(detector) = &mut self.detector else { return };
-        let pixels = match image::packed_bgr8(image, detector.view().image_size()) {
+        let pixels = match packed_bgr8(image) {
             Ok(pixels) => pixels,
             Err(e) => return out.fault(now, Severity::Warning, "camera-image-malformed", IMAGE, e.to_string()),
         };

@@ -69,7 +69,7 @@ fn images_wait_for_the_camera_info_and_its_absence_becomes_a_fault() {
 fn an_info_that_cannot_be_is_a_fault_and_a_good_one_after_it_serves() {
     let mut node = node();
     let distorted = v1::CameraInfo { d: vec![0.1, 0.0, 0.0, 0.0, 0.0], ..info() };
-    assert_eq!(fault(&give_info(&mut node, distorted)), "camera-not-rectified");
+    assert_eq!(fault(&give_info(&mut node, distorted)), "camera-info-unusable");
     let sky = v1::CameraInfo { pitch_rad: -0.7, ..info() };
     assert_eq!(fault(&give_info(&mut node, sky)), "camera-info-unusable");
     assert_eq!(give_info(&mut node, info()), []);

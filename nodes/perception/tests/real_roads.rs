@@ -1,12 +1,13 @@
 //! Real road frames (not part of the repository): the lane must hold.
 
-use auriga_camera::{calibration::Calibration, image::packed_bgr8, rectify::Rectifier, source::VideoSource};
+use auriga_camera::{calibration::Calibration, rectify::Rectifier, source::VideoSource};
 use auriga_msgs::v1;
 use auriga_perception::{
     Config,
     ground::{BirdsEye, Region},
     lanes::LaneDetector,
 };
+use auriga_runtime::image::packed_bgr8;
 use std::path::{Path, PathBuf};
 
 /// The shared data folder: $AURIGA_SHARED, else beside the repository.

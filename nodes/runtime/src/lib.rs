@@ -7,8 +7,10 @@
 //! another node's messages.
 
 mod backoff;
+pub mod camera;
 pub mod chains;
 pub mod config;
+pub mod image;
 mod lease;
 mod mailbox;
 mod node;

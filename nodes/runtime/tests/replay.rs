@@ -50,7 +50,7 @@ impl Node for Language {
                 format!("scene {} after {}", scene.driving_load, self.scenes)
             }
             node::LanguageInput::SpeechUtterance(said) => format!("{} at scene {}", said.text, self.scenes),
-            node::LanguageInput::ArbiterGrants(_) => return,
+            _ => return,
         };
         let header = Some(v1::Header::new(now.0, 1));
         out.publish::<topic::LanguageTurn>(v1::DialogueTurn { header, text, ..Default::default() });
