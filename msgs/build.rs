@@ -19,15 +19,17 @@ fn main() {
     println!("cargo:rerun-if-changed=topics.toml");
     println!("cargo:rerun-if-changed=src/table.rs");
 
+    let text = fs::read_to_string("topics.toml").unwrap_or_else(|e| fail(&format!("topics.toml: {e}")));
+    let table = Table::parse(&text).unwrap_or_else(|e| fail(&format!("topics.toml: {e}")));
+    let private = private_messages(&table);
     prost_build::Config::new()
         // Bytes: an image's pixels stay where Zenoh's shared memory put them.
         .bytes(["."])
+        .skip_debug(private.iter().map(|m| format!(".auriga.v1.{m}")))
         .file_descriptor_set_path(out.join("descriptors.bin"))
         .compile_protos(&protos, &["proto"])
         .unwrap_or_else(|e| fail(&format!("proto files: {e}")));
 
-    let text = fs::read_to_string("topics.toml").unwrap_or_else(|e| fail(&format!("topics.toml: {e}")));
-    let table = Table::parse(&text).unwrap_or_else(|e| fail(&format!("topics.toml: {e}")));
     let messages = stamped_messages(&protos);
     for topic in &table.topics {
         if !messages.contains(&topic.message) {
@@ -37,7 +39,28 @@ fn main() {
             ));
         }
     }
-    fs::write(out.join("topics.rs"), generate(&table, &messages)).expect("OUT_DIR is writable");
+    let code = generate(&table, &messages) + &redacted(&private);
+    fs::write(out.join("topics.rs"), code).expect("OUT_DIR is writable");
+}
+
+/// What is said and heard: the messages of private topics, and what they consist of.
+fn private_messages(table: &Table) -> Vec<String> {
+    let mut names: Vec<String> = table.topics.iter().filter(|t| t.private).map(|t| t.message.clone()).collect();
+    names.extend(["Word", "Slot"].map(str::to_owned));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Private messages are formatted without what they hold, so that no log line and no panic tells it.
+fn redacted(private: &[String]) -> String {
+    let mut code = String::new();
+    for m in private {
+        code += &format!(
+            "impl std::fmt::Debug for v1::{m} {{ fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{ write!(f, \"{m}({{}} private bytes)\", prost::Message::encoded_len(self)) }} }}\n"
+        );
+    }
+    code
 }
 
 fn fail(text: &str) -> ! {

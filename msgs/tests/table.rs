@@ -118,3 +118,26 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn what_is_said_and_heard_is_not_formatted(text in "[a-z]{6,12} [a-z]{6,12}", bytes in prop::collection::vec(200u8..=255, 8..64)) {
+        let word = v1::Word { text: text.clone(), ..Default::default() };
+        let slot = v1::Slot { name: text.clone(), value: text.clone() };
+        let utterance = v1::Utterance { text: text.clone(), words: vec![word.clone()], ..Default::default() };
+        let formatted = [
+            format!("{word:?}"),
+            format!("{slot:?}"),
+            format!("{:?}", v1::Intent { slots: vec![slot.clone()], utterance: text.clone(), ..Default::default() }),
+            format!("{:?}", v1::DialogueTurn { text: text.clone(), user_text: text.clone(), ..Default::default() }),
+            format!("{:?}", v1::TranscriptLine { text: text.clone(), ..Default::default() }),
+            format!("{:?}", v1::Scene { last_utterance: Some(utterance.clone()), ..Default::default() }),
+            format!("{:?}", Any::SpeechUtterance(Arc::new(utterance))),
+            format!("{:#?}", Any::SpeechAudio(Arc::new(v1::AudioChunk { pcm_s16le: bytes.clone().into(), ..Default::default() }))),
+        ];
+        for shown in &formatted {
+            prop_assert!(!shown.contains(&text) && !shown.contains(&text[..6]), "{}", shown);
+            prop_assert!(shown.len() < 2000 && !shown.contains(&bytes[0].to_string()), "{}", shown);
+        }
+    }
+}

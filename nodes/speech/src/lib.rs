@@ -279,7 +279,7 @@ impl SpeechNode {
             source: v1::TranscriptSource::Recognised.into(),
             speech_start_ns: start.0,
             speech_end_ns: end.0,
-            zone: String::new(),
+            zone: v1::SpeakerZone::Unknown.into(),
         };
         self.utterances += 1;
         out.publish::<topic::SpeechUtterance>(utterance);
@@ -302,7 +302,7 @@ impl SpeechNode {
                 speech_end_ns: line.end.0,
                 words: Vec::new(),
                 confidence: 1.0,
-                zone: String::new(),
+                zone: v1::SpeakerZone::Unknown.into(),
             });
             self.utterances += 1;
         }
