@@ -72,7 +72,7 @@ pub struct Config {
 }
 
 /// Fields that change nothing about inference.
-const HARMLESS: [&str; 17] = [
+pub(crate) const HARMLESS: [&str; 17] = [
     "_name_or_path",
     "architectures",
     "attention_dropout",
@@ -110,18 +110,18 @@ fn only_supported() -> [(&'static str, Value); 11] {
 }
 
 /// Reads fields and remembers which were read.
-struct Fields<'a> {
-    map: &'a Map<String, Value>,
-    read: Vec<&'a str>,
+pub(crate) struct Fields<'a> {
+    pub map: &'a Map<String, Value>,
+    pub read: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
-    fn get(&mut self, name: &'a str) -> Option<&'a Value> {
+    pub fn get(&mut self, name: &'a str) -> Option<&'a Value> {
         self.read.push(name);
         self.map.get(name).filter(|v| !v.is_null())
     }
 
-    fn int(&mut self, name: &'a str, low: i64, high: i64) -> Result<Option<i64>, String> {
+    pub fn int(&mut self, name: &'a str, low: i64, high: i64) -> Result<Option<i64>, String> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match value.as_i64() {
             Some(v) if (low..=high).contains(&v) => Ok(Some(v)),
@@ -129,11 +129,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn needed(&mut self, name: &'a str, low: i64, high: i64) -> Result<i64, String> {
+    pub fn needed(&mut self, name: &'a str, low: i64, high: i64) -> Result<i64, String> {
         self.int(name, low, high)?.ok_or_else(|| format!("`{name}` is missing"))
     }
 
-    fn positive(&mut self, name: &'a str) -> Result<Option<f64>, String> {
+    pub fn positive(&mut self, name: &'a str) -> Result<Option<f64>, String> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match value.as_f64() {
             Some(v) if v.is_finite() && v > 0.0 => Ok(Some(v)),
@@ -141,7 +141,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn flag(&mut self, name: &'a str) -> Result<bool, String> {
+    pub fn flag(&mut self, name: &'a str) -> Result<bool, String> {
         match self.get(name) {
             None => Ok(false),
             Some(Value::Bool(v)) => Ok(*v),
@@ -150,7 +150,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The first field that nobody read, with its value.
-    fn unread(&self) -> Option<(&'a String, &'a Value)> {
+    pub fn unread(&self) -> Option<(&'a String, &'a Value)> {
         self.map.iter().find(|(name, _)| !self.read.contains(&name.as_str()))
     }
 }

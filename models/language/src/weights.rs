@@ -95,6 +95,11 @@ impl Weights {
         self.tensors.remove(tensor);
     }
 
+    /// All that is left, by name.
+    pub fn into_tensors(self) -> BTreeMap<String, Tensor> {
+        self.tensors
+    }
+
     /// An error when something is left that nobody took.
     pub fn finish(self) -> Result<(), WeightsError> {
         match self.tensors.into_keys().next() {
@@ -144,6 +149,8 @@ fn to_f32(name: &str, view: &TensorView<'_>, path: &str) -> Result<Tensor, Weigh
         Dtype::F32 => Kind::Float,
         Dtype::F16 => Kind::Half,
         Dtype::BF16 => Kind::BFloat16,
+        // Positions, which old files of BERT's family count out.
+        Dtype::I64 => Kind::Int64,
         dtype => return Err(WeightsError::Dtype { path: path.into(), tensor: name.into(), dtype }),
     };
     let shape: Vec<i64> = view.shape().iter().map(|&s| s as i64).collect();

@@ -1,0 +1,76 @@
+//! Adapters: a model's matrices are corrected by W + s · P · diag(λ) · Q with few rows of Q and columns of P (LoRA, arXiv
+//! 2106.09685, in the form of AdaLoRA, arXiv 2303.10512). An adapter's file has for each corrected matrix `….lora_p`
+//! [outputs, rank], `….lora_lambda` [rank], `….lora_q` [rank, inputs]; any other tensor in it stands for that of the base.
+//!
+//! A model is always run with its corrections put in: an adapter costs memory and time while it is trained, and when it is
+//! loaded, and none afterwards.
+
+use std::collections::BTreeMap;
+use tch::Tensor;
+
+pub const P: &str = ".lora_p";
+pub const LAMBDA: &str = ".lora_lambda";
+pub const Q: &str = ".lora_q";
+
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterError {
+    #[error("the adapter corrects `{tensor}`, which the base does not have: it was made for another model")]
+    Base { tensor: String },
+    #[error("the adapter has no `{tensor}`: its file is damaged")]
+    Part { tensor: String },
+    #[error(
+        "the adapter's correction of `{tensor}` is {found} (P, λ, Q), which does not fit the base's {base:?}: it was made \
+         for another model"
+    )]
+    Shape { tensor: String, found: String, base: Vec<i64> },
+}
+
+/// The base's tensors with an adapter's corrections. Gradients go through to the adapter.
+pub fn merge(
+    base: &BTreeMap<String, Tensor>,
+    adapter: &BTreeMap<String, Tensor>,
+    scale: f64,
+) -> Result<BTreeMap<String, Tensor>, AdapterError> {
+    let mut merged: BTreeMap<String, Tensor> =
+        base.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+    for (name, tensor) in adapter {
+        if name.ends_with(P) || name.ends_with(Q) {
+            continue;
+        }
+        let (target, new) = match name.strip_suffix(LAMBDA) {
+            Some(target) => (target, corrected(base, adapter, target, tensor, scale)?),
+            None => (name.as_str(), tensor.shallow_clone()),
+        };
+        match merged.get_mut(target) {
+            Some(old) => *old = new,
+            None => return Err(AdapterError::Base { tensor: target.into() }),
+        }
+    }
+    Ok(merged)
+}
+
+fn corrected(
+    base: &BTreeMap<String, Tensor>,
+    adapter: &BTreeMap<String, Tensor>,
+    target: &str,
+    lambda: &Tensor,
+    scale: f64,
+) -> Result<Tensor, AdapterError> {
+    let part = |end: &str| {
+        let name = format!("{target}{end}");
+        adapter.get(&name).ok_or(AdapterError::Part { tensor: name })
+    };
+    let (p, q) = (part(P)?, part(Q)?);
+    let base = base.get(target).ok_or_else(|| AdapterError::Base { tensor: target.into() })?;
+    let fits = match (&p.size()[..], &lambda.size()[..], &q.size()[..], &base.size()[..]) {
+        ([out, r1], [r2], [r3, inner], [rows, columns]) => {
+            out == rows && inner == columns && r1 == r2 && r2 == r3 && *r1 > 0
+        }
+        _ => false,
+    };
+    if !fits {
+        let found = format!("{:?} · {:?} · {:?}", p.size(), lambda.size(), q.size());
+        return Err(AdapterError::Shape { tensor: target.into(), found, base: base.size() });
+    }
+    Ok(base + (p * lambda).matmul(q) * scale)
+}
