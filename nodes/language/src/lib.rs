@@ -24,6 +24,7 @@ pub mod numbers;
 pub mod plain;
 pub mod reply;
 pub mod share;
+pub mod wall;
 mod work;
 pub mod workloads;
 
@@ -41,6 +42,7 @@ use reply::Draft;
 use share::Share;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use v1::Severity;
+use wall::Wall;
 
 const UTTERANCE: &str = "speech/utterance";
 
@@ -61,6 +63,7 @@ pub struct LanguageNode {
     model_told: bool,
     shares: Shares,
     scene: Option<Arc<v1::Scene>>,
+    wall: Option<Wall>,
     /// Final utterances not begun yet, oldest first.
     queue: VecDeque<Heard>,
     /// Stamps and traces of the last utterances.
@@ -129,6 +132,7 @@ impl LanguageNode {
             model_told: false,
             shares: Shares { intent: Share::new(intent), dialogue: Share::new(dialogue) },
             scene: None,
+            wall: None,
             queue: VecDeque::new(),
             seen: VecDeque::new(),
             intent: None,
@@ -251,6 +255,8 @@ impl Node for LanguageNode {
             node::LanguageInput::SpeechUtterance(utterance) => self.on_utterance(&utterance, now, out),
             node::LanguageInput::FusionScene(scene) => return self.on_scene(scene),
             node::LanguageInput::ArbiterGrants(grants) => self.on_grants(&grants, now),
+            node::LanguageInput::CabinOutcome(_) => {}
+            node::LanguageInput::DriveInfo(info) => return self.wall = Wall::of(&info).or(self.wall),
         }
         self.settle(now, out);
     }

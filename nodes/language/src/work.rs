@@ -6,6 +6,7 @@ use crate::{
     facts::Known,
     ms,
 };
+use auriga_lm::prompt::SceneFacts;
 use auriga_msgs::v1::Severity;
 use auriga_runtime::{Nanos, Outbox};
 use std::time::Duration;
@@ -116,7 +117,8 @@ impl LanguageNode {
             let text = format!("{name} of the scene is not a car's; it counts as not known, check fusion");
             out.fault(now, Severity::Warning, "scene-absurd-value", "fusion/scene", text);
         }
-        let ask = Ask { text: heard.text.clone(), facts: known.facts };
+        let minute_of_day = self.wall.map(|wall| wall.minute_of_day(now));
+        let ask = Ask { text: heard.text.clone(), facts: SceneFacts { minute_of_day, ..known.facts } };
         let Ok(engine) = &mut self.model else { return false };
         match engine.begin_intent(&ask) {
             Ok(()) => self.intent = Some(IntentWork { heard, ask }),

@@ -24,7 +24,7 @@ pub struct Manifest {
     #[serde(default)]
     pub seed: u64,
     pub duration_s: f64,
-    /// Date and time at t = 0, for people only.
+    /// Local date and time at t = 0 with its offset from UTC: "2026-05-04T08:30:00+02:00". "": not known.
     #[serde(default)]
     pub start: String,
     /// Frames per second of the camera file; needed with `camera`.
@@ -246,6 +246,8 @@ impl Drive {
         let folder = plain(&manifest.vehicle) && !manifest.vehicle.starts_with('.');
         ensure(folder, &path, "vehicle", &manifest.vehicle, "the name of a folder in calibration/")?;
         within(&path, "duration_s", manifest.duration_s, 0.0, 86_400.0)?;
+        let start_known = manifest.start.is_empty() || wall_time(&manifest.start).is_some();
+        ensure(start_known, &path, "start", &manifest.start, "date and time with offset: 2026-05-04T08:30:00+02:00")?;
         if let Some(fps) = manifest.fps {
             within(&path, "fps", fps, 0.5, 1000.0)?;
         } else {
@@ -270,6 +272,14 @@ impl Drive {
         }
         Ok(())
     }
+}
+
+/// A date and time with its offset as Unix time in nanoseconds, and the offset in seconds.
+pub(crate) fn wall_time(text: &str) -> Option<(i64, i32)> {
+    let pieces = jiff::fmt::temporal::Pieces::parse(text).ok()?;
+    let offset = pieces.to_numeric_offset()?;
+    let instant = offset.to_timestamp(pieces.date().to_datetime(pieces.time()?)).ok()?;
+    Some((i64::try_from(instant.as_nanosecond()).ok()?, offset.seconds()))
 }
 
 fn read_yaml<T: DeserializeOwned>(path: &Path) -> Result<T, DriveError> {

@@ -94,8 +94,10 @@ impl MonitorNode {
             transcript_track: config.transcript_track,
             start_ns: 0,
             duration_s,
+            ..Default::default()
         };
-        Ok(Self {
+        let story = manifest.as_ref().and_then(|m| drive::wall_time(&m.start));
+        let node = Self {
             info,
             truth: truth.into(),
             start_at,
@@ -106,7 +108,19 @@ impl MonitorNode {
             losses: LossMonitor::default(),
             told_losses: ToldLosses::default(),
             messages: 0,
+        };
+        Ok(match story {
+            Some((unix_ns, utc_offset_s)) => node.starting_at(unix_ns, utc_offset_s),
+            None => node,
         })
+    }
+
+    /// Tells the wall clock's time at the start, unless the drive that is played has told its own.
+    pub fn starting_at(mut self, unix_ns: i64, utc_offset_s: i32) -> Self {
+        if self.info.wall_ns == 0 {
+            (self.info.wall_ns, self.info.utc_offset_s) = (unix_ns, utc_offset_s);
+        }
+        self
     }
 
     /// The figures so far.

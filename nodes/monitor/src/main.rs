@@ -9,6 +9,11 @@ fn main() -> anyhow::Result<()> {
     let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
     let start_at = Some(shell.runtime().start_at).filter(|&at| at != 0).map(Nanos);
     let node = MonitorNode::new(shell.config(), start_at)?;
+    // The one place where the wall clock is read: what is shown and said of the time of day follows from it.
+    let (wall, now) = (jiff::ZonedDateTime::now(), Nanos::monotonic());
+    let ahead = start_at.map_or(0, |start| start.0 as i64 - now.0 as i64);
+    let unix_ns = i64::try_from(wall.timestamp().as_nanosecond())?;
+    let node = node.starting_at(unix_ns.saturating_add(ahead), wall.offset().seconds());
     shell.run(node, |_devices| Ok(()), |Effect::End| end())
 }
 

@@ -69,6 +69,27 @@ fn a_drive_is_named_its_truth_played_in_time_and_the_last_report_ends_the_node()
 }
 
 #[test]
+fn the_time_of_day_is_the_storys_or_else_the_wall_clocks() {
+    let folder = drive();
+    let told = |start: &str, params: &[(&str, &str)]| {
+        let path = folder.path().join("drive.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let without: Vec<&str> = text.lines().filter(|l| !l.starts_with("start:")).collect();
+        std::fs::write(&path, format!("{}\nstart: \"{start}\"\n", without.join("\n"))).unwrap();
+        let node = MonitorNode::new(&config(params), Some(Nanos::from_millis(1000)))?.starting_at(5_000_000_000, 60);
+        let messages = run(&mut { node }, &mut Outbox::default(), 900, 1000);
+        let Some((_, Any::DriveInfo(info))) = messages.first() else { panic!("{:?}", messages.first()) };
+        anyhow::Ok((info.wall_ns, info.utc_offset_s))
+    };
+    let of_drive = [("drive", folder.path().to_str().unwrap())];
+    assert_eq!(told("1970-01-01T02:00:01+02:00", &of_drive).unwrap(), (1_000_000_000, 7200));
+    assert_eq!(told("1970-01-01T00:00:02Z", &of_drive).unwrap(), (2_000_000_000, 0));
+    assert_eq!(told("", &of_drive).unwrap(), (5_000_000_000, 60));
+    assert_eq!(told("", &[]).unwrap(), (5_000_000_000, 60));
+    assert!(format!("{:#}", told("tomorrow", &of_drive).unwrap_err()).contains("start"));
+}
+
+#[test]
 fn a_node_started_again_in_mid_drive_leaves_out_old_truth_and_ends_in_time() {
     let folder = drive();
     let params = [("drive", folder.path().to_str().unwrap()), ("tail_s", "0")];

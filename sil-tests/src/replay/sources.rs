@@ -147,8 +147,8 @@ fn as_device(any: Any, heard_again: bool) -> Option<Any> {
         Any::CanFrames(m) => Some(Any::DeviceCan(m)),
         Any::SpeechAudio(m) => heard_again.then_some(Any::DeviceAudio(m)),
         Any::SpeechUtterance(_) if !heard_again => Some(any),
-        // What the drive told of itself stays true.
-        Any::DriveInfo(_) | Any::DriveTruth(_) => Some(any),
+        // What the drive told of itself stays true, and what others than the nodes did.
+        Any::DriveInfo(_) | Any::DriveTruth(_) | Any::CabinOutcome(_) => Some(any),
         other => (other.topic().spec().replay_as == Some("")).then_some(other),
     }
 }
