@@ -17,6 +17,7 @@ pub mod recogniser;
 pub mod reply;
 pub mod resample;
 pub mod speak;
+pub mod spoken;
 pub mod track;
 pub mod transcript;
 pub mod vad;

@@ -1,5 +1,6 @@
 //! The reply on its way to the loudspeaker: pieces of text into sentences, and silence when the driver speaks.
 
+use crate::spoken::ends_with_abbreviation;
 use auriga_msgs::v1;
 
 /// A sentence without an end is spoken in parts of about this length.
@@ -58,7 +59,8 @@ impl Reply {
 fn sentence_end(text: &str) -> Option<usize> {
     let mut previous = ' ';
     for (at, c) in text.char_indices() {
-        let ends = matches!(previous, '.' | '!' | '?' | '…') && c.is_whitespace();
+        let ends =
+            matches!(previous, '.' | '!' | '?' | '…') && c.is_whitespace() && !ends_with_abbreviation(&text[..at]);
         if ends || c == '\n' || (at >= LONGEST_SENTENCE_BYTES && c.is_whitespace()) {
             return Some(at + c.len_utf8());
         }
@@ -83,6 +85,7 @@ mod tests {
         assert!(reply.take(&piece(1, "5 km. That", false)).contains(&"You can go 3.5 km.".to_owned()));
         assert_eq!(reply.take(&piece(1, " is enough", true)), ["That is enough"]);
         assert!(reply.take(&piece(1, "", true)).is_empty());
+        assert_eq!(reply.take(&piece(2, "It is approx. 5 km. Go ", false)), ["It is approx. 5 km."]);
     }
 
     #[test]
