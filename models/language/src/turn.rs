@@ -103,6 +103,24 @@ impl Lm {
         self.begin(fed.fork()?, scene, utterance, sampling)
     }
 
+    /// A turn whose intent somebody else has understood: it begins with the reply.
+    pub fn reply(
+        &self,
+        scene: &SceneFacts,
+        utterance: &str,
+        intent: &IntentOutput,
+        sampling: Sampling,
+    ) -> Result<Turn, LmError> {
+        let utterance = clean_utterance(utterance);
+        if utterance.is_empty() {
+            return Err(LmError::NoWords);
+        }
+        let mut session = self.scene(scene)?;
+        session.push(&self.codec.user_part(&utterance)?)?;
+        session.push(&self.codec.intent_part(intent)?)?;
+        Ok(Turn::new(session, None, scene, Some(intent.clone()), sampling))
+    }
+
     fn begin(
         &self,
         mut session: Session,
@@ -123,18 +141,7 @@ impl Lm {
             stop: Vec::new(),
             guide: Some(Box::new(guide.clone())),
         });
-        let stream = TextStream::default();
-        Ok(Turn {
-            session,
-            guide,
-            sampling,
-            scene: scene.clone(),
-            intent: None,
-            reply: None,
-            read: 0,
-            stream,
-            text: String::new(),
-        })
+        Ok(Turn::new(session, Some(guide), scene, None, sampling))
     }
 }
 
@@ -179,7 +186,8 @@ pub struct TurnStep {
 /// One utterance on its way to intent and reply. Drop it to cancel.
 pub struct Turn {
     session: Session,
-    guide: Shared,
+    /// None where the intent was given.
+    guide: Option<Shared>,
     sampling: Sampling,
     scene: SceneFacts,
     intent: Option<IntentOutput>,
@@ -192,6 +200,17 @@ pub struct Turn {
 }
 
 impl Turn {
+    fn new(
+        session: Session,
+        guide: Option<Shared>,
+        scene: &SceneFacts,
+        intent: Option<IntentOutput>,
+        sampling: Sampling,
+    ) -> Self {
+        let (scene, stream) = (scene.clone(), TextStream::default());
+        Self { session, guide, sampling, scene, intent, reply: None, read: 0, stream, text: String::new() }
+    }
+
     /// Goes on until the budget is spent, the intent is there, or the reply is complete.
     pub fn step(&mut self, lm: &Lm, budget: Budget) -> Result<TurnStep, LmError> {
         if let (Some(intent), None) = (&self.intent, &self.reply) {
@@ -207,7 +226,7 @@ impl Turn {
         let state = match step.state {
             State::Finished(finish) if self.reply.is_some() => TurnState::Finished(finish),
             State::Finished(_) => {
-                self.intent = self.guide.with(|g| g.output());
+                self.intent = self.guide.as_ref().and_then(|guide| guide.with(|g| g.output()));
                 TurnState::Understood
             }
             State::Paused | State::Idle => TurnState::Paused,

@@ -55,6 +55,28 @@ fn untrained(seed: i64) -> Lm {
     Lm::new(Model::load(dir.path()).unwrap(), tokenizer(), catalogue(), "test").unwrap()
 }
 
+#[test]
+fn a_reply_to_an_intent_understood_elsewhere_is_the_one_to_an_intent_of_ones_own() {
+    let scene = SceneFacts { range_km: Some(212.0), ..SceneFacts::default() };
+    for (seed, utterance) in [(0, "call anna now"), (1, "how far can i go"), (2, "play some jazz")] {
+        let lm = untrained(seed);
+        let finish = |turn: &mut auriga_lm::turn::Turn| {
+            while !matches!(turn.step(&lm, Budget::layers(3)).unwrap().state, TurnState::Finished(_)) {}
+            turn.take_text()
+        };
+        let mut own = lm.turn(&scene, utterance, Sampling::GREEDY).unwrap();
+        let text = finish(&mut own);
+        let intent = own.intent().unwrap();
+        let mut given = lm.reply(&scene, utterance, intent, Sampling::GREEDY).unwrap();
+        assert_eq!(given.intent(), Some(intent));
+        assert_eq!(finish(&mut given), text);
+    }
+    assert!(matches!(
+        untrained(0).reply(&scene, "?!", &IntentOutput::new("call", &[]), Sampling::GREEDY),
+        Err(LmError::NoWords)
+    ));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
