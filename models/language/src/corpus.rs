@@ -5,6 +5,7 @@ use crate::{
     catalogue::Catalogue,
     fill::{fill, spoken},
     grammar::{Entry, Lists, Phrase, Said, Word, invent},
+    joint_context::{Context, Lane},
     prompt::{FACTS, Gear, HAZARDS, HIGH_LOAD, IntentOutput, SceneFacts, Tyres},
 };
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
@@ -30,9 +31,20 @@ pub struct Example {
     pub intent: IntentOutput,
     /// As the model writes it: its values as {names}.
     pub reply: String,
+    /// For each word of the utterance the slot of the intent that it belongs to.
+    pub slot_words: Vec<Option<usize>>,
+    /// What the scene does not tell.
+    pub lane: Option<Lane>,
+    pub raining: Option<bool>,
+    /// Intents of the last operations, newest first.
+    pub recent: Vec<String>,
 }
 
 impl Example {
+    pub fn context(&self) -> Context {
+        Context { scene: self.scene.clone(), lane: self.lane, raining: self.raining, recent: self.recent.clone() }
+    }
+
     /// The reply as it is said.
     pub fn spoken_reply(&self) -> String {
         fill(&self.reply, &self.scene, &self.intent.slots)
@@ -43,7 +55,11 @@ impl Example {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
     Train,
-    /// Phrasings, places and names that are never trained on.
+    /// All of `Train` but [`Split::Tune`].
+    Learn,
+    /// The phrasings of `Train` by which a training is judged while it runs, and confidence is set right.
+    Tune,
+    /// Phrasings, places and names that are never trained on, nor judged by.
     HeldOut,
 }
 
@@ -89,6 +105,21 @@ struct IntentEntry {
     train: Vec<String>,
     held_out: Vec<String>,
     replies: Vec<Reply>,
+    #[serde(default)]
+    context: Vec<ContextEntry>,
+}
+
+/// What is said of an intent only in some situation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ContextEntry {
+    /// The last operation was one of these intents.
+    #[serde(default)]
+    after: Vec<String>,
+    /// A hazard is active, or none is.
+    hazard: Option<bool>,
+    train: Vec<String>,
+    held_out: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -104,9 +135,35 @@ struct Reply {
 struct Intent {
     name: String,
     polite: bool,
-    train: Vec<Phrase>,
-    held_out: Vec<Phrase>,
+    phrases: Phrases,
     replies: Vec<Reply>,
+    contexts: Vec<Situation>,
+}
+
+#[derive(Debug)]
+struct Phrases {
+    train: Vec<Phrase>,
+    learn: Vec<Phrase>,
+    tune: Vec<Phrase>,
+    held_out: Vec<Phrase>,
+}
+
+impl Phrases {
+    fn of(&self, split: Split) -> &[Phrase] {
+        match split {
+            Split::Train => &self.train,
+            Split::Learn => &self.learn,
+            Split::Tune => &self.tune,
+            Split::HeldOut => &self.held_out,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Situation {
+    after: Vec<String>,
+    hazard: Option<bool>,
+    phrases: Phrases,
 }
 
 /// A grammar, checked against the catalogue.
@@ -151,7 +208,8 @@ impl Corpus {
         }
         let mut intents = Vec::new();
         for entry in file.intent {
-            intents.push(intent(&entry, &lists, catalogue).map_err(|e| format!("intent `{}`: {e}", entry.name))?);
+            let name = entry.name.clone();
+            intents.push(intent(entry, &lists, catalogue).map_err(|e| format!("intent `{name}`: {e}"))?);
         }
         for known in catalogue.intents() {
             if intents.iter().filter(|i| i.name == known.name).count() != 1 {
@@ -181,46 +239,98 @@ impl Corpus {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(number);
         let intent = &self.intents[self.round[(number % self.round.len() as u64) as usize]];
-        let (phrases, lists) = match split {
-            Split::Train => (&intent.train, &self.lists),
-            Split::HeldOut => (&intent.held_out, &self.held_out_lists),
-        };
-        let mut said = phrases.choose(&mut rng).map(|p| p.say(lists, &mut rng)).unwrap_or_default();
+        let said = self.say(intent, intent.phrases.of(split), split, hearing, &mut rng);
+        let scene = scene(&mut rng);
+        self.exchange(intent, said, scene, &mut rng)
+    }
+
+    /// An example of what is understood only in its situation; None where the grammar has none.
+    pub fn in_context(&self, split: Split, hearing: Hearing, seed: u64, number: u64) -> Option<Example> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ CONTEXT_SEED);
+        rng.set_stream(number);
+        let all: Vec<(&Intent, &Situation)> =
+            self.intents.iter().flat_map(|i| i.contexts.iter().map(move |c| (i, c))).collect();
+        let (intent, situation) = all.get(usize::try_from(number % all.len().max(1) as u64).ok()?)?;
+        let said = self.say(intent, situation.phrases.of(split), split, hearing, &mut rng);
+        let scene = scene(&mut rng);
+        Some(situation.put(self.exchange(intent, said, scene, &mut rng), &mut rng))
+    }
+
+    fn say(&self, intent: &Intent, phrases: &[Phrase], split: Split, hearing: Hearing, rng: &mut ChaCha8Rng) -> Said {
+        let lists = if split == Split::HeldOut { &self.held_out_lists } else { &self.lists };
+        let mut said = phrases.choose(rng).map(|p| p.say(lists, rng)).unwrap_or_default();
         if intent.polite {
-            self.surround(&mut said, &mut rng);
+            self.surround(&mut said, rng);
         }
         if hearing == Hearing::Noisy {
-            self.mishear(&mut said, &mut rng);
+            self.mishear(&mut said, rng);
         }
-        let scene = scene(&mut rng);
+        said
+    }
+
+    fn exchange(&self, intent: &Intent, said: Said, scene: SceneFacts, rng: &mut ChaCha8Rng) -> Example {
         let reply = intent.reply(&scene, &said.slots);
+        let drifting = scene.hazards.iter().any(|h| h == "lane_departure");
+        let lane = match (drifting, rng.random_range(0..4)) {
+            (_, 0) => None,
+            (true, 1) => Some(Lane::DriftingLeft),
+            (true, _) => Some(Lane::DriftingRight),
+            (false, _) => Some(Lane::Keeping),
+        };
+        let raining = rng.random_bool(0.5).then(|| rng.random_bool(0.4));
+        let count = rng.random_range(0..3);
+        let recent = (0..count).filter_map(|_| self.intents.choose(rng).map(|i| i.name.clone())).collect();
         Example {
             utterance: said.text(),
+            slot_words: said.words.iter().map(|w| w.slot).collect(),
             intent: IntentOutput { name: intent.name.clone(), slots: said.slots, confidence: 1.0 },
             scene,
             reply,
+            lane,
+            raining,
+            recent,
         }
     }
 
     /// Every held-out phrasing of every intent once, as written.
     pub fn held_out(&self, seed: u64) -> Vec<Example> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // What was drawn of old keeps its source, so that the utterances stay those that figures were given for.
+        let (mut rng, mut more) = (ChaCha8Rng::seed_from_u64(seed), ChaCha8Rng::seed_from_u64(seed ^ CONTEXT_SEED));
         let mut examples = Vec::new();
         for intent in &self.intents {
-            for phrase in &intent.held_out {
+            for phrase in &intent.phrases.held_out {
                 let said = phrase.say(&self.held_out_lists, &mut rng);
                 let scene = scene(&mut rng);
-                let reply = intent.reply(&scene, &said.slots);
-                let utterance = said.text();
-                let intent = IntentOutput { name: intent.name.clone(), slots: said.slots, confidence: 1.0 };
-                examples.push(Example { scene, utterance, intent, reply });
+                examples.push(self.exchange(intent, said, scene, &mut more));
+            }
+        }
+        examples
+    }
+
+    /// Every held-out phrasing of every situation, as written, after each of the operations that it may follow.
+    pub fn held_out_in_context(&self, seed: u64) -> Vec<Example> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ CONTEXT_SEED);
+        let mut examples = Vec::new();
+        for intent in &self.intents {
+            for situation in &intent.contexts {
+                for phrase in &situation.phrases.held_out {
+                    for after in 0..situation.after.len().max(1) {
+                        let said = phrase.say(&self.held_out_lists, &mut rng);
+                        let scene = scene(&mut rng);
+                        let mut example = situation.put(self.exchange(intent, said, scene, &mut rng), &mut rng);
+                        if let Some(name) = situation.after.get(after) {
+                            example.recent[0].clone_from(name);
+                        }
+                        examples.push(example);
+                    }
+                }
             }
         }
         examples
     }
 
     fn surround(&self, said: &mut Said, rng: &mut impl Rng) {
-        let word = |text: &str| Word { text: text.into(), in_slot: false };
+        let word = |text: &str| Word { text: text.into(), slot: None };
         if rng.random_bool(0.35)
             && let Some(before) = self.around.before.choose(rng)
         {
@@ -238,13 +348,13 @@ impl Corpus {
         let mut heard: Vec<Word> = Vec::new();
         for word in &said.words {
             let mut word = word.clone();
-            let outside = !word.in_slot;
-            let inner = heard.last().is_some_and(|w| w.in_slot) && word.in_slot;
+            let outside = word.slot.is_none();
+            let inner = heard.last().is_some_and(|w| w.slot.is_some()) && word.slot.is_some();
             if !inner
                 && rng.random_bool(0.03)
                 && let Some(filler) = self.noise.fillers.choose(rng)
             {
-                heard.extend(filler.split(' ').map(|w| Word { text: w.into(), in_slot: false }));
+                heard.extend(filler.split(' ').map(|w| Word { text: w.into(), slot: None }));
             }
             if outside && rng.random_bool(0.12) && self.noise.dropped.contains(&word.text) {
                 continue;
@@ -276,7 +386,7 @@ const INVENTED_SHARE: f64 = 0.4;
 /// How many more examples than others the last intent, `out_of_scope`, has in a round.
 const EXTRA_LAST: usize = 3;
 
-fn intent(entry: &IntentEntry, lists: &Lists, catalogue: &Catalogue) -> Result<Intent, String> {
+fn intent(entry: IntentEntry, lists: &Lists, catalogue: &Catalogue) -> Result<Intent, String> {
     let known = catalogue.get(&entry.name).ok_or("is not in the catalogue")?;
     let phrases = |texts: &[String]| -> Result<Vec<Phrase>, String> {
         let mut phrases = Vec::new();
@@ -316,13 +426,50 @@ fn intent(entry: &IntentEntry, lists: &Lists, catalogue: &Catalogue) -> Result<I
     if !entry.replies.last().is_some_and(always) {
         return Err("its last reply must be one that can always be given".into());
     }
-    Ok(Intent {
-        name: entry.name.clone(),
-        polite: entry.polite,
-        train: phrases(&entry.train)?,
-        held_out: phrases(&entry.held_out)?,
-        replies: entry.replies.clone(),
-    })
+    let split = |train: &[String], held_out: &[String]| -> Result<Phrases, String> {
+        let (train, held_out) = (phrases(train)?, phrases(held_out)?);
+        let reserved = |i: usize| i % TUNE_EVERY == TUNE_EVERY - 1;
+        let part = |tune: bool| -> Vec<Phrase> {
+            // Where there are too few to reserve one, judging goes by what is trained on.
+            let few = train.len() < TUNE_EVERY;
+            train.iter().enumerate().filter(|(i, _)| few || reserved(*i) == tune).map(|(_, p)| p.clone()).collect()
+        };
+        Ok(Phrases { learn: part(false), tune: part(true), train, held_out })
+    };
+    let mut contexts = Vec::new();
+    for c in &entry.context {
+        if let Some(unknown) = c.after.iter().find(|name| catalogue.get(name).is_none()) {
+            return Err(format!("a context follows `{unknown}`, which is not in the catalogue"));
+        }
+        if c.after.is_empty() && c.hazard.is_none() {
+            return Err("a context needs `after` or `hazard`".into());
+        }
+        contexts.push(Situation { after: c.after.clone(), hazard: c.hazard, phrases: split(&c.train, &c.held_out)? });
+    }
+    let phrases = split(&entry.train, &entry.held_out)?;
+    Ok(Intent { name: entry.name, polite: entry.polite, phrases, replies: entry.replies, contexts })
+}
+
+/// One in so many trained phrasings is reserved for [`Split::Tune`].
+const TUNE_EVERY: usize = 12;
+/// Keeps what is drawn for contexts apart from what was drawn before.
+const CONTEXT_SEED: u64 = 0xC0_17E7;
+
+impl Situation {
+    /// The example as it is in this situation.
+    fn put(&self, mut example: Example, rng: &mut ChaCha8Rng) -> Example {
+        if let Some(last) = self.after.choose(rng) {
+            example.recent.insert(0, last.clone());
+        }
+        match self.hazard {
+            Some(true) if example.scene.fact("hazard").is_none() => {
+                example.scene.hazards = HAZARDS.choose(rng).map(|h| (*h).into()).into_iter().collect();
+            }
+            Some(false) => example.scene.hazards.clear(),
+            _ => {}
+        }
+        example
+    }
 }
 
 /// The {names} in a reply, and whether each may be unknown.

@@ -38,11 +38,12 @@ pub struct Phrase {
     parts: Vec<Part>,
 }
 
-/// A word as it is said, and whether it belongs to a slot, where noise must not reach it.
+/// A word as it is said, and the slot that it belongs to, where noise must not reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     pub text: String,
-    pub in_slot: bool,
+    /// Among [`Said::slots`].
+    pub slot: Option<usize>,
 }
 
 /// One thing that can be said with a phrasing.
@@ -69,7 +70,7 @@ impl Phrase {
     /// Something that can be said with it; every list must be in `lists`.
     pub fn say(&self, lists: &Lists, rng: &mut impl Rng) -> Said {
         let mut said = Said::default();
-        self.expand(lists, rng, false, &mut said);
+        self.expand(lists, rng, None, &mut said);
         said
     }
 
@@ -102,30 +103,30 @@ impl Phrase {
         (lists, slots)
     }
 
-    fn expand(&self, lists: &Lists, rng: &mut impl Rng, in_slot: bool, out: &mut Said) -> Option<String> {
+    fn expand(&self, lists: &Lists, rng: &mut impl Rng, slot: Option<usize>, out: &mut Said) -> Option<String> {
         let mut value = None;
         for part in &self.parts {
             match part {
-                Part::Words(words) => push(words, in_slot, out),
+                Part::Words(words) => push(words, slot, out),
                 Part::List(name) => {
                     if let Some(entry) = lists.get(name).and_then(|l| l.choose(rng)) {
                         let made_up = entry.said.contains(INVENTED);
                         let said = if made_up { invent(&entry.said, rng) } else { entry.said.clone() };
-                        push(&said, in_slot, out);
+                        push(&said, slot, out);
                         value = Some(if made_up { said } else { entry.value.clone() });
                     }
                 }
                 Part::OneOf(phrases) => {
                     if let Some(phrase) = phrases.choose(rng) {
-                        value = phrase.expand(lists, rng, in_slot, out).or(value);
+                        value = phrase.expand(lists, rng, slot, out).or(value);
                     }
                 }
                 Part::Slot(name, phrase) => {
-                    let from = out.words.len();
-                    let value = phrase.expand(lists, rng, true, out);
+                    let (from, at) = (out.words.len(), out.slots.len());
+                    out.slots.push((name.clone(), String::new()));
+                    let value = phrase.expand(lists, rng, Some(at), out);
                     let said: Vec<&str> = out.words[from..].iter().map(|w| w.text.as_str()).collect();
-                    let value = value.unwrap_or_else(|| said.join(" "));
-                    out.slots.push((name.clone(), value));
+                    out.slots[at].1 = value.unwrap_or_else(|| said.join(" "));
                 }
                 Part::Set(name, value) => out.slots.push((name.clone(), value.clone())),
             }
@@ -160,8 +161,8 @@ pub(crate) fn invent(said: &str, rng: &mut impl Rng) -> String {
     text
 }
 
-fn push(words: &str, in_slot: bool, out: &mut Said) {
-    out.words.extend(words.split_whitespace().map(|w| Word { text: w.into(), in_slot }));
+fn push(words: &str, slot: Option<usize>, out: &mut Said) {
+    out.words.extend(words.split_whitespace().map(|w| Word { text: w.into(), slot }));
 }
 
 /// Nobody writes a phrasing deeper than this.

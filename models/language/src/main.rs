@@ -1,6 +1,6 @@
-//! The command line of the language model: train, eval, chat, bench.
+//! The command line of the language model: train, finetune, eval, chat, bench.
 
-use auriga_lm::{bench, commands, train};
+use auriga_lm::{bench, commands, finetune, train};
 use clap::{Parser, Subcommand};
 
 /// The language model of the car. Paths are from the root of the repository.
@@ -15,6 +15,8 @@ struct Cli {
 enum Command {
     /// Train a model from nothing on exchanges made by the grammar
     Train(train::Options),
+    /// Teach a model that exists: an encoder to read intents and slots, or a decoder
+    Finetune(finetune::Options),
     /// Precision, recall and F1 of each intent, slots and replies, on phrasings held out from training and on trained ones
     Eval(commands::EvalOptions),
     /// Talk with the model, line by line
@@ -26,6 +28,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Train(options) => train::run(&options),
+        Command::Finetune(options) => finetune::run(&options),
         Command::Eval(options) => commands::eval(&options),
         Command::Chat(options) => commands::chat(&options),
         Command::Bench(options) => bench::run(&options),

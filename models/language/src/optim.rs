@@ -1,7 +1,7 @@
 //! AdamW (arXiv 1711.05101) with its state in the open, so that a run that was cut off goes on bit for bit.
 
 use std::f64::consts::PI;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// A tensor that is trained, and its running moments.
 pub struct Parameter {
@@ -9,6 +9,8 @@ pub struct Parameter {
     pub value: Tensor,
     pub first: Tensor,
     pub second: Tensor,
+    /// Times the learning rate of the others.
+    pub pace: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,20 +45,27 @@ impl Parameter {
     pub fn new(name: String, value: Tensor) -> Self {
         let value = value.set_requires_grad(true);
         let zeros = || tch::no_grad(|| value.detach().zeros_like());
-        Self { first: zeros(), second: zeros(), name, value }
+        Self { first: zeros(), second: zeros(), name, value, pace: 1.0 }
     }
 }
 
-/// One step along the gradients that `backward` has left; gives back their length before clipping.
-pub fn step(parameters: &mut [Parameter], settings: &Settings, step: u64) -> f64 {
+/// One step along the gradients that `backward` has left; gives back their length before clipping. `step`: how many went
+/// before; `rate`: of this one.
+pub fn step(parameters: &mut [Parameter], settings: &Settings, step: u64, rate: f64) -> f64 {
     tch::no_grad(|| {
-        let squares: Vec<Tensor> = parameters.iter().map(|p| p.value.grad().square().sum(tch::Kind::Double)).collect();
-        let norm = Tensor::stack(&squares, 0).sum(tch::Kind::Double).sqrt().double_value(&[]);
+        // A part that the loss did not use this time has no gradient.
+        let gradients: Vec<Option<Tensor>> =
+            parameters.iter().map(|p| Some(p.value.grad()).filter(Tensor::defined)).collect();
+        let squares: Vec<Tensor> = gradients.iter().flatten().map(|g| g.square().sum(Kind::Double)).collect();
+        if squares.is_empty() {
+            return 0.0;
+        }
+        let norm = Tensor::stack(&squares, 0).sum(Kind::Double).sqrt().double_value(&[]);
         let scale = if norm > settings.clip { settings.clip / norm } else { 1.0 };
-        let rate = settings.rate(step);
         let correction = |beta: f64| 1.0 - beta.powf((step + 1) as f64);
-        for p in parameters {
-            let gradient = p.value.grad() * scale;
+        for (p, gradient) in parameters.iter_mut().zip(gradients) {
+            let Some(gradient) = gradient else { continue };
+            let (gradient, rate) = (gradient * scale, rate * p.pace);
             let _ = p.first.g_mul_scalar_(BETA.0).g_add_(&(&gradient * (1.0 - BETA.0)));
             let _ = p.second.g_mul_scalar_(BETA.1).g_add_(&(gradient.square() * (1.0 - BETA.1)));
             let update = (&p.first / correction(BETA.0)) / ((&p.second / correction(BETA.1)).sqrt() + EPSILON);

@@ -87,10 +87,40 @@ struct Trainer {
     pool: (u64, Vec<Vec<Sequence>>),
 }
 
-/// A sequence and what each of its tokens counts as something to be said.
-struct Sequence {
-    tokens: Vec<u32>,
-    weights: Vec<f32>,
+/// Tokens, and what each counts as something to be said.
+pub struct Sequence {
+    pub tokens: Vec<u32>,
+    pub weights: Vec<f32>,
+}
+
+pub fn sequence(c: &Codec, e: &Example) -> anyhow::Result<Sequence> {
+    let read = [c.scene_part(&e.scene)?, c.user_part(&e.utterance)?].concat();
+    let (intent, reply) = (c.intent_part(&e.intent)?, c.reply_part(&e.reply)?);
+    let weights = [vec![0.0; read.len()], vec![INTENT_WEIGHT; intent.len()], vec![1.0; reply.len()]].concat();
+    Ok(Sequence { tokens: [read, intent, reply].concat(), weights })
+}
+
+/// The mean over what is to be said in these sequences, which are filled up to the longest with `padding`.
+pub fn loss(model: &Model, padding: u32, batch: &[Sequence], device: Device) -> Tensor {
+    let longest = batch.iter().map(|s| s.tokens.len()).max().unwrap_or(0).saturating_sub(1);
+    let (mut inputs, mut targets, mut weights, mut places) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (row, s) in batch.iter().enumerate() {
+        for (i, token) in s.tokens[1..].iter().enumerate().filter(|(i, _)| s.weights[i + 1] > 0.0) {
+            targets.push(i64::from(*token));
+            weights.push(s.weights[i + 1]);
+            places.push((row * longest + i) as i64);
+        }
+        let row: Vec<i64> = s.tokens[..s.tokens.len() - 1].iter().map(|t| i64::from(*t)).collect();
+        inputs.extend(&row);
+        inputs.resize(inputs.len() + longest - row.len(), i64::from(padding));
+    }
+    let on = |t: Tensor| t.to_device(device);
+    let x = model.forward(&on(Tensor::from_slice(&inputs).view([batch.len() as i64, longest as i64])));
+    let x = x.flatten(0, 1).index_select(0, &on(Tensor::from_slice(&places)));
+    let targets = on(Tensor::from_slice(&targets));
+    let each = model.logits(&x).cross_entropy_loss(&targets, None::<Tensor>, Reduction::None, -100, 0.0);
+    let weights = on(Tensor::from_slice(&weights));
+    (each * &weights).sum(Kind::Float) / weights.sum(Kind::Float)
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
@@ -211,31 +241,14 @@ impl Trainer {
     }
 
     fn train_step(&mut self) -> anyhow::Result<Done> {
-        let model = self.model()?;
         let batch = self.batch()?;
-        let longest = batch.iter().map(|s| s.tokens.len()).max().unwrap_or(0) - 1;
-        let (mut inputs, mut targets, mut weights, mut places) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (row, s) in batch.iter().enumerate() {
-            for (i, token) in s.tokens[1..].iter().enumerate().filter(|(i, _)| s.weights[i + 1] > 0.0) {
-                targets.push(i64::from(*token));
-                weights.push(s.weights[i + 1]);
-                places.push((row * longest + i) as i64);
-            }
-            let row: Vec<i64> = s.tokens[..s.tokens.len() - 1].iter().map(|t| i64::from(*t)).collect();
-            inputs.extend(&row);
-            inputs.resize(inputs.len() + longest - row.len(), i64::from(self.codec.end));
-        }
-        let x = model.forward(&Tensor::from_slice(&inputs).view([batch.len() as i64, longest as i64]));
-        let x = x.view([-1, self.config.hidden_size]).index_select(0, &Tensor::from_slice(&places));
-        let targets = Tensor::from_slice(&targets);
-        let each = model.logits(&x).cross_entropy_loss(&targets, None::<Tensor>, Reduction::None, -100, 0.0);
-        let weights = Tensor::from_slice(&weights);
-        let loss = (each * &weights).sum(Kind::Float) / weights.sum(Kind::Float);
+        let loss = loss(&self.model()?, self.codec.end, &batch, Device::Cpu);
         loss.backward();
         let settings = self.settings();
-        let norm = optim::step(&mut self.parameters, &settings, self.step);
+        let norm = optim::step(&mut self.parameters, &settings, self.step, settings.rate(self.step));
         self.step += 1;
-        Ok(Done { loss: loss.double_value(&[]), norm, tokens: inputs.len() as i32 })
+        let longest = batch.iter().map(|s| s.tokens.len()).max().unwrap_or(0);
+        Ok(Done { loss: loss.double_value(&[]), norm, tokens: (batch.len() * longest.saturating_sub(1)) as i32 })
     }
 
     /// The batch of this step: of a pool of them, cut by length.
@@ -250,21 +263,13 @@ impl Trainer {
 
     fn batches(&self, pool: u64) -> anyhow::Result<Vec<Vec<Sequence>>> {
         let size = POOL * self.options.batch as u64;
-        let sequence = |i| {
+        let make = |i| {
             let hearing = if i % 4 == 0 { Hearing::Clean } else { Hearing::Noisy };
-            self.sequence(&self.corpus.example(Split::Train, hearing, self.options.seed, pool * size + i))
+            sequence(&self.codec, &self.corpus.example(Split::Train, hearing, self.options.seed, pool * size + i))
         };
-        let mut all: Vec<Sequence> = (0..size).map(sequence).collect::<anyhow::Result<_>>()?;
+        let mut all: Vec<Sequence> = (0..size).map(make).collect::<anyhow::Result<_>>()?;
         all.sort_by_key(|s| s.tokens.len());
         Ok((0..POOL).map(|_| all.drain(..self.options.batch).collect()).collect())
-    }
-
-    fn sequence(&self, e: &Example) -> anyhow::Result<Sequence> {
-        let c = &self.codec;
-        let read = [c.scene_part(&e.scene)?, c.user_part(&e.utterance)?].concat();
-        let (intent, reply) = (c.intent_part(&e.intent)?, c.reply_part(&e.reply)?);
-        let weights = [vec![0.0; read.len()], vec![INTENT_WEIGHT; intent.len()], vec![1.0; reply.len()]].concat();
-        Ok(Sequence { tokens: [read, intent, reply].concat(), weights })
     }
 
     /// The model whose weights are the parameters themselves.
