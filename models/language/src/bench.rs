@@ -40,7 +40,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let bytes = lm.model().bytes_per_token();
     let (near, far) = (bandwidth(bytes, repeats), bandwidth(DRAM_BYTES.max(bytes), repeats));
     let mib = bytes as f64 / f64::from(1 << 20);
-    println!("threads {}, weights read for a token: {mib:.1} MiB (f32)", options.common.threads);
+    println!("threads {}, weights read for a token: {mib:.1} MiB", options.common.threads);
     println!("{:<44}{:>12}{:>14}", "", "tokens/s", "of roofline");
     println!("{:<44}{prefill:>12.0}", format!("prefill, {PROMPT_TOKENS} tokens"));
     let roof = |name: &str, gbps: f64| {

@@ -26,10 +26,9 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Room for `capacity` tokens.
-    pub fn new(config: &Config, capacity: usize) -> Self {
-        let empty =
-            || Tensor::zeros([1, config.kv_heads, capacity as i64, config.head_dim], (Kind::Float, Device::Cpu));
+    /// Room for `capacity` tokens, in the numbers and at the place where the model computes.
+    pub fn new(config: &Config, capacity: usize, options: (Kind, Device)) -> Self {
+        let empty = || Tensor::zeros([1, config.kv_heads, capacity as i64, config.head_dim], options);
         let layers = (0..config.layers).map(|_| LayerCache { keys: empty(), values: empty() }).collect();
         Self { layers, capacity }
     }

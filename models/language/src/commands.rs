@@ -115,7 +115,8 @@ pub fn chat(options: &ChatOptions) -> anyhow::Result<()> {
         ..SceneFacts::default()
     };
     println!("the scene: {}", scene.preamble());
-    let sampling = Sampling { temperature: options.temperature, top_p: options.top_p, seed: options.seed };
+    let (temperature, top_p, seed) = (options.temperature, options.top_p, options.seed);
+    let sampling = Sampling { temperature, top_p, seed, ..Sampling::GREEDY };
     let prompt = || -> std::io::Result<()> {
         print!("> ");
         std::io::stdout().flush()

@@ -1,8 +1,10 @@
-//! `config.json` of a Hugging Face folder, for the Llama, Qwen2 and Qwen3 families.
+//! `config.json` of a Hugging Face folder, for the Llama (SmolLM2), Mistral, Qwen2 (Qwen2.5), Qwen3 and SmolLM3 families.
 //!
 //! Every field is either used, known to change nothing, or an error by its name: a field that is passed over in silence
 //! would be a model that computes something else.
 
+use crate::rope;
+pub use crate::rope::RopeScaling;
 use serde_json::{Map, Value, json};
 use std::{fmt, path::Path};
 
@@ -24,29 +26,44 @@ pub enum Family {
     Qwen2,
     /// RMS norm on each head's query and key.
     Qwen3,
+    /// A window on what a token sees.
+    Mistral,
+    /// Layers without rotary positions between the others.
+    SmolLm3,
+}
+
+impl Family {
+    const ALL: [(Self, &'static str, &'static str); 5] = [
+        (Self::Llama, "llama", "LlamaForCausalLM"),
+        (Self::Qwen2, "qwen2", "Qwen2ForCausalLM"),
+        (Self::Qwen3, "qwen3", "Qwen3ForCausalLM"),
+        (Self::Mistral, "mistral", "MistralForCausalLM"),
+        (Self::SmolLm3, "smollm3", "SmolLM3ForCausalLM"),
+    ];
+
+    /// Its `model_type` and its class in Transformers.
+    fn names(self) -> (&'static str, &'static str) {
+        Self::ALL.iter().find(|(family, ..)| *family == self).map_or(("", ""), |(_, name, class)| (*name, *class))
+    }
 }
 
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Llama => "llama",
-            Self::Qwen2 => "qwen2",
-            Self::Qwen3 => "qwen3",
-        })
+        f.write_str(self.names().0)
     }
 }
 
-/// How rotary frequencies are stretched.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RopeScaling {
-    None,
-    /// Llama 3: low frequencies are divided by `factor`, high ones kept, those between blended.
-    Llama3 {
-        factor: f64,
-        low_freq_factor: f64,
-        high_freq_factor: f64,
-        original_positions: f64,
-    },
+/// How one layer attends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerAttention {
+    /// A token sees itself and this many before it, less one; all where there is none.
+    pub window: Option<i64>,
+    /// Queries and keys are turned by their position.
+    pub rope: bool,
+}
+
+impl LayerAttention {
+    pub const FULL: Self = Self { window: None, rope: true };
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +80,8 @@ pub struct Config {
     pub rms_norm_eps: f64,
     pub rope_theta: f64,
     pub rope_scaling: RopeScaling,
+    /// Of each layer; empty where all are [`LayerAttention::FULL`].
+    pub attention: Vec<LayerAttention>,
     /// The output matrix is the embedding.
     pub tied: bool,
     pub qkv_bias: bool,
@@ -72,7 +91,7 @@ pub struct Config {
 }
 
 /// Fields that change nothing about inference.
-pub(crate) const HARMLESS: [&str; 17] = [
+pub(crate) const HARMLESS: [&str; 16] = [
     "_name_or_path",
     "architectures",
     "attention_dropout",
@@ -82,7 +101,6 @@ pub(crate) const HARMLESS: [&str; 17] = [
     "id2label",
     "initializer_range",
     "label2id",
-    "max_window_layers",
     "output_attentions",
     "output_hidden_states",
     "pad_token_id",
@@ -93,12 +111,10 @@ pub(crate) const HARMLESS: [&str; 17] = [
 ];
 
 /// Fields with the only value that is supported.
-fn only_supported() -> [(&'static str, Value); 11] {
+fn only_supported() -> [(&'static str, Value); 9] {
     [
         ("hidden_act", json!("silu")),
         ("mlp_bias", json!(false)),
-        ("use_sliding_window", json!(false)),
-        ("sliding_window", Value::Null),
         ("partial_rotary_factor", json!(1.0)),
         ("quantization_config", Value::Null),
         ("pretraining_tp", json!(1)),
@@ -141,9 +157,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub fn flag(&mut self, name: &'a str) -> Result<bool, String> {
+    pub fn flag(&mut self, name: &'a str, default: bool) -> Result<bool, String> {
         match self.get(name) {
-            None => Ok(false),
+            None => Ok(default),
             Some(Value::Bool(v)) => Ok(*v),
             Some(other) => Err(format!("`{name}` = {other}: expected true or false")),
         }
@@ -172,26 +188,21 @@ impl Config {
 
     fn from_map(map: &Map<String, Value>) -> Result<Self, String> {
         let mut f = Fields { map, read: HARMLESS.to_vec() };
-        let family = match f.get("model_type").and_then(Value::as_str) {
-            Some("llama") => Family::Llama,
-            Some("qwen2") => Family::Qwen2,
-            Some("qwen3") => Family::Qwen3,
-            other => return Err(format!("`model_type` = {other:?}: expected \"llama\", \"qwen2\" or \"qwen3\"")),
+        let family = match f.get("model_type") {
+            Some(found) => {
+                Family::ALL.iter().find(|(_, name, _)| found == name).map(|(family, ..)| *family).ok_or_else(|| {
+                    let known: Vec<_> = Family::ALL.iter().map(|(_, name, _)| *name).collect();
+                    format!("`model_type` = {found} is not supported: expected one of {}", known.join(", "))
+                })?
+            }
+            None => return Err("`model_type` is missing".into()),
         };
         for (name, value) in only_supported() {
             if let Some(found) = f.get(name)
                 && *found != value
                 && !(found.is_number() && found.as_f64() == value.as_f64())
-                // Qwen2 names a window even where `use_sliding_window` is false, which then must be said.
-                && !(name == "sliding_window" && map.get("use_sliding_window") == Some(&json!(false)))
             {
                 return Err(format!("`{name}` = {found} is not supported: expected {value}"));
-            }
-        }
-        if let Some(types) = f.get("layer_types") {
-            let full = types.as_array().is_some_and(|t| t.iter().all(|t| t == "full_attention"));
-            if !full {
-                return Err(format!("`layer_types` = {types} is not supported: expected \"full_attention\" alone"));
             }
         }
         let hidden_size = f.needed("hidden_size", 1, 1 << 16)?;
@@ -209,14 +220,19 @@ impl Config {
                  = {head_dim} even"
             ));
         }
-        let (rope_theta, rope_scaling) = rope(&mut f)?;
-        let biased = f.flag("attention_bias")?;
+        let default_theta = if family == Family::SmolLm3 { 2e6 } else { 1e4 };
+        let (rope_theta, rope_scaling) = rope::read(&mut f, default_theta)?;
+        let biased = f.flag("attention_bias", false)?;
+        if biased && family == Family::Mistral {
+            return Err("`attention_bias` = true is not supported in mistral: expected false".into());
+        }
+        let layers = f.needed("num_hidden_layers", 1, 1 << 10)? as usize;
         let config = Self {
             family,
             vocab_size: f.needed("vocab_size", 1, 1 << 20)?,
             hidden_size,
             intermediate_size: f.needed("intermediate_size", 1, 1 << 18)?,
-            layers: f.needed("num_hidden_layers", 1, 1 << 10)? as usize,
+            layers,
             heads,
             kv_heads,
             head_dim,
@@ -224,7 +240,8 @@ impl Config {
             rms_norm_eps: f.positive("rms_norm_eps")?.unwrap_or(1e-6),
             rope_theta,
             rope_scaling,
-            tied: f.flag("tie_word_embeddings")?,
+            attention: attention(&mut f, family, layers)?,
+            tied: f.flag("tie_word_embeddings", family == Family::SmolLm3)?,
             qkv_bias: family == Family::Qwen2 || biased,
             output_bias: family != Family::Qwen2 && biased,
             eos: eos(f.get("eos_token_id"))?,
@@ -239,14 +256,9 @@ impl Config {
 
     /// As a Hugging Face `config.json`; weights are said to be `dtype`.
     pub fn to_json(&self, dtype: &str) -> Value {
-        let class = match self.family {
-            Family::Llama => "LlamaForCausalLM",
-            Family::Qwen2 => "Qwen2ForCausalLM",
-            Family::Qwen3 => "Qwen3ForCausalLM",
-        };
         let mut value = json!({
-            "architectures": [class],
-            "model_type": self.family.to_string(),
+            "architectures": [self.family.names().1],
+            "model_type": self.family.names().0,
             "vocab_size": self.vocab_size,
             "hidden_size": self.hidden_size,
             "intermediate_size": self.intermediate_size,
@@ -262,60 +274,99 @@ impl Config {
             "eos_token_id": self.eos,
             "torch_dtype": dtype,
         });
-        if self.family != Family::Qwen2 {
+        if ![Family::Qwen2, Family::Mistral].contains(&self.family) {
             value["attention_bias"] = json!(self.qkv_bias);
         }
-        if let RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions } = self.rope_scaling
-        {
-            value["rope_scaling"] = json!({
-                "rope_type": "llama3",
-                "factor": factor,
-                "low_freq_factor": low_freq_factor,
-                "high_freq_factor": high_freq_factor,
-                "original_max_position_embeddings": original_positions as i64,
-            });
+        if self.rope_scaling != RopeScaling::None {
+            value["rope_scaling"] = self.rope_scaling.to_json();
+        }
+        let kinds = || (0..self.layers).map(|i| self.attention_of(i));
+        if let Some(window) = kinds().find_map(|k| k.window) {
+            value["sliding_window"] = json!(window);
+            if self.family != Family::Mistral {
+                value["use_sliding_window"] = json!(true);
+                let name = |k: LayerAttention| if k.window.is_some() { SLIDING } else { FULL };
+                value["layer_types"] = kinds().map(name).collect();
+            }
+        }
+        if self.family == Family::SmolLm3 {
+            value["no_rope_layers"] = kinds().map(|k| i32::from(k.rope)).collect();
         }
         value
     }
 
-    /// What a token costs in the cache, in bytes.
-    pub fn cache_bytes_per_token(&self) -> usize {
-        self.layers * 2 * (self.kv_heads * self.head_dim) as usize * size_of::<f32>()
+    /// How a layer attends.
+    pub fn attention_of(&self, layer: usize) -> LayerAttention {
+        self.attention.get(layer).copied().unwrap_or(LayerAttention::FULL)
+    }
+
+    /// How far back a token sees in the layers that have a window.
+    pub fn window(&self) -> Option<i64> {
+        self.attention.iter().find_map(|a| a.window)
+    }
+
+    /// Numbers that a token adds to the cache.
+    pub fn cache_per_token(&self) -> usize {
+        self.layers * 2 * (self.kv_heads * self.head_dim) as usize
     }
 }
 
-/// Rotary embedding: `rope_theta` and `rope_scaling`, or both in `rope_parameters`.
-fn rope(f: &mut Fields<'_>) -> Result<(f64, RopeScaling), String> {
-    let outer = f.positive("rope_theta")?;
-    let block = match (f.get("rope_parameters"), f.get("rope_scaling")) {
-        (Some(_), Some(_)) => return Err("both `rope_parameters` and `rope_scaling` are given".into()),
-        (block, other) => block.or(other),
+const FULL: &str = "full_attention";
+const SLIDING: &str = "sliding_attention";
+
+/// Which layers have a window and which have rotary positions, as each family says it.
+fn attention(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<LayerAttention>, String> {
+    let ropes = ropes(f, family, layers)?;
+    let stated = f.int("sliding_window", 1, 1 << 24)?;
+    let used = match family {
+        Family::Mistral => true,
+        _ => f.flag("use_sliding_window", false)?,
     };
-    let Some(block) = block else { return Ok((outer.unwrap_or(10_000.0), RopeScaling::None)) };
-    let map = block.as_object().ok_or_else(|| format!("`rope_scaling` = {block}: expected an object"))?;
-    let mut s = Fields { map, read: Vec::new() };
-    let theta = s.positive("rope_theta")?.or(outer).unwrap_or(10_000.0);
-    let kind = s.get("rope_type").or_else(|| s.get("type")).and_then(Value::as_str).unwrap_or("default");
-    s.read.push("type");
-    let within = |what: String| format!("rope: {what}");
-    let scaling = match kind {
-        "default" => RopeScaling::None,
-        "llama3" => {
-            let mut need =
-                |name| s.positive(name).and_then(|v| v.ok_or(format!("`{name}` is missing"))).map_err(within);
-            let (factor, low, high) = (need("factor")?, need("low_freq_factor")?, need("high_freq_factor")?);
-            if high <= low {
-                return Err(within(format!("`high_freq_factor` = {high} must be above `low_freq_factor` = {low}")));
-            }
-            let original_positions = need("original_max_position_embeddings")?;
-            RopeScaling::Llama3 { factor, low_freq_factor: low, high_freq_factor: high, original_positions }
+    let window = match (stated, family) {
+        (Some(window), Family::Llama) => {
+            return Err(format!("`sliding_window` = {window} is not supported in llama: expected null"));
         }
-        other => return Err(format!("`rope_type` = {other:?} is not supported: expected \"default\" or \"llama3\"")),
+        (None, Family::Llama) if used => return Err("`use_sliding_window` is not supported in llama".into()),
+        (window, _) => window.filter(|_| used),
     };
-    match s.unread() {
-        Some((name, value)) => Err(within(format!("`{name}` = {value} is not known to {kind:?}"))),
-        None => Ok((theta, scaling)),
+    // Qwen's first layers see all.
+    let first = f.int("max_window_layers", 0, 1 << 10)?.unwrap_or(28) as usize;
+    let windowed: Vec<bool> = match f.get("layer_types") {
+        Some(types) => {
+            let kinds = types.as_array().filter(|t| t.len() == layers && t.iter().all(|t| t == FULL || t == SLIDING));
+            let wrong = || format!("`layer_types` = {types}: expected {layers} of \"{FULL}\" or \"{SLIDING}\"");
+            let kinds: Vec<bool> = kinds.ok_or_else(wrong)?.iter().map(|t| t == SLIDING).collect();
+            if window.is_none() && kinds.contains(&true) {
+                return Err(format!("`layer_types` names \"{SLIDING}\", but no `sliding_window` is in use"));
+            }
+            if family == Family::Mistral && kinds.iter().any(|k| *k != window.is_some()) {
+                return Err(format!("`layer_types` = {types} is not supported in mistral: all layers are alike"));
+            }
+            kinds
+        }
+        None => match family {
+            Family::Llama | Family::Mistral => vec![true; layers],
+            Family::Qwen2 | Family::Qwen3 => (0..layers).map(|i| i >= first).collect(),
+            Family::SmolLm3 => ropes.iter().map(|rope| !rope).collect(),
+        },
+    };
+    let kinds = windowed.into_iter().zip(ropes);
+    Ok(kinds.map(|(windowed, rope)| LayerAttention { window: window.filter(|_| windowed), rope }).collect())
+}
+
+/// Which layers turn queries and keys.
+fn ropes(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<bool>, String> {
+    if family != Family::SmolLm3 {
+        return Ok(vec![true; layers]);
     }
+    let interval = f.int("no_rope_layer_interval", 1, 1 << 10)?.unwrap_or(4) as usize;
+    let Some(given) = f.get("no_rope_layers") else {
+        return Ok((0..layers).map(|i| (i + 1) % interval != 0).collect());
+    };
+    let flags = given.as_array().filter(|l| l.len() >= layers).and_then(|l| {
+        l[..layers].iter().map(|v| v.as_u64().filter(|v| *v < 2).map(|v| v == 1)).collect::<Option<Vec<_>>>()
+    });
+    flags.ok_or_else(|| format!("`no_rope_layers` = {given}: expected a 0 or a 1 for each of {layers} layers"))
 }
 
 fn eos(value: Option<&Value>) -> Result<Vec<u32>, String> {

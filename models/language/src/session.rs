@@ -2,7 +2,7 @@
 //!
 //! A [`Session`] is a state machine: tokens wait to be fed, a run of them is somewhere in the middle of the layers, or a
 //! token is to be chosen. [`Session::step`] goes on until its budget is spent; everything is kept, so it is of no
-//! consequence how the work was sliced: runs are cut by [`CHUNK`] alone, never by the budget, and the same tokens go
+//! consequence how the work was sliced: runs are cut by [`Session::with_chunk`] alone, never by the budget, and the same tokens go
 //! through the same sums. To cancel a session, drop it.
 
 use crate::{
@@ -11,10 +11,11 @@ use crate::{
     model::{Model, Positions},
     sample::{Chosen, Sampler, Sampling},
 };
-use tch::{Kind, Tensor};
+use tch::{Device, Tensor};
 
-/// The most tokens that go through the layers together. Longer runs use the processor better; a slice of one layer of
-/// such a run is the longest that a session stays on the processor beyond its budget.
+/// The most tokens that go through the layers together, in models that are small enough ([`Model::chunk`]). Longer runs
+/// use the processor better; a slice of one layer of such a run is the longest that a session stays on the processor
+/// beyond its budget.
 pub const CHUNK: usize = 32;
 
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +100,7 @@ struct Generating {
 
 /// A run of tokens on its way through the layers.
 struct Run {
-    tokens: i64,
+    tokens: usize,
     at: Positions,
     x: Tensor,
     next_layer: usize,
@@ -110,9 +111,11 @@ pub struct Session {
     cache: Cache,
     vocabulary: i64,
     max_positions: usize,
+    chunk: usize,
+    /// All tokens: fed, in the run under way, and to be fed.
+    text: Vec<u32>,
     /// Tokens in the cache, those of a run under way not counted.
     fed: usize,
-    pending: Vec<u32>,
     run: Option<Run>,
     /// Of the token after all that was fed.
     logits: Option<Vec<f32>>,
@@ -124,15 +127,21 @@ impl Session {
     pub fn new(model: &Model, capacity: usize) -> Self {
         let config = model.config();
         Self {
-            cache: Cache::new(config, capacity.min(config.max_positions)),
+            cache: Cache::new(config, capacity.min(config.max_positions), (model.kind(), model.device())),
             vocabulary: config.vocab_size,
             max_positions: config.max_positions,
+            chunk: model.chunk(),
+            text: Vec::new(),
             fed: 0,
-            pending: Vec::new(),
             run: None,
             logits: None,
             generating: None,
         }
+    }
+
+    /// Runs of at most this many tokens. Sessions whose runs are cut in another way may differ in the last bits.
+    pub fn with_chunk(self, chunk: usize) -> Self {
+        Self { chunk: chunk.max(1), ..self }
     }
 
     /// Adds tokens to what the model is to read.
@@ -144,7 +153,7 @@ impl Session {
         if wanted > capacity {
             return Err(SessionError::Full { wanted, capacity, max_positions: self.max_positions });
         }
-        self.pending.extend_from_slice(tokens);
+        self.text.extend_from_slice(tokens);
         Ok(())
     }
 
@@ -157,7 +166,7 @@ impl Session {
 
     /// Tokens pushed and generated.
     pub fn len(&self) -> usize {
-        self.fed + self.run.as_ref().map_or(0, |r| r.tokens as usize) + self.pending.len()
+        self.text.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -174,22 +183,47 @@ impl Session {
         self.logits.as_deref()
     }
 
+    /// Tokens that are neither fed nor in the run under way.
+    fn pending(&self) -> usize {
+        self.text.len() - self.fed - self.run.as_ref().map_or(0, |r| r.tokens)
+    }
+
     /// A session of its own that goes on from here: what was fed is copied, not computed again. What is being generated
     /// stays behind. Everything pushed must have been fed ([`State::Idle`]).
     pub fn fork(&self) -> Result<Self, SessionError> {
         if self.len() > self.fed {
             return Err(SessionError::Unfed { tokens: self.len() - self.fed });
         }
-        Ok(Self {
-            cache: self.cache.fork(self.fed),
+        Ok(Self { logits: self.logits.clone(), ..self.fork_at(self.fed) })
+    }
+
+    /// A session of its own that is to read `tokens`: as many as this one has read from its beginning are copied, not
+    /// computed again.
+    pub fn fork_for(&self, tokens: &[u32]) -> Result<Self, SessionError> {
+        let shared = self.text[..self.fed].iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        // The last token is fed again: what follows it is asked for.
+        let mut fork = self.fork_at(shared.min(tokens.len().saturating_sub(1)));
+        fork.push(&tokens[fork.fed..])?;
+        Ok(fork)
+    }
+
+    fn fork_at(&self, fed: usize) -> Self {
+        Self {
+            cache: self.cache.fork(fed),
             vocabulary: self.vocabulary,
             max_positions: self.max_positions,
-            fed: self.fed,
-            pending: Vec::new(),
+            chunk: self.chunk,
+            text: self.text[..fed].to_vec(),
+            fed,
             run: None,
-            logits: self.logits.clone(),
+            logits: None,
             generating: None,
-        })
+        }
+    }
+
+    /// Tokens that are fed.
+    pub fn fed(&self) -> usize {
+        self.fed
     }
 
     /// Goes on until the budget is spent, or there is nothing left to do.
@@ -201,7 +235,7 @@ impl Session {
                 if let Some(finish) = self.generating.as_ref().and_then(|g| g.finish) {
                     return Ok(State::Finished(finish));
                 }
-                if self.run.is_none() && self.pending.is_empty() {
+                if self.run.is_none() && self.pending() == 0 {
                     if let Some(state) = self.choose()? {
                         return Ok(state);
                     }
@@ -226,15 +260,15 @@ impl Session {
             run.x = model.layer(run.next_layer, &run.x, &run.at, Some(self.cache.layer(run.next_layer)));
             run.next_layer += 1;
             // Only the last run of what is to be read goes on to the output matrix.
-            if run.next_layer == model.config().layers && !self.pending.is_empty() {
-                self.fed += run.tokens as usize;
+            if run.next_layer == model.config().layers && self.text.len() > self.fed + run.tokens {
+                self.fed += run.tokens;
             } else {
                 self.run = Some(run);
             }
             return Ok(());
         }
-        self.fed += run.tokens as usize;
-        let logits = model.logits(&run.x.narrow(1, run.tokens - 1, 1)).flatten(0, -1);
+        self.fed += run.tokens;
+        let logits = model.logits(&run.x.narrow(1, run.tokens as i64 - 1, 1)).flatten(0, -1).to_device(Device::Cpu);
         let mut values = vec![0f32; logits.numel()];
         logits.copy_data(&mut values, logits.numel());
         if values.iter().any(|v| !v.is_finite()) {
@@ -245,25 +279,25 @@ impl Session {
     }
 
     fn begin(&mut self, model: &Model) -> Run {
-        let tokens: Vec<i64> = self.pending.drain(..self.pending.len().min(CHUNK)).map(i64::from).collect();
-        let count = tokens.len() as i64;
+        let end = self.text.len().min(self.fed + self.chunk);
+        let tokens: Vec<i64> = self.text[self.fed..end].iter().map(|t| i64::from(*t)).collect();
         self.logits = None;
         Run {
-            tokens: count,
-            at: model.positions(self.fed as i64, count),
-            x: model.embed(&Tensor::from_slice(&tokens).to_kind(Kind::Int64).unsqueeze(0)),
+            tokens: tokens.len(),
+            at: model.positions(self.fed as i64, tokens.len() as i64),
+            x: model.embed(&Tensor::from_slice(&tokens).to_device(model.device()).unsqueeze(0)),
             next_layer: 0,
         }
     }
 
     /// Chooses the next token, and those that are certain after it. `Some` when nothing is to be chosen.
     fn choose(&mut self) -> Result<Option<State>, SessionError> {
-        let (len, capacity, vocabulary) = (self.len(), self.cache.capacity(), self.vocabulary);
+        let (fed, capacity, vocabulary) = (self.fed, self.cache.capacity(), self.vocabulary);
         let Some(g) = &mut self.generating else { return Ok(Some(State::Idle)) };
         let mut logits = self.logits.as_deref();
         loop {
             let allowed = g.guide.as_ref().map_or(Allowed::Any, |guide| guide.allowed());
-            let full = len + self.pending.len() >= capacity;
+            let full = self.text.len() >= capacity;
             g.finish = match &allowed {
                 Allowed::Done => Some(Finish::Guide),
                 _ if g.tokens.len() >= g.max_tokens => Some(Finish::Length),
@@ -276,8 +310,11 @@ impl Session {
             let chosen = match &allowed {
                 Allowed::Only(tokens) if tokens.len() == 1 => Chosen { token: tokens[0], probability: 1.0 },
                 _ => match logits.take() {
-                    Some(logits) => g.sampler.choose(logits, &allowed),
-                    None if self.pending.is_empty() => return Err(SessionError::Empty),
+                    Some(logits) => match g.sampler.certain(logits).filter(|_| g.guide.is_none()) {
+                        Some(token) => Chosen { token, probability: 1.0 },
+                        None => g.sampler.choose(logits, &allowed, &self.text),
+                    },
+                    None if self.text.len() == fed => return Err(SessionError::Empty),
                     None => return Ok(None),
                 },
             };
@@ -289,7 +326,7 @@ impl Session {
                 return Ok(None);
             }
             g.tokens.push(chosen.token);
-            self.pending.push(chosen.token);
+            self.text.push(chosen.token);
             if let Some(guide) = &mut g.guide {
                 guide.advance(chosen.token, chosen.probability);
             }

@@ -334,6 +334,7 @@ fn config(o: &Options, vocab_size: i64) -> anyhow::Result<Config> {
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
         rope_scaling: RopeScaling::None,
+        attention: Vec::new(),
         tied: true,
         qkv_bias: false,
         output_bias: false,

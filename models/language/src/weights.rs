@@ -39,7 +39,7 @@ pub enum WeightsError {
     Torch(#[from] TchError),
 }
 
-/// Tensors by name, as f32.
+/// Tensors by name, in the numbers of their file.
 #[derive(Debug)]
 pub struct Weights {
     path: String,
@@ -74,7 +74,7 @@ impl Weights {
         Self { path: path.into(), tensors }
     }
 
-    /// Takes a tensor out, if it has this shape and only finite values.
+    /// Takes a tensor out as f32, if it has this shape and only finite values.
     pub fn take(&mut self, tensor: &str, expected: &[i64]) -> Result<Tensor, WeightsError> {
         let found = self
             .tensors
@@ -87,7 +87,7 @@ impl Weights {
         if found.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
             return Err(WeightsError::NotFinite { tensor: tensor.into() });
         }
-        Ok(found)
+        Ok(found.f_to_kind(Kind::Float)?)
     }
 
     /// Takes a tensor out that may be absent.
@@ -95,9 +95,9 @@ impl Weights {
         self.tensors.remove(tensor);
     }
 
-    /// All that is left, by name.
+    /// All that is left, by name, as f32.
     pub fn into_tensors(self) -> BTreeMap<String, Tensor> {
-        self.tensors
+        self.tensors.into_iter().map(|(name, tensor)| (name, tensor.to_kind(Kind::Float))).collect()
     }
 
     /// An error when something is left that nobody took.
@@ -139,12 +139,12 @@ fn read_file(file: &Path, into: &mut BTreeMap<String, Tensor>) -> Result<(), Wei
     let parsed =
         SafeTensors::deserialize(&bytes).map_err(|source| WeightsError::Damaged { path: path.clone(), source })?;
     for (name, view) in parsed.iter() {
-        into.insert(name.into(), to_f32(name, &view, &path)?);
+        into.insert(name.into(), tensor(name, &view, &path)?);
     }
     Ok(())
 }
 
-fn to_f32(name: &str, view: &TensorView<'_>, path: &str) -> Result<Tensor, WeightsError> {
+fn tensor(name: &str, view: &TensorView<'_>, path: &str) -> Result<Tensor, WeightsError> {
     let kind = match view.dtype() {
         Dtype::F32 => Kind::Float,
         Dtype::F16 => Kind::Half,
@@ -154,7 +154,7 @@ fn to_f32(name: &str, view: &TensorView<'_>, path: &str) -> Result<Tensor, Weigh
         dtype => return Err(WeightsError::Dtype { path: path.into(), tensor: name.into(), dtype }),
     };
     let shape: Vec<i64> = view.shape().iter().map(|&s| s as i64).collect();
-    Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?.f_to_kind(Kind::Float)?)
+    Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)
 }
 
 /// Writes tensors in their order, as `kind` (Float or BFloat16).

@@ -105,7 +105,11 @@ fn wrong_weights_are_named() {
 }
 
 fn with(field: &str, value: Value) -> Result<Config, String> {
-    let mut json = common::config(Family::Llama).to_json("float32");
+    with_in(Family::Llama, field, value)
+}
+
+fn with_in(family: Family, field: &str, value: Value) -> Result<Config, String> {
+    let mut json = common::config(family).to_json("float32");
     json[field] = value;
     Config::parse(&json.to_string(), "config.json").map_err(|e| e.to_string())
 }
@@ -121,6 +125,9 @@ fn a_field_that_would_change_the_model_is_an_error_by_its_name() {
         ("quantization_config", json!({"bits": 4})),
         ("layer_types", json!(["full_attention", "sliding_attention"])),
         ("rope_scaling", json!({"rope_type": "yarn", "factor": 2.0})),
+        ("rope_scaling", json!({"rope_type": "linear"})),
+        ("rope_scaling", json!({"rope_type": "longrope", "factor": 2.0})),
+        ("rope_scaling", json!({"rope_type": "dynamic", "factor": 2.0})),
         ("rope_scaling", json!({"rope_type": "llama3", "factor": 2.0})),
         ("rope_scaling", json!({"rope_type": "default", "mscale": 2.0})),
         ("model_type", json!("gemma")),
@@ -138,13 +145,27 @@ fn a_field_that_would_change_the_model_is_an_error_by_its_name() {
         let name = if field == "rope_scaling" { "rope" } else { field };
         assert!(message.contains(name), "{field} = {value}: {message}");
     }
+    for (family, field, value) in [
+        (Family::Mistral, "attention_bias", json!(true)),
+        (Family::Mistral, "layer_types", json!(["full_attention", "sliding_attention", "full_attention"])),
+        (Family::Qwen2, "layer_types", json!(["sliding_attention", "sliding_attention", "sliding_attention"])),
+        (Family::SmolLm3, "no_rope_layers", json!([1, 0])),
+        (Family::SmolLm3, "no_rope_layers", json!([1, 2, 0])),
+        (Family::Qwen3, "layer_types", json!(["chunked_attention", "full_attention", "full_attention"])),
+    ] {
+        let message = with_in(family, field, value.clone()).unwrap_err();
+        assert!(message.contains(field), "{field} = {value}: {message}");
+    }
     assert!(with("vocab_size", Value::Null).unwrap_err().contains("`vocab_size` is missing"));
 }
 
 #[test]
 fn fields_as_transformers_writes_them_are_understood() {
-    let config = with("rope_parameters", Value::Null).unwrap();
-    assert_eq!(config, common::config(Family::Llama));
+    for family in [Family::Llama, Family::Mistral, Family::Qwen2, Family::Qwen3, Family::SmolLm3] {
+        let config = with_in(family, "rope_parameters", Value::Null).unwrap();
+        let kinds = (0..3).map(|i| common::config(family).attention_of(i)).collect();
+        assert_eq!(config, Config { attention: kinds, ..common::config(family) });
+    }
     let mut json = common::config(Family::Qwen2).to_json("float32");
     json["rope_parameters"] = json!({ "rope_type": "default", "rope_theta": 1e6 });
     json["use_sliding_window"] = json!(false);

@@ -12,14 +12,14 @@ use auriga_lm::{
 use proptest::prelude::*;
 use tch::Tensor;
 
-const FAMILIES: [Family; 3] = [Family::Llama, Family::Qwen2, Family::Qwen3];
+const FAMILIES: [Family; 5] = [Family::Llama, Family::Qwen2, Family::Qwen3, Family::Mistral, Family::SmolLm3];
 
 fn prompt(len: usize) -> Vec<u32> {
     (0..len as u32).map(|i| (i * 31 + 5) % 97).collect()
 }
 
 fn warm() -> Sampling {
-    Sampling { temperature: 0.9, top_p: 0.95, seed: 3 }
+    Sampling { temperature: 0.9, top_p: 0.95, min_p: 0.01, repetition_penalty: 1.1, seed: 3 }
 }
 
 fn generate(max_tokens: usize) -> Generate {
@@ -59,7 +59,7 @@ proptest! {
 
     #[test]
     fn sliced_is_unsliced_bit_for_bit(
-        which in 0..3usize,
+        which in 0..FAMILIES.len(),
         len in 1..80usize,
         budgets in prop::collection::vec(1..9usize, 0..60),
     ) {

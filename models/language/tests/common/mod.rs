@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use auriga_lm::{
-    config::{Config, Family, RopeScaling},
+    config::{Config, Family, LayerAttention, RopeScaling},
     model::Model,
     weights,
 };
@@ -34,6 +34,11 @@ pub fn config(family: Family) -> Config {
                 original_positions: 64.0,
             },
             _ => RopeScaling::None,
+        },
+        attention: match family {
+            Family::Mistral => vec![LayerAttention { window: Some(20), rope: true }; 3],
+            Family::SmolLm3 => (0..3).map(|i| LayerAttention { window: None, rope: i != 1 }).collect(),
+            _ => Vec::new(),
         },
         tied: family == Family::Qwen3,
         qkv_bias: family == Family::Qwen2,
