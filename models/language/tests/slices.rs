@@ -138,6 +138,65 @@ fn a_fork_goes_on_from_the_common_beginning_and_leaves_it_untouched() {
 }
 
 #[test]
+fn a_text_that_begins_as_another_goes_on_from_there_and_says_what_it_would_have_said() {
+    let model = common::model(Family::Mistral);
+    let mut kept = Session::new(&model, 200);
+    kept.push(&prompt(60)).unwrap();
+    kept.step(&model, Budget::UNLIMITED).unwrap();
+    let answer = |mut session: Session| {
+        session.generate(Generate { sampling: Sampling::GREEDY, ..generate(10) });
+        let mut layers = 0;
+        loop {
+            let step = session.step(&model, Budget::layers(50)).unwrap();
+            layers += step.layers;
+            if step.state == State::Finished(Finish::Length) {
+                return (session.generated().to_vec(), layers);
+            }
+        }
+    };
+    // Shares 40 tokens; all; is a beginning itself; shares nothing.
+    let other = [&prompt(60)[..40], &[7, 8, 9]].concat();
+    for (text, shared) in [(other, 40), (prompt(60), 59), (prompt(30), 29), (vec![3, 2, 1], 0)] {
+        let fork = kept.fork_for(&text).unwrap();
+        assert_eq!((fork.fed(), fork.len()), (shared, text.len()));
+        let mut whole = Session::new(&model, 200);
+        whole.push(&text).unwrap();
+        let (fork, whole) = (answer(fork), answer(whole));
+        assert_eq!(fork.0, whole.0);
+        assert!(shared < CHUNK || fork.1 < whole.1, "{} layers, {} from nothing", fork.1, whole.1);
+    }
+}
+
+/// Bytes of this process that are in memory.
+fn resident() -> usize {
+    let pages: usize = std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+#[test]
+fn a_session_that_is_dropped_in_the_middle_gives_its_memory_back() {
+    let config = auriga_lm::config::Config { max_positions: 1 << 16, ..common::config(Family::Llama) };
+    let folder = tempfile::tempdir().unwrap();
+    common::write(folder.path(), &config, &common::tensors(&config, 7));
+    let model = Model::load(folder.path()).unwrap();
+    let cut_off = || {
+        let mut session = Session::new(&model, 1 << 16);
+        session.push(&prompt(CHUNK + 4)).unwrap();
+        session.generate(generate(20));
+        for _ in 0..9 {
+            session.step(&model, Budget::layers(2)).unwrap();
+        }
+    };
+    cut_off();
+    let before = resident();
+    let (rounds, size) = (20, (1 << 16) * config.cache_per_token() * 4);
+    (0..rounds).for_each(|_| cut_off());
+    let grown = resident().saturating_sub(before);
+    // Other tests run meanwhile; what leaked would be many times a cache.
+    assert!(grown < size * rounds / 4, "{grown} bytes more after {rounds} sessions of {size}");
+}
+
+#[test]
 fn greedy_decoding_is_the_argmax_of_the_plain_forward_pass() {
     for family in FAMILIES {
         let model = common::model(family);
