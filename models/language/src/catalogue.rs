@@ -89,6 +89,9 @@ pub struct Intent {
     pub kind: Kind,
     /// A proposal: what is done about it is decided by [`Intent::permit`], not by the model.
     pub touches_vehicle: bool,
+    /// A passenger's word is not enough.
+    #[serde(default)]
+    pub driver_only: bool,
     /// One line for people.
     pub says: String,
     #[serde(default)]
@@ -213,6 +216,11 @@ impl Intent {
         self.slots.iter().find(|s| s.name == name)
     }
 
+    /// What a passenger is told who asks for what is the driver's alone.
+    pub fn refusal_to_passenger(&self) -> Option<&'static str> {
+        self.driver_only.then_some("That is for the driver to ask.")
+    }
+
     /// Whether the intent may be done now; the error is what the driver is told. `speed_mps` and `gear` are `None` when not
     /// known: a bound on them refuses then.
     pub fn permit(&self, slots: &[(String, String)], speed_mps: Option<f64>, gear: Option<Gear>) -> Result<(), &str> {
@@ -311,6 +319,17 @@ mod tests {
         assert!(lights.permit(&off, Some(0.0), None).is_err());
         assert!(lights.permit(&off, Some(0.0), Some(Gear::Drive)).is_err());
         assert_eq!(lights.permit(&off, Some(0.0), Some(Gear::Park)), Ok(()));
+    }
+
+    #[test]
+    fn the_lights_and_the_drivers_messages_are_not_a_passengers_to_ask() {
+        let catalogue = shipped();
+        for name in ["lights", "read_messages"] {
+            assert!(catalogue.get(name).unwrap().refusal_to_passenger().is_some(), "{name}");
+        }
+        for name in ["window_open", "play_music", "range_query", "seat_heating"] {
+            assert_eq!(catalogue.get(name).unwrap().refusal_to_passenger(), None, "{name}");
+        }
     }
 
     #[test]
