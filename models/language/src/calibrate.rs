@@ -8,12 +8,17 @@ pub struct Scored {
     pub label: usize,
 }
 
+/// The softmax of logits at a temperature.
+pub fn probabilities(logits: &[f64], temperature: f64) -> Vec<f64> {
+    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let all: Vec<f64> = logits.iter().map(|l| ((l - top) / temperature).exp()).collect();
+    let sum: f64 = all.iter().sum();
+    all.into_iter().map(|e| e / sum).collect()
+}
+
 impl Scored {
     pub fn probabilities(&self, temperature: f64) -> Vec<f64> {
-        let top = self.logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let all: Vec<f64> = self.logits.iter().map(|l| ((l - top) / temperature).exp()).collect();
-        let sum: f64 = all.iter().sum();
-        all.into_iter().map(|e| e / sum).collect()
+        probabilities(&self.logits, temperature)
     }
 
     /// The likeliest class, and its probability; the first of equal ones.
@@ -52,6 +57,22 @@ pub fn expected_error(outcomes: &[(f64, bool)]) -> f64 {
         bins[bin].1 += f64::from(u8::from(*right));
     }
     bins.iter().map(|(confidence, right)| (confidence - right).abs()).sum::<f64>() / outcomes.len().max(1) as f64
+}
+
+/// The greatest bias on the logit of `outside`, in tenths from -10 to 10, that loses no more than `cost` of all examples of
+/// known classes that are understood rightly when nothing is taken to be outside.
+pub fn outside_bias(examples: &[Scored], outside: usize, cost: f64) -> f64 {
+    let known: Vec<&Scored> = examples.iter().filter(|e| e.label != outside).collect();
+    // By how much the right class leads all known ones, and what the bias must not exceed for it to stay first.
+    let room = |e: &&Scored| {
+        let others = e.logits.iter().enumerate().filter(|(i, _)| *i != e.label && *i != outside);
+        let best = others.map(|(_, l)| *l).fold(f64::NEG_INFINITY, f64::max);
+        (e.logits[e.label] > best).then_some(e.logits[e.label] - e.logits[outside])
+    };
+    let rooms: Vec<f64> = known.iter().filter_map(room).collect();
+    let allowed = cost * known.len() as f64;
+    let lost = |bias: f64| rooms.iter().filter(|room| **room < bias).count() as f64;
+    (-100..=100).rev().map(|i| f64::from(i) / 10.0).find(|bias| lost(*bias) <= allowed).unwrap_or(-10.0)
 }
 
 /// The greatest bound on confidence, in hundredths, below which no more than `cost` of all examples of `known` classes
@@ -102,6 +123,15 @@ mod tests {
         assert_eq!(reject_below(&examples, 1.0, None, 0.0), 0.62);
         assert_eq!(reject_below(&examples, 1.0, None, 0.05), 0.88);
         assert_eq!(reject_below(&examples, 1.0, Some(0), 0.0), 0.99);
+    }
+
+    #[test]
+    fn the_bias_is_the_greatest_that_costs_no_more_than_allowed() {
+        // Of ten examples the right class leads "outside", which is the last, by 0.05, 1.05 and so on.
+        let lead = |i: usize| Scored { logits: vec![f64::from(i as u32) + 0.05, -3.0, 0.0], label: 0 };
+        let examples: Vec<Scored> = (0..10).map(lead).collect();
+        assert_eq!(outside_bias(&examples, 2, 0.0), 0.0);
+        assert_eq!(outside_bias(&examples, 2, 0.2), 2.0);
     }
 
     #[test]

@@ -282,7 +282,8 @@ impl Corpus {
         let recent = (0..count).filter_map(|_| self.intents.choose(rng).map(|i| i.name.clone())).collect();
         Example {
             utterance: said.text(),
-            slot_words: said.words.iter().map(|w| w.slot).collect(),
+            // What was heard for a word may be two.
+            slot_words: said.words.iter().flat_map(|w| w.text.split(' ').map(|_| w.slot)).collect(),
             intent: IntentOutput { name: intent.name.clone(), slots: said.slots, confidence: 1.0 },
             scene,
             reply,

@@ -61,8 +61,9 @@ pub const BASE: &str = ".native/minilm";
 const TUNE: (u64, u64) = (500_009, 3000);
 /// Every so many-th example of the grammar is one that needs its situation.
 const IN_CONTEXT: u64 = 6;
-/// Of correctly understood utterances this share may be lost to the bound on confidence.
-const REJECT_COST: f64 = 0.005;
+/// Of all utterances in scope these shares, which are understood, may be lost to the bias of what is out of scope, and to
+/// the bound on confidence.
+const COST: (f64, f64) = (0.003, 0.002);
 /// Texts that are run together where nothing is trained.
 const TEST_GROUP: usize = 64;
 /// Examples of each intent from which its head begins.
@@ -284,13 +285,18 @@ impl EncoderTask {
         Ok(&sums / (sums.norm_scalaropt_dim(2.0, [-1i64], true) + 1e-6))
     }
 
-    fn save(&self, trained: &[(String, Tensor)], temperature: f64, reject_below: f64) -> anyhow::Result<()> {
+    fn save(
+        &self,
+        trained: &[(String, Tensor)],
+        [outside_bias, temperature, reject_below]: [f64; 3],
+    ) -> anyhow::Result<()> {
         let out = &self.options.out;
         weights::save(trained, Kind::BFloat16, &out.join(WEIGHTS))?;
         let card = Card {
             base: self.mark.clone(),
             scale: self.options.scale,
             scene: self.features() > 0,
+            outside_bias,
             temperature,
             reject_below,
             layout: self.layout.clone(),
@@ -364,11 +370,15 @@ impl Task for EncoderTask {
             .partition(|(n, _)| n.starts_with("head."));
         let mut tensors = tch::no_grad(|| lora::merge(&self.base, &corrections, self.options.scale))?;
         tensors.extend(heads);
-        let scored = self.scored(&self.model(tensors, 0.0)?)?;
+        let mut scored = self.scored(&self.model(tensors, 0.0)?)?;
         let outside = self.outside();
+        let outside_bias = outside.map_or(0.0, |o| calibrate::outside_bias(&scored, o, COST.0));
+        if let Some(outside) = outside {
+            scored.iter_mut().for_each(|s| s.logits[outside] += outside_bias);
+        }
         let temperature = calibrate::temperature(&scored);
-        let reject_below = calibrate::reject_below(&scored, temperature, outside, REJECT_COST);
-        self.save(trained, temperature, reject_below)?;
+        let reject_below = calibrate::reject_below(&scored, temperature, outside, COST.1);
+        self.save(trained, [outside_bias, temperature, reject_below])?;
         let share = |bound: f64, out: bool| {
             let part: Vec<&Scored> = scored.iter().filter(|s| (Some(s.label) == outside) == out).collect();
             let right = |s: &&&Scored| {
@@ -382,8 +392,11 @@ impl Task for EncoderTask {
             (confidence, class == s.label)
         };
         let outcomes: Vec<_> = scored.iter().map(outcome).collect();
-        println!("temperature {temperature:.3}, ECE {:.4}", calibrate::expected_error(&outcomes));
-        for bound in [0.0, reject_below, 0.5, 0.7] {
+        println!(
+            "temperature {temperature:.3}, ECE {:.4}, bias on out of scope {outside_bias:.1}",
+            calibrate::expected_error(&outcomes)
+        );
+        for bound in [0.0, reject_below] {
             println!(
                 "  bound {bound:.2}: in scope {:.2} % right, out of scope {:.2} % recalled",
                 share(bound, false),

@@ -19,7 +19,8 @@
 //! ```
 
 use crate::{
-    catalogue::Catalogue,
+    calibrate,
+    catalogue::{Catalogue, OUT_OF_SCOPE},
     encoder::{self, Encoder, EncoderError},
     encoder_config::EncoderConfig,
     encoder_text::{Pieces, WordPieces},
@@ -75,6 +76,8 @@ pub struct Card {
     pub scene: bool,
     /// Logits of intents are divided by it: what makes the confidence the share of those that are right.
     pub temperature: f64,
+    /// Added to the logit of `out_of_scope`, before the temperature.
+    pub outside_bias: f64,
     /// An intent that is less likely is `out_of_scope`.
     pub reject_below: f64,
     pub layout: Layout,
@@ -218,8 +221,11 @@ impl IntentEncoder {
     fn read(&self, run: &mut Classification, x: &Tensor) -> Result<IntentOutput, JointError> {
         let pooled = self.heads.pool(x);
         let scores = self.heads.scores(x, &pooled);
-        let logits = &scores.intents / self.card.temperature;
-        let intents = values(&logits.softmax(-1, Kind::Double))?;
+        let mut logits = values(&scores.intents.to_kind(Kind::Double))?;
+        if let Some(outside) = self.card.layout.intents.iter().position(|i| i == OUT_OF_SCOPE) {
+            logits[outside] += self.card.outside_bias;
+        }
+        let intents = calibrate::probabilities(&logits, self.card.temperature);
         let places = Tensor::from_slice(&run.pieces.words);
         let tags = scores.tags.squeeze_dim(0).index_select(0, &places).log_softmax(-1, Kind::Double);
         let tags: Vec<Vec<f64>> = values(&tags)?.chunks(self.card.layout.tags()).map(<[f64]>::to_vec).collect();
@@ -246,8 +252,8 @@ pub fn read_card(path: &Path) -> Result<Card, JointError> {
     let text = std::fs::read_to_string(path).map_err(|e| fail(format!("cannot be read: {e}")))?;
     let card: Card = serde_json::from_str(&text).map_err(|e| fail(format!("is not the card of an adapter: {e}")))?;
     let sane = card.temperature.is_finite() && card.temperature > 0.0 && (0.0..=1.0).contains(&card.reject_below);
-    if !sane || !card.scale.is_finite() {
-        return Err(fail("expected temperature > 0, reject_below 0..1 and a scale that is a number".into()));
+    if !sane || !card.scale.is_finite() || !card.outside_bias.is_finite() {
+        return Err(fail("expected temperature > 0, reject_below 0..1 and numbers for scale and outside_bias".into()));
     }
     Ok(card)
 }
