@@ -65,6 +65,7 @@ fn a_batch_becomes_one_state_stamped_with_its_newest_frame() {
         bench.frame("STEERING", &[("STEER_ANGLE", 45.0)], 101),
         bench.frame("PEDALS", &[("ACCEL_PEDAL", 12.5), ("BRAKE_PEDAL", 0.0), ("BRAKE_LIGHT", 1.0)], 99),
         bench.frame("BODY", &[("INDICATOR", 1.0), ("GEAR", 3.0), ("OUTSIDE_TEMP", 17.5)], 98),
+        bench.frame("WHEEL_BUTTONS", &[("TALK", 1.0)], 98),
         bench.frame("ENERGY", &[("BATTERY_SOC", 62.4), ("RANGE", 214.0)], 97),
         bench.frame(
             "RADAR_TRACK_3",
@@ -82,6 +83,7 @@ fn a_batch_becomes_one_state_stamped_with_its_newest_frame() {
     assert!(near(state.accelerator, 0.125) && near(state.brake, 0.0));
     assert_eq!((state.gear(), state.indicator()), (v1::Gear::Drive, v1::Indicator::Left));
     assert!(near(state.battery, 0.624) && near(state.range_km, 214.0) && near(state.outside_temp_c, 17.5));
+    assert_eq!(state.push_to_talk, Some(true));
     let track = v1::RadarTrack { id: 3, stamp_ns: 96_000_000, x_m: 42.5, y_m: -1.5, vx_mps: -3.25, valid: true };
     assert_eq!(state.radar, [track]);
     assert!(near(number(&state, "Vehicle.Speed"), 90.0));

@@ -167,6 +167,7 @@ impl FusionNode {
             frames_unknown: held.frames_unknown,
             frames_wrong_length: held.frames_wrong_length,
             frames_error: held.frames_error,
+            push_to_talk: held.push_to_talk,
         };
         Some((state, aligned.age_ns, own_curvature_per_m(&motion)))
     }

@@ -1,9 +1,19 @@
 //! What the node is told.
 
-use crate::vad;
+use crate::{
+    attention::Activation,
+    capture::Source,
+    device,
+    echo::{Cleaning, Reference},
+    resample::Listen,
+    vad,
+    vocabulary::Vocabulary,
+    wake::WakePhrases,
+    zone::Microphones,
+};
 use anyhow::ensure;
 use serde::Deserialize;
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::mpsc::Receiver, time::Duration};
 
 /// The commented defaults of [`Config`].
 pub const DEFAULTS: &str = include_str!("../config.toml");
@@ -15,7 +25,21 @@ pub struct Config {
     pub device: String,
     pub wav: PathBuf,
     pub model: PathBuf,
+    pub vocabulary: Vocabulary,
+    pub phrasings: PathBuf,
+    pub phone_book: PathBuf,
+    pub alternatives: u16,
+    pub activation: Activation,
+    pub wake_phrases: Vec<String>,
+    pub wake_confidence: f32,
+    pub attention_s: f64,
     pub transcript: PathBuf,
+    pub microphones: PathBuf,
+    pub capture_period_ms: u64,
+    pub echo_cancellation: bool,
+    pub noise_suppression: bool,
+    pub speaker: String,
+    pub voice: String,
     pub speak_command: String,
     pub barge_in: bool,
     pub partials: bool,
@@ -23,6 +47,7 @@ pub struct Config {
     pub voice_threshold: f32,
     pub start_voice_ms: u64,
     pub end_silence_ms: u64,
+    pub open_end_silence_ms: u64,
     pub longest_turn_s: u64,
 }
 
@@ -40,6 +65,19 @@ impl Config {
             "device and wav are both set: give the node one source of audio"
         );
         ensure!(
+            matches!(self.speaker.as_str(), "" | "auto") || self.speak_command.is_empty(),
+            "speaker and speak_command are both set: one of them speaks"
+        );
+        ensure!(
+            self.speaker.is_empty() || !self.voice.trim().is_empty(),
+            "voice = \"\": expected a command that writes a WAV file, since speaker is set"
+        );
+        ensure!(
+            (5..=200).contains(&self.capture_period_ms),
+            "capture_period_ms = {}: expected 5 to 200",
+            self.capture_period_ms
+        );
+        ensure!(
             (0.05..=0.99).contains(&self.voice_threshold),
             "voice_threshold = {}: expected 0.05 to 0.99",
             self.voice_threshold
@@ -55,11 +93,63 @@ impl Config {
             self.end_silence_ms
         );
         ensure!(
+            (self.end_silence_ms..=3000).contains(&self.open_end_silence_ms),
+            "open_end_silence_ms = {}: expected end_silence_ms ({}) to 3000",
+            self.open_end_silence_ms,
+            self.end_silence_ms
+        );
+        ensure!(
+            (0.0..=1.0).contains(&self.wake_confidence),
+            "wake_confidence = {}: expected 0 to 1",
+            self.wake_confidence
+        );
+        ensure!((0.0..=120.0).contains(&self.attention_s), "attention_s = {}: expected 0 to 120", self.attention_s);
+        ensure!(self.alternatives <= 20, "alternatives = {}: expected 0 to 20", self.alternatives);
+        ensure!(
+            self.activation != Activation::WakeWord || WakePhrases::new(&self.wake_phrases).texts().count() > 0,
+            "wake_phrases = []: expected at least one with activation = \"wake-word\""
+        );
+        ensure!(
             (1..=120).contains(&self.longest_turn_s),
             "longest_turn_s = {}: expected 1 to 120",
             self.longest_turn_s
         );
         Ok(())
+    }
+
+    /// What is done to the microphone's signal. Without a loudspeaker of our own there is no echo that we know.
+    pub fn cleaning(&self) -> Cleaning {
+        Cleaning { echo: self.echo_cancellation && !self.speaker.is_empty(), noise: self.noise_suppression }
+    }
+
+    /// The seats' microphones; `None` where the vehicle has no calibration of them.
+    pub fn seats(&self) -> anyhow::Result<Option<Microphones>> {
+        let given = !self.microphones.as_os_str().is_empty();
+        given.then(|| Microphones::load(&self.microphones)).transpose()
+    }
+
+    /// With "auto" made into what it means on this machine.
+    pub fn with_sound_card(mut self) -> Self {
+        if self.speaker == "auto" {
+            let card = device::sound_card();
+            let ours = card && self.speak_command.is_empty();
+            self.speaker = if ours { "default".into() } else { String::new() };
+            if !card {
+                tracing::info!("this machine has no sound card: the reply is only shown");
+            }
+        }
+        self
+    }
+
+    /// What is captured from `device`.
+    pub fn source(&self, listen: Listen, references: Receiver<Reference>) -> Source {
+        Source {
+            device: self.device.clone(),
+            listen,
+            cleaning: self.cleaning(),
+            period: Duration::from_millis(self.capture_period_ms),
+            references,
+        }
     }
 
     pub(crate) fn turns(&self) -> vad::Settings {
@@ -84,7 +174,10 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_named() {
         type Change = fn(&mut Config);
-        let wrong: [(Change, &str); 4] = [
+        let wrong: [(Change, &str); 7] = [
+            (|c| c.capture_period_ms = 0, "capture_period_ms"),
+            (|c| (c.speaker, c.speak_command) = ("default".into(), "say".into()), "speak_command"),
+            (|c| (c.speaker, c.voice) = ("default".into(), " ".into()), "voice"),
             (|c| c.voice_threshold = f32::NAN, "voice_threshold"),
             (|c| c.end_silence_ms = 0, "end_silence_ms"),
             (|c| c.longest_turn_s = 1000, "longest_turn_s"),

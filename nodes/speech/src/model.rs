@@ -1,10 +1,11 @@
 //! Looks a Vosk model folder over before libvosk does: libvosk ends the process when a file is missing or foreign.
 //!
-//! The layout is the one libvosk 0.3.45 loads (`am/`, `conf/`, `graph/`; its older flat layout is not taken). Read are
-//! the parts that tell a foreign file or two files that do not fit together; a file damaged in its middle is found
-//! by [`probe`].
+//! The layouts are those libvosk 0.3.45 loads (`am/`, `conf/`, `graph/`, or all files side by side). Read are the parts
+//! that tell a foreign file or two files that do not fit together; a file damaged in its middle is found by [`probe`].
 
+use crate::{symbols, vad::SAMPLE_RATE_HZ};
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{BufRead, BufReader, ErrorKind, Read},
     path::{Path, PathBuf},
@@ -27,8 +28,6 @@ pub enum ModelError {
     Refused { folder: PathBuf, reason: String },
 }
 
-/// First bytes of every OpenFst file, little endian.
-const FST_MAGIC: u32 = 0x7eb2_fdd6;
 /// Kaldi's defaults for what the two kinds of features have, when their configuration does not say.
 const MFCC_DEFAULT_CEPS: usize = 13;
 const FBANK_DEFAULT_BINS: usize = 23;
@@ -38,27 +37,57 @@ const MAX_LINE_BYTES: usize = 64 << 10;
 /// The network's description follows the transition model, which for the largest known models is some megabytes.
 const MAX_TRANSITION_BYTES: u64 = 256 << 20;
 
+/// What a model offers.
+#[derive(Debug, Default)]
+pub struct Parts {
+    pub words: BTreeSet<String>,
+    /// Its graph takes a grammar at run time: HCLr and Gr, not HCLG.
+    pub takes_grammar: bool,
+}
+
+/// Where things are. libvosk takes two layouts: folders, and the older one with all files side by side.
+struct Layout {
+    network: PathBuf,
+    /// The older layout has no options.
+    options: Option<PathBuf>,
+    conf: PathBuf,
+    graph: PathBuf,
+}
+
+impl Layout {
+    fn of(folder: &Path) -> Layout {
+        let old = !folder.join("am/final.mdl").exists() && folder.join("final.mdl").is_file();
+        let (conf, graph) = match old {
+            true => (folder.to_owned(), folder.to_owned()),
+            false => (folder.join("conf"), folder.join("graph")),
+        };
+        let network = if old { folder.join("final.mdl") } else { folder.join("am/final.mdl") };
+        Layout { network, options: (!old).then(|| conf.join("model.conf")), conf, graph }
+    }
+}
+
 /// Checks the files libvosk will read. An error names the file.
-pub fn check(folder: &Path) -> Result<(), ModelError> {
+pub fn check(folder: &Path) -> Result<Parts, ModelError> {
     if !folder.is_dir() {
         return Err(ModelError::NotAFolder(folder.into()));
     }
-    let network = check_acoustic_model(&folder.join("am/final.mdl"))?;
-    check_options(&folder.join("conf/model.conf"))?;
-    let (features, features_file) = check_features(folder)?;
+    let layout = Layout::of(folder);
+    let network = check_acoustic_model(&layout.network)?;
+    layout.options.as_deref().map_or(Ok(Vec::new()), check_options)?;
+    let (features, features_file) = check_features(folder, &layout.conf)?;
     if let Some(wanted) = network.input_dim
         && wanted != features
     {
         return Err(ModelError::Foreign {
-            path: folder.join("am/final.mdl"),
-            expected: "a network whose input is as wide as the features of conf/",
-            found: format!("{wanted} inputs for {features} features in conf/{features_file}"),
+            path: layout.network,
+            expected: "a network whose input is as wide as the features",
+            found: format!("{wanted} inputs for {features} features in {features_file}"),
         });
     }
     if network.ivector && !folder.join("ivector/final.ie").is_file() {
         return Err(ModelError::Missing { folder: folder.into(), what: "ivector/final.ie, which the network needs," });
     }
-    check_graph(folder)
+    check_graph(folder, &layout.graph)
 }
 
 struct Network {
@@ -135,13 +164,13 @@ fn skip_past(reader: &mut impl BufRead, mark: &[u8]) -> std::io::Result<bool> {
 }
 
 /// The number of features per frame, and the file that says so.
-fn check_features(folder: &Path) -> Result<(usize, &'static str), ModelError> {
+fn check_features(folder: &Path, conf: &Path) -> Result<(usize, &'static str), ModelError> {
     // The order in which libvosk looks.
-    let (file, option, default) = match folder.join("conf/fbank.conf").is_file() {
+    let (file, option, default) = match conf.join("fbank.conf").is_file() {
         true => ("fbank.conf", "--num-mel-bins", FBANK_DEFAULT_BINS),
         false => ("mfcc.conf", "--num-ceps", MFCC_DEFAULT_CEPS),
     };
-    let path = folder.join("conf").join(file);
+    let path = conf.join(file);
     if !path.is_file() {
         return Err(ModelError::Missing { folder: folder.into(), what: "conf/mfcc.conf or conf/fbank.conf" });
     }
@@ -175,66 +204,47 @@ fn check_options(path: &Path) -> Result<Vec<(String, String)>, ModelError> {
     Ok(options)
 }
 
-fn check_graph(folder: &Path) -> Result<(), ModelError> {
-    let graph = folder.join("graph");
-    if graph.join("HCLG.fst").is_file() {
-        check_fst(&graph.join("HCLG.fst"))?;
-    } else if graph.join("HCLr.fst").is_file() {
-        check_fst(&graph.join("HCLr.fst"))?;
-        check_fst(&graph.join("Gr.fst"))?;
+fn check_graph(folder: &Path, graph: &Path) -> Result<Parts, ModelError> {
+    let takes_grammar = !graph.join("HCLG.fst").is_file();
+    // The part with the words.
+    let output = graph.join(if takes_grammar { "Gr.fst" } else { "HCLG.fst" });
+    if takes_grammar {
+        if !graph.join("HCLr.fst").is_file() {
+            let what = "HCLG.fst, or HCLr.fst with Gr.fst, of the graph";
+            return Err(ModelError::Missing { folder: folder.into(), what });
+        }
+        symbols::check_fst(&graph.join("HCLr.fst"))?;
         open(&graph.join("disambig_tid.int"))?;
-    } else {
-        let what = "graph/HCLG.fst, or graph/HCLr.fst with graph/Gr.fst,";
-        return Err(ModelError::Missing { folder: folder.into(), what });
     }
-    let mut words = 0;
-    let path = graph.join("words.txt");
-    for_lines(&path, |number, line| {
+    // Models often carry their words in the graph, and then have no words.txt.
+    let words = match symbols::output_words(&output)? {
+        Some(words) => words,
+        None => read_words(&graph.join("words.txt"))?,
+    };
+    Ok(Parts { words, takes_grammar })
+}
+
+fn read_words(path: &Path) -> Result<BTreeSet<String>, ModelError> {
+    let mut words = BTreeSet::new();
+    for_lines(path, |number, line| {
         let mut fields = line.split_whitespace();
         match (fields.next(), fields.next().map(str::parse::<u32>), fields.next()) {
             (None, ..) => Ok(()),
-            (Some(_), Some(Ok(_)), None) => {
-                words += 1;
+            (Some(word), Some(Ok(_)), None) => {
+                words.insert(word.to_owned());
                 Ok(())
             }
             _ => Err(format!("{:?} in line {number}", excerpt(line.as_bytes()))),
         }
     })
     .map_err(|e| e.expecting("a word and its number on each line"))?;
-    if words == 0 {
-        return Err(ModelError::Foreign { path, expected: "words", found: "none".into() });
+    match words.is_empty() {
+        true => Err(ModelError::Foreign { path: path.into(), expected: "words", found: "none".into() }),
+        false => Ok(words),
     }
-    Ok(())
 }
 
-/// The header of an OpenFst file: magic, type of transducer, type of arc.
-fn check_fst(path: &Path) -> Result<(), ModelError> {
-    let mut head = Vec::new();
-    let unreadable = |source| ModelError::Unreadable { path: path.into(), source };
-    open(path)?.take(64).read_to_end(&mut head).map_err(unreadable)?;
-    let wrong = || foreign(path, "an OpenFst transducer with standard arcs", &head);
-    let mut rest = head.as_slice();
-    if take_u32(&mut rest).ok_or_else(wrong)? != FST_MAGIC {
-        return Err(wrong());
-    }
-    for _kind in ["transducer", "arc"] {
-        let length = take_u32(&mut rest).ok_or_else(wrong)? as usize;
-        let name = rest.get(..length).ok_or_else(wrong)?;
-        if length == 0 || !name.iter().all(u8::is_ascii_graphic) {
-            return Err(wrong());
-        }
-        rest = &rest[length..];
-    }
-    Ok(())
-}
-
-fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
-    let (head, rest) = bytes.split_first_chunk::<4>()?;
-    *bytes = rest;
-    Some(u32::from_le_bytes(*head))
-}
-
-fn foreign(path: &Path, expected: &'static str, head: &[u8]) -> ModelError {
+pub(crate) fn foreign(path: &Path, expected: &'static str, head: &[u8]) -> ModelError {
     let found = if head.is_empty() { "an empty file".into() } else { format!("{:?}", excerpt(head)) };
     ModelError::Foreign { path: path.into(), expected, found }
 }
@@ -244,7 +254,7 @@ fn excerpt(bytes: &[u8]) -> String {
 }
 
 /// Opens a file that must not be empty.
-fn open(path: &Path) -> Result<File, ModelError> {
+pub(crate) fn open(path: &Path) -> Result<File, ModelError> {
     let unreadable = |source| ModelError::Unreadable { path: path.into(), source };
     let file = File::open(path).map_err(unreadable)?;
     let meta = file.metadata().map_err(unreadable)?;
@@ -323,7 +333,8 @@ pub fn probe(exe: &Path, folder: &Path) -> Result<(), ModelError> {
 pub fn run_probe() {
     let mut words = std::env::args_os().skip(1);
     if let (Some(PROBE_WORD), Some(folder)) = (words.next().as_ref().and_then(|w| w.to_str()), words.next()) {
-        let loads = crate::recogniser::VoskRecogniser::load_unchecked(Path::new(&folder)).is_ok();
+        let loads = crate::recogniser::load(Path::new(&folder))
+            .is_ok_and(|model| vosk::Recognizer::new(&model, SAMPLE_RATE_HZ as f32).is_some());
         std::process::exit(i32::from(!loads));
     }
 }

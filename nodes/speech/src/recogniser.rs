@@ -1,8 +1,11 @@
 //! From audio to text: the recogniser behind a trait, and Vosk.
 
 use crate::{
+    Config,
     model::{self, ModelError},
+    nbest,
     vad::SAMPLE_RATE_HZ,
+    vocabulary::{self, Phrases},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,7 +14,7 @@ use std::{
 };
 
 /// A word with its place in the audio handed in since the last [`Recogniser::finish`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct HeardWord {
     pub text: String,
     pub start: Duration,
@@ -20,14 +23,33 @@ pub struct HeardWord {
     pub confidence: f32,
 }
 
-/// What was understood of a turn.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Recognition {
-    pub text: String,
+/// What a turn may have been, with the words of it.
+#[derive(Clone, PartialEq, Default)]
+pub struct Reading {
     pub words: Vec<HeardWord>,
+    /// 0..1, among all readings.
+    pub probability: f32,
+}
+
+impl Reading {
+    pub fn text(&self) -> String {
+        self.words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What was understood of a turn.
+#[derive(Clone, PartialEq, Default)]
+pub struct Recognition {
+    pub words: Vec<HeardWord>,
+    /// Other readings, most probable first.
+    pub alternatives: Vec<Reading>,
 }
 
 impl Recognition {
+    pub fn text(&self) -> String {
+        self.words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
     /// Mean of the words'; 0 without words.
     pub fn confidence(&self) -> f32 {
         self.words.iter().map(|w| w.confidence).sum::<f32>() / self.words.len().max(1) as f32
@@ -45,30 +67,68 @@ pub trait Recogniser: Send {
     fn accept(&mut self, samples: &[i16]) -> Result<(), RecogniserError>;
     /// The text so far, which may still change.
     fn partial(&mut self) -> Result<String, RecogniserError>;
+    /// The same with times and confidences, which takes longer to find out.
+    fn partial_words(&mut self) -> Result<Vec<HeardWord>, RecogniserError>;
     /// The turn is over: what was said in it. What is handed in next belongs to the next turn.
     fn finish(&mut self) -> Result<Recognition, RecogniserError>;
 }
 
-/// Opens the model in `folder`; `None` when no folder is given.
-pub fn open(folder: &Path) -> Result<Option<Box<dyn Recogniser>>, ModelError> {
-    if folder.as_os_str().is_empty() {
+/// What a model gives: a recogniser of all it knows, and where its graph allows it a small one that only waits for the
+/// wake phrase.
+pub struct Recognisers {
+    pub full: Box<dyn Recogniser>,
+    pub wake: Option<Box<dyn Recogniser>>,
+    /// What a person should know of how they were made.
+    pub remarks: Vec<String>,
+}
+
+/// Opens the configured model; `None` when no folder is given.
+pub fn open(config: &Config) -> Result<Option<Recognisers>, ModelError> {
+    if config.model.as_os_str().is_empty() {
         return Ok(None);
     }
-    Ok(Some(Box::new(VoskRecogniser::load(folder)?)))
+    let parts = model::check(&config.model)?;
+    let mut remarks = Vec::new();
+    let mut phrases = Phrases::Model;
+    if config.vocabulary == vocabulary::Vocabulary::Catalogue {
+        if parts.takes_grammar {
+            phrases = vocabulary::phrases(config, &parts.words, &mut remarks);
+        } else {
+            remarks.push(
+                "the model's graph takes no vocabulary at run time (graph/HCLG.fst); it hears all its words".into(),
+            );
+        }
+    }
+    let model = load(&config.model)?;
+    let refused = |reason: &str| ModelError::Refused { folder: config.model.clone(), reason: reason.into() };
+    let full = VoskRecogniser::new(&model, &phrases, config.alternatives).ok_or_else(|| refused("no recogniser"))?;
+    let wake_grammar = vocabulary::wake_phrases(config, &parts, &mut remarks);
+    let wake = wake_grammar.map(|phrases| {
+        let wake = VoskRecogniser::new(&model, &phrases, 0).ok_or_else(|| refused("no recogniser of the wake phrase"));
+        wake.map(|w| Box::new(w) as Box<dyn Recogniser>)
+    });
+    Ok(Some(Recognisers { full: Box::new(full), wake: wake.transpose()?, remarks }))
 }
 
 /// As [`open`], but libvosk is first tried out in a child process ([`model::probe`]).
-pub fn open_probed(folder: &Path) -> Result<Option<Box<dyn Recogniser>>, ModelError> {
-    if folder.as_os_str().is_empty() {
-        return Ok(None);
+pub fn open_probed(config: &Config) -> Result<Option<Recognisers>, ModelError> {
+    if !config.model.as_os_str().is_empty() {
+        model::check(&config.model)?;
+        let refused = |e: std::io::Error| ModelError::Refused { folder: config.model.clone(), reason: e.to_string() };
+        model::probe(&std::env::current_exe().map_err(refused)?, &config.model)?;
     }
-    model::check(folder)?;
-    let refused = |e: std::io::Error| ModelError::Refused { folder: folder.into(), reason: e.to_string() };
-    model::probe(&std::env::current_exe().map_err(refused)?, folder)?;
-    open(folder)
+    open(config)
 }
 
-/// [Vosk](https://alphacephei.com/vosk/), with one alternative and with word times.
+/// Loads a model that was looked over. (On a bad one libvosk ends the process.)
+pub(crate) fn load(folder: &Path) -> Result<vosk::Model, ModelError> {
+    let refused = |reason: &str| ModelError::Refused { folder: folder.into(), reason: reason.into() };
+    vosk::set_log_level(vosk::LogLevel::Error);
+    let path = folder.to_str().ok_or_else(|| refused("its path is not UTF-8"))?;
+    vosk::Model::new(path).ok_or_else(|| refused("no model"))
+}
+
+/// [Vosk](https://alphacephei.com/vosk/).
 pub struct VoskRecogniser {
     vosk: vosk::Recognizer,
     /// Samples handed to Vosk since it was made: its word times count from there.
@@ -80,22 +140,17 @@ pub struct VoskRecogniser {
 }
 
 impl VoskRecogniser {
-    /// Loads a model folder after checking it.
-    pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        model::check(folder)?;
-        Self::load_unchecked(folder)
-    }
-
-    pub(crate) fn load_unchecked(folder: &Path) -> Result<Self, ModelError> {
-        let refused = |reason: &str| ModelError::Refused { folder: folder.into(), reason: reason.into() };
-        vosk::set_log_level(vosk::LogLevel::Error);
-        let path = folder.to_str().ok_or_else(|| refused("its path is not UTF-8"))?;
-        let model = vosk::Model::new(path).ok_or_else(|| refused("no model"))?;
-        let mut vosk =
-            vosk::Recognizer::new(&model, SAMPLE_RATE_HZ as f32).ok_or_else(|| refused("no recogniser for 16 kHz"))?;
-        vosk.set_max_alternatives(0);
+    /// `alternatives`: how many other readings are told at most. Word confidences are then those among the readings
+    /// ([`nbest`]); without alternatives they are libvosk's own, of its whole lattice.
+    pub fn new(model: &vosk::Model, phrases: &Phrases, alternatives: u16) -> Option<Self> {
+        let rate = SAMPLE_RATE_HZ as f32;
+        let mut vosk = match phrases {
+            Phrases::Model => vosk::Recognizer::new(model, rate)?,
+            Phrases::These(phrases) => vosk::Recognizer::new_with_grammar(model, rate, phrases)?,
+        };
+        vosk.set_max_alternatives(if alternatives == 0 { 0 } else { alternatives.saturating_add(1) });
         vosk.set_words(true);
-        Ok(Self { vosk, fed: 0, turn_began: 0, done: Recognition::default() })
+        Some(Self { vosk, fed: 0, turn_began: 0, done: Recognition::default() })
     }
 
     /// The crate panics on an answer of libvosk that is not the JSON it expects.
@@ -104,41 +159,30 @@ impl VoskRecogniser {
             .map_err(|_| RecogniserError("libvosk gave an answer that is not JSON".into()))
     }
 
-    fn append(&mut self, result: Recognition) {
-        if !self.done.text.is_empty() && !result.text.is_empty() {
-            self.done.text.push(' ');
-        }
-        self.done.text.push_str(&result.text);
-        let began = Duration::from_secs_f64(self.turn_began as f64 / f64::from(SAMPLE_RATE_HZ));
-        self.done.words.extend(result.words.into_iter().map(|w| HeardWord {
-            start: w.start.saturating_sub(began),
-            end: w.end.saturating_sub(began),
-            ..w
-        }));
+    fn began(&self) -> Duration {
+        Duration::from_secs_f64(self.turn_began as f64 / f64::from(SAMPLE_RATE_HZ))
     }
-}
 
-/// Word times are left as Vosk gives them: from the first sample it ever got.
-fn owned(result: vosk::CompleteResult) -> Recognition {
-    let Some(single) = result.single() else { return Recognition::default() };
-    let seconds = |s: f32| Duration::try_from_secs_f32(s).unwrap_or_default();
-    let words = single.result.iter().map(|w| HeardWord {
-        text: w.word.to_owned(),
-        start: seconds(w.start),
-        end: seconds(w.end),
-        confidence: w.conf.clamp(0.0, 1.0),
-    });
-    Recognition { text: single.text.to_owned(), words: words.collect() }
+    /// Word times are Vosk's own, from the first sample it ever got.
+    fn append(&mut self, mut result: Recognition) {
+        let began = self.began();
+        result.words.iter_mut().for_each(|w| nbest::shift(w, began));
+        result.alternatives.iter_mut().flat_map(|a| &mut a.words).for_each(|w| nbest::shift(w, began));
+        nbest::append(&mut self.done, result);
+    }
 }
 
 impl Recogniser for VoskRecogniser {
     fn accept(&mut self, samples: &[i16]) -> Result<(), RecogniserError> {
+        if self.fed == self.turn_began {
+            seed_dither();
+        }
         let state = self.guarded(|v| v.accept_waveform(samples))?;
         self.fed += samples.len() as u64;
         match state {
             Ok(vosk::DecodingState::Running) => {}
             Ok(vosk::DecodingState::Finalized) => {
-                let result = self.guarded(|v| owned(v.result()))?;
+                let result = self.guarded(|v| nbest::owned(v.result()))?;
                 self.append(result);
             }
             Ok(vosk::DecodingState::Failed) => return Err(RecogniserError("libvosk could not decode".into())),
@@ -149,14 +193,37 @@ impl Recogniser for VoskRecogniser {
 
     fn partial(&mut self) -> Result<String, RecogniserError> {
         let running = self.guarded(|v| v.partial_result().partial.to_owned())?;
-        let parts = [self.done.text.as_str(), &running];
-        Ok(parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join(" "))
+        let parts = [self.done.text(), running];
+        Ok(parts.iter().filter(|p| !p.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" "))
+    }
+
+    fn partial_words(&mut self) -> Result<Vec<HeardWord>, RecogniserError> {
+        let began = self.began();
+        let mut words = self.done.words.clone();
+        let running = self.guarded(|v| {
+            v.set_partial_words(true);
+            let words: Vec<_> = v.partial_result().partial_result.iter().map(nbest::word).collect();
+            v.set_partial_words(false);
+            words
+        })?;
+        words.extend(running.into_iter().map(|mut w| {
+            nbest::shift(&mut w, began);
+            w
+        }));
+        Ok(words)
     }
 
     fn finish(&mut self) -> Result<Recognition, RecogniserError> {
-        let result = self.guarded(|v| owned(v.final_result()))?;
+        let result = self.guarded(|v| nbest::owned(v.final_result()))?;
         self.append(result);
         self.turn_began = self.fed;
         Ok(std::mem::take(&mut self.done))
     }
+}
+
+/// Kaldi adds a little noise to the audio (`--dither`, on unless the model's mfcc.conf says otherwise) and draws it with
+/// the C library's rand(). From one seed for each turn, the same turn is heard in the same way in every replay.
+fn seed_dither() {
+    // SAFETY: srand sets a number of the C library under the library's own lock; it touches no memory of ours.
+    unsafe { libc::srand(1) }
 }

@@ -1,4 +1,5 @@
-//! Audio of any rate and number of channels to 16 kHz mono, by `rubato`'s band-limited interpolation.
+//! Audio of any rate and number of channels to the cabin's 16 kHz (and speech to the loudspeaker's rate), by `rubato`'s
+//! band-limited interpolation.
 
 use crate::vad::SAMPLE_RATE_HZ;
 use rubato::{
@@ -18,12 +19,101 @@ pub enum ResampleError {
     Format { rate_hz: u32, channels: u16 },
     #[error("resampling {rate_hz} Hz: {reason}")]
     Resampler { rate_hz: u32, reason: String },
+    #[error("expected at least {needed} channels, for the seats of microphone.toml, found {channels}")]
+    Seats { needed: u16, channels: u16 },
 }
 
-/// A converter of one stream. Sample `n` of its output lies `n / 16000` s after the stream's first sample: the filter's
-/// delay is taken out.
-pub struct ToMono16k {
+/// Which channels of a source are listened to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listen {
+    /// All of them, mixed to one.
+    #[default]
+    Mixed,
+    /// The microphones of driver and passenger, counted from 0.
+    Seats { driver: u16, passenger: u16 },
+}
+
+impl Listen {
+    /// Channels the source must have.
+    pub fn channels(self) -> u16 {
+        match self {
+            Listen::Mixed => 1,
+            Listen::Seats { driver, passenger } => driver.max(passenger).saturating_add(1),
+        }
+    }
+}
+
+/// A source at 16 kHz, in one channel or in two (driver, passenger).
+pub struct To16k {
+    listen: Listen,
+    channels: usize,
+    converters: Vec<ToMono>,
+    picked: Vec<f32>,
+    converted: [Vec<i16>; 2],
+}
+
+impl To16k {
+    pub fn new(rate_hz: u32, channels: u16, listen: Listen) -> Result<Self, ResampleError> {
+        let mut converters = Vec::new();
+        match listen {
+            Listen::Mixed => converters.push(ToMono::new(rate_hz, channels, SAMPLE_RATE_HZ)?),
+            Listen::Seats { .. } => {
+                let needed = listen.channels();
+                if needed > channels {
+                    return Err(ResampleError::Seats { needed, channels });
+                }
+                for _ in 0..2 {
+                    converters.push(ToMono::new(rate_hz, 1, SAMPLE_RATE_HZ)?);
+                }
+            }
+        }
+        let picked = Vec::new();
+        Ok(Self { listen, channels: channels.into(), converters, picked, converted: Default::default() })
+    }
+
+    /// Channels of what comes out.
+    pub fn channels_out(&self) -> usize {
+        self.converters.len()
+    }
+
+    /// Takes interleaved samples of whole frames and appends what they give to `out`, interleaved, too.
+    pub fn push(&mut self, interleaved: &[f32], out: &mut Vec<i16>) -> Result<(), ResampleError> {
+        let Listen::Seats { driver, passenger } = self.listen else { return self.converters[0].push(interleaved, out) };
+        for ((channel, converter), to) in
+            [driver, passenger].into_iter().zip(&mut self.converters).zip(&mut self.converted)
+        {
+            self.picked.clear();
+            self.picked.extend(interleaved.chunks_exact(self.channels).map(|frame| frame[usize::from(channel)]));
+            converter.push(&self.picked, to)?;
+        }
+        self.interleave(out);
+        Ok(())
+    }
+
+    /// The stream is over: appends what the filters still hold.
+    pub fn finish(mut self, out: &mut Vec<i16>) -> Result<(), ResampleError> {
+        let converters = std::mem::take(&mut self.converters);
+        if self.listen == Listen::Mixed {
+            return converters.into_iter().try_for_each(|c| c.finish(out));
+        }
+        for (converter, to) in converters.into_iter().zip(&mut self.converted) {
+            converter.finish(to)?;
+        }
+        self.interleave(out);
+        Ok(())
+    }
+
+    fn interleave(&mut self, out: &mut Vec<i16>) {
+        let [driver, passenger] = &mut self.converted;
+        out.extend(driver.drain(..).zip(passenger.drain(..)).flat_map(|(d, p)| [d, p]));
+    }
+}
+
+/// A converter of one stream to one channel. Sample `n` of its output lies `n / to_hz` s after the stream's first sample:
+/// the filter's delay is taken out.
+pub struct ToMono {
     rate_hz: u32,
+    to_hz: u32,
     channels: usize,
     /// `None` when the rate is right already.
     resampler: Option<Async<f32>>,
@@ -36,13 +126,16 @@ pub struct ToMono16k {
     given: u64,
 }
 
-impl ToMono16k {
-    pub fn new(rate_hz: u32, channels: u16) -> Result<Self, ResampleError> {
+impl ToMono {
+    pub fn new(rate_hz: u32, channels: u16, to_hz: u32) -> Result<Self, ResampleError> {
+        if !RATES_HZ.contains(&to_hz) {
+            return Err(ResampleError::Format { rate_hz: to_hz, channels: 1 });
+        }
         if !RATES_HZ.contains(&rate_hz) || !(1..=MAX_CHANNELS).contains(&channels) {
             return Err(ResampleError::Format { rate_hz, channels });
         }
         let mut resampler = None;
-        if rate_hz != SAMPLE_RATE_HZ {
+        if rate_hz != to_hz {
             // Aliases of what is 1 kHz above the band stay below -70 dB, far under a cabin's noise.
             let parameters = SincInterpolationParameters {
                 sinc_len: 256,
@@ -51,7 +144,7 @@ impl ToMono16k {
                 interpolation: SincInterpolationType::Linear,
                 window: WindowFunction::BlackmanHarris2,
             };
-            let ratio = f64::from(SAMPLE_RATE_HZ) / f64::from(rate_hz);
+            let ratio = f64::from(to_hz) / f64::from(rate_hz);
             // Blocks of 5 ms: the converter's own latency.
             let block = (rate_hz / 200) as usize;
             resampler = Some(
@@ -61,6 +154,7 @@ impl ToMono16k {
         }
         Ok(Self {
             rate_hz,
+            to_hz,
             channels: channels.into(),
             block: vec![0.0; resampler.as_ref().map_or(0, |r| r.output_frames_max())],
             delay: resampler.as_ref().map_or(0, |r| r.output_delay()),
@@ -84,7 +178,7 @@ impl ToMono16k {
 
     /// The stream is over: appends what the filter still holds.
     pub fn finish(mut self, out: &mut Vec<i16>) -> Result<(), ResampleError> {
-        let whole = (self.taken as f64 * f64::from(SAMPLE_RATE_HZ) / f64::from(self.rate_hz)).round() as u64;
+        let whole = (self.taken as f64 * f64::from(self.to_hz) / f64::from(self.rate_hz)).round() as u64;
         while self.given < whole {
             let before = out.len();
             let needed = self.resampler.as_ref().map_or(0, |r| r.input_frames_next());
@@ -139,7 +233,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn convert(rate: u32, channels: u16, mono: &[f32], piece: usize) -> Vec<i16> {
-        let mut to = ToMono16k::new(rate, channels).unwrap();
+        let mut to = ToMono::new(rate, channels, SAMPLE_RATE_HZ).unwrap();
         let all: Vec<f32> = mono.iter().flat_map(|&s| std::iter::repeat_n(s, channels.into())).collect();
         let mut out = Vec::new();
         for piece in all.chunks(piece * usize::from(channels)) {
@@ -182,8 +276,34 @@ mod tests {
     #[test]
     fn rates_and_channels_that_no_microphone_has_are_refused() {
         for (rate, channels) in [(0, 1), (3_999, 1), (400_000, 1), (16_000, 0), (16_000, 65)] {
-            assert!(ToMono16k::new(rate, channels).is_err());
+            assert!(ToMono::new(rate, channels, SAMPLE_RATE_HZ).is_err());
         }
+    }
+
+    #[test]
+    fn the_seats_channels_are_picked_and_stay_together() {
+        let (driver, passenger) = (tone(48_000, 300.0, 0.2), tone(48_000, 500.0, 0.2));
+        let frames: Vec<f32> = driver.iter().zip(&passenger).flat_map(|(d, p)| [0.9, *p, *d]).collect();
+        let mut to = To16k::new(48_000, 3, Listen::Seats { driver: 2, passenger: 1 }).unwrap();
+        let mut out = Vec::new();
+        frames.chunks(3 * 77).for_each(|piece| to.push(piece, &mut out).unwrap());
+        to.finish(&mut out).unwrap();
+        let channel = |c: usize| out.iter().skip(c).step_by(2).copied().collect::<Vec<i16>>();
+        assert_eq!(channel(0), convert(48_000, 1, &driver, 77));
+        assert_eq!(channel(1), convert(48_000, 1, &passenger, 77));
+        let e = To16k::new(48_000, 2, Listen::Seats { driver: 0, passenger: 2 }).err().unwrap().to_string();
+        assert!(e.contains("3 channels") && e.contains("found 2"), "{e}");
+    }
+
+    #[test]
+    fn speech_is_brought_up_to_the_loudspeakers_rate() {
+        let mut to = ToMono::new(22_050, 1, 48_000).unwrap();
+        let mut out = Vec::new();
+        to.push(&tone(22_050, 440.0, 0.5), &mut out).unwrap();
+        to.finish(&mut out).unwrap();
+        assert_eq!(out.len(), 24_000);
+        let loudest = out[1000..23_000].iter().map(|s| s.unsigned_abs()).max().unwrap();
+        assert!((16_300..16_450).contains(&loudest), "{loudest}");
     }
 
     proptest! {
@@ -196,7 +316,7 @@ mod tests {
 
         #[test]
         fn odd_samples_never_panic(samples in proptest::collection::vec(prop::num::f32::ANY, 0..500)) {
-            let mut to = ToMono16k::new(44_100, 2).unwrap();
+            let mut to = ToMono::new(44_100, 2, SAMPLE_RATE_HZ).unwrap();
             let mut out = Vec::new();
             to.push(&samples, &mut out).unwrap();
             to.finish(&mut out).unwrap();

@@ -73,6 +73,8 @@ pub struct TurnDetector {
     turn: Turn,
     /// Power of the background; none before the first unvoiced frame.
     noise: Option<f32>,
+    /// The turn under way is held open, whatever is heard.
+    held: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +96,15 @@ enum Turn {
 impl TurnDetector {
     pub fn new(settings: Settings) -> Self {
         let network = Box::new(earshot::Detector::default());
-        Self { settings, network, frame: Vec::with_capacity(FRAME), next: None, turn: Turn::Silent, noise: None }
+        Self {
+            settings,
+            network,
+            frame: Vec::with_capacity(FRAME),
+            next: None,
+            turn: Turn::Silent,
+            noise: None,
+            held: false,
+        }
     }
 
     /// Whether a turn is under way.
@@ -105,6 +115,29 @@ impl TurnDetector {
     /// Time of the sample after the last one taken; `None` before the first.
     pub fn position(&self) -> Option<Nanos> {
         self.next
+    }
+
+    /// How long the turn under way has been silent by now.
+    pub fn silence(&self) -> Option<Duration> {
+        match (self.turn, self.next) {
+            (Turn::Speaking { end, .. }, Some(next)) => Some(next.since(end)),
+            _ => None,
+        }
+    }
+
+    /// How long a silence ends a turn from now on.
+    pub fn set_end_silence(&mut self, silence: Duration) {
+        self.settings.end_silence = silence;
+    }
+
+    /// Holds a turn open from here on, whatever is heard, until [`Self::finish`] or until it is too long.
+    pub fn hold(&mut self, on: &mut impl FnMut(Event)) {
+        self.held = true;
+        if !self.speaking() {
+            let at = self.next.unwrap_or_default();
+            self.turn = Turn::Speaking { start: at, end: at, loudest: 0.0 };
+            on(Event::Started(at));
+        }
     }
 
     /// Takes samples, the first of which was measured at `stamp`.
@@ -136,6 +169,7 @@ impl TurnDetector {
             on(Event::Ended { start, end });
         }
         self.turn = Turn::Silent;
+        self.held = false;
     }
 
     /// Samples are missing up to `stamp`. They are taken for silence.
@@ -143,7 +177,7 @@ impl TurnDetector {
         self.frame.clear();
         self.network.reset();
         match self.turn {
-            Turn::Speaking { end, .. } if stamp.since(end) < self.settings.end_silence => {}
+            Turn::Speaking { end, .. } if self.held || stamp.since(end) < self.settings.end_silence => {}
             _ => self.finish(on),
         }
     }
@@ -185,7 +219,7 @@ impl TurnDetector {
             Turn::Speaking { start, end, loudest } => {
                 let silence = frame_end.since(end);
                 let sound = power > self.floor(loudest) && silence < end_silence + GRACE;
-                if (silence >= end_silence && !sound) || frame_end.since(start) >= longest {
+                if (silence >= end_silence && !sound && !self.held) || frame_end.since(start) >= longest {
                     self.finish(on);
                 }
             }

@@ -73,30 +73,34 @@ impl Voice {
     }
 }
 
+/// Starts the engine on a sentence; its speech comes at this rate.
+fn synthesise(engine: &[String], words: &str, rate_hz: u32) -> Result<Sentence, String> {
+    let trouble = |e: std::io::Error| format!("{}: {e}; is it installed? (voice)", engine[0]);
+    let mut child = Command::new(&engine[0])
+        .args(&engine[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(trouble)?;
+    feed_text(&mut child, words);
+    let (to_us, pieces) = sync_channel(PIECES);
+    if let Some(output) = child.stdout.take() {
+        // It ends with the engine, which is killed when it is not wanted any more.
+        let read = move || {
+            if let Err(e) = read_speech(output, rate_hz, &to_us) {
+                let _ = to_us.send(Err(e));
+            }
+        };
+        std::thread::Builder::new().name("voice".into()).spawn(read).map_err(trouble)?;
+    }
+    Ok(Sentence { engine: child, pieces, waiting: Vec::new() })
+}
+
 impl Mouth for Voice {
     fn begin(&mut self, words: &str) -> Result<(), String> {
         let rate_hz = self.loudspeaker()?.rate_hz;
-        let trouble = |e: std::io::Error| format!("{}: {e}; is it installed? (voice)", self.engine[0]);
-        let mut engine = Command::new(&self.engine[0])
-            .args(&self.engine[1..])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(trouble)?;
-        feed_text(&mut engine, words);
-        let Some(output) = engine.stdout.take() else { return Ok(()) };
-        let (to_us, pieces) = sync_channel(PIECES);
-        // It ends with the engine, which is killed when it is not wanted any more.
-        std::thread::Builder::new()
-            .name("voice".into())
-            .spawn(move || {
-                if let Err(e) = read_speech(output, rate_hz, &to_us) {
-                    let _ = to_us.send(Err(e));
-                }
-            })
-            .map_err(trouble)?;
-        self.sentence = Some(Sentence { engine, pieces, waiting: Vec::new() });
+        self.sentence = Some(synthesise(&self.engine, words, rate_hz)?);
         Ok(())
     }
 
@@ -193,5 +197,47 @@ fn convert<S: hound::Sample, R: Read>(
         converter.finish(&mut converted).map_err(|e| e.to_string())?;
         let _ = to.send(Ok(to_floats(converted)));
         return Ok(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn speech(engine: &str, words: &str) -> Result<Vec<f32>, String> {
+        let engine: Vec<String> = engine.split_whitespace().map(str::to_owned).collect();
+        let mut sentence = synthesise(&engine, words, 48_000)?;
+        let pieces: Result<Vec<Vec<f32>>, String> = sentence.pieces.iter().collect();
+        let _ = sentence.engine.wait();
+        pieces.map(|p| p.concat())
+    }
+
+    #[test]
+    fn the_engines_wav_comes_at_the_loudspeakers_rate() {
+        let said = match speech("espeak-ng --stdin --stdout", "You can go two hundred and twelve kilometres.") {
+            Err(e) if e.contains("is it installed") => return eprintln!("skipped: espeak-ng is not installed"),
+            said => said.unwrap(),
+        };
+        let seconds = said.len() as f64 / 48_000.0;
+        assert!((1.5..6.0).contains(&seconds), "{seconds} s");
+        assert!(said.iter().any(|s| s.abs() > 0.2) && said.iter().all(|s| s.abs() <= 1.0));
+    }
+
+    #[test]
+    fn an_engine_that_is_missing_or_writes_no_wav_is_told_without_the_text() {
+        for engine in ["/nonexistent/voice", "cat", "true"] {
+            let e = speech(engine, "a secret").unwrap_err();
+            assert!(!e.contains("secret") && !e.is_empty(), "{e}");
+        }
+    }
+
+    #[test]
+    fn without_a_loudspeaker_the_sentence_is_given_up_with_the_devices_name() {
+        let (references, _taken) = std::sync::mpsc::channel();
+        let mut voice = Voice::new("espeak-ng --stdout", "no such loudspeaker", references);
+        let e = voice.begin("a secret").unwrap_err();
+        assert!(e.contains("no such loudspeaker") && !e.contains("secret"), "{e}");
+        assert_eq!(voice.go_on(), Ok(false));
+        voice.stop();
     }
 }

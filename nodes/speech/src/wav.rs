@@ -1,7 +1,7 @@
-//! A WAV file as a microphone: 20 ms chunks of 16 kHz mono.
+//! A WAV file as a microphone: 20 ms chunks at 16 kHz, of one channel or of the seats' two.
 
 use crate::{
-    resample::{ResampleError, ToMono16k},
+    resample::{Listen, ResampleError, To16k},
     vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
 };
 use auriga_msgs::v1;
@@ -37,6 +37,11 @@ pub enum WavError {
 /// would have delivered it: the end of its last sample. Its stamp is the time of its first. `base` is time 0 of the
 /// file. A file that is cut short gives what it has and then an error.
 pub fn audio_chunks(path: &Path, base: Nanos) -> Result<AudioChunks, WavError> {
+    audio_chunks_of(path, base, Listen::Mixed)
+}
+
+/// As [`audio_chunks`], of the channels that are listened to; a file that lacks them is mixed.
+pub fn audio_chunks_of(path: &Path, base: Nanos, listen: Listen) -> Result<AudioChunks, WavError> {
     let reader = WavReader::open(path).map_err(|source| WavError::Open { path: path.into(), source })?;
     let spec = reader.spec();
     match (spec.sample_format, spec.bits_per_sample) {
@@ -44,7 +49,8 @@ pub fn audio_chunks(path: &Path, base: Nanos) -> Result<AudioChunks, WavError> {
         (_, bits) => return Err(WavError::Bits { path: path.into(), bits }),
     }
     let format = |source| WavError::Format { path: path.into(), source };
-    let converter = ToMono16k::new(spec.sample_rate, spec.channels).map_err(format)?;
+    let listen = if spec.channels < listen.channels() { Listen::Mixed } else { listen };
+    let converter = To16k::new(spec.sample_rate, spec.channels, listen).map_err(format)?;
     let bytes = u64::from(reader.len()) * u64::from(spec.bits_per_sample / 8);
     Ok(AudioChunks {
         path: path.into(),
@@ -52,6 +58,7 @@ pub fn audio_chunks(path: &Path, base: Nanos) -> Result<AudioChunks, WavError> {
         frames_read: 0,
         length_known: bytes < UNKNOWN_LENGTH_BYTES,
         reader: Some(reader),
+        channels: converter.channels_out(),
         converter: Some(converter),
         ready: Vec::new(),
         chunks: 0,
@@ -68,7 +75,9 @@ pub struct AudioChunks {
     length_known: bool,
     /// `None` once it is read to its end.
     reader: Option<WavReader<BufReader<File>>>,
-    converter: Option<ToMono16k>,
+    converter: Option<To16k>,
+    /// Of the chunks.
+    channels: usize,
     ready: Vec<i16>,
     chunks: u64,
     base: Nanos,
@@ -128,22 +137,22 @@ impl Iterator for AudioChunks {
     type Item = Result<(Nanos, v1::AudioChunk), WavError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.ready.len() < CHUNK && self.reader.is_some() {
+        while self.ready.len() < CHUNK * self.channels && self.reader.is_some() {
             self.read_block();
         }
         if self.ready.is_empty() {
             return self.error.take().map(Err);
         }
         // Only the last chunk can be shorter.
-        let count = self.ready.len().min(CHUNK);
-        let pcm: Vec<u8> = self.ready.drain(..count).flat_map(i16::to_le_bytes).collect();
+        let count = (self.ready.len() / self.channels).min(CHUNK);
+        let pcm: Vec<u8> = self.ready.drain(..count * self.channels).flat_map(i16::to_le_bytes).collect();
         let at = |samples: u64| self.base.0.saturating_add(samples * SAMPLE_NS);
         let first = self.chunks * CHUNK as u64;
         self.chunks += 1;
         let chunk = v1::AudioChunk {
             header: Some(v1::Header::new(at(first), 0)),
             sample_rate_hz: SAMPLE_RATE_HZ,
-            channels: 1,
+            channels: self.channels as u32,
             pcm_s16le: pcm.into(),
         };
         Some(Ok((Nanos(at(first + count as u64)), chunk)))

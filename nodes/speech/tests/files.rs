@@ -3,7 +3,7 @@
 mod common;
 
 use auriga_runtime::Nanos;
-use auriga_speech::{model, recogniser, wav};
+use auriga_speech::{Config, model, recogniser, wav};
 use common::vowel;
 use proptest::prelude::*;
 use std::{
@@ -103,11 +103,15 @@ proptest! {
     }
 }
 
+fn with_model(folder: &Path) -> Config {
+    Config { model: folder.into(), ..Config::default() }
+}
+
 /// A folder with all files, good as far as the check looks.
 fn model_folder(root: &Path) -> PathBuf {
     let folder = root.join("model");
     let network = "<Nnet3> \ninput-node name=input dim=40\noutput-node name=output input=out\n\n<NumComponents> 0 \n";
-    let fst = [&0x7eb2_fdd6u32.to_le_bytes()[..], b"\x06\0\0\0vector", b"\x08\0\0\0standard", &[0; 30]].concat();
+    let fst = [&0x7eb2_fdd6u32.to_le_bytes()[..], b"\x06\0\0\0vector", b"\x08\0\0\0standard", &[0; 40]].concat();
     let files: [(&str, &[u8]); 5] = [
         ("am/final.mdl", format!("<TransitionModel> \n</TransitionModel> \n{network}").leak().as_bytes()),
         ("conf/model.conf", b"--beam=10.0\n# a comment\n\n"),
@@ -158,7 +162,7 @@ fn a_foreign_or_unfitting_file_of_a_model_is_named() {
     for (file, bytes, expect) in wrong {
         let folder = model_folder(dir.path());
         fs::write(folder.join(file), bytes).unwrap();
-        let e = recogniser::open(&folder).err().expect(file).to_string();
+        let e = recogniser::open(&with_model(&folder)).err().expect(file).to_string();
         assert!(e.contains(file) && e.contains(expect), "{file}: {e}");
     }
     let folder = model_folder(dir.path());
@@ -198,7 +202,7 @@ fn a_real_model_recognises_with_word_times() {
     let folder = PathBuf::from(folder);
     model::check(&folder).unwrap();
     model::probe(Path::new(env!("CARGO_BIN_EXE_auriga-speech")), &folder).unwrap();
-    let mut vosk = recogniser::open(&folder).unwrap().unwrap();
+    let mut vosk = recogniser::open(&with_model(&folder)).unwrap().unwrap().full;
     for turn in 0..2 {
         let voice = vowel(2.0);
         for piece in voice.chunks(320) {
@@ -206,10 +210,16 @@ fn a_real_model_recognises_with_word_times() {
             vosk.partial().unwrap();
         }
         let heard = vosk.finish().unwrap();
-        println!("turn {turn}: {heard:?}");
+        println!("turn {turn}: {}", heard.text());
         for w in &heard.words {
             // Word times count from the beginning of this turn; the model's frames are 30 ms.
-            assert!(w.start <= w.end && w.end.as_secs_f64() < 2.1, "turn {turn}: {w:?}");
+            assert!(
+                w.start <= w.end && w.end.as_secs_f64() < 2.1,
+                "turn {turn}: {} {:?} to {:?}",
+                w.text,
+                w.start,
+                w.end
+            );
         }
     }
 }

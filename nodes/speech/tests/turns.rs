@@ -11,10 +11,10 @@ use auriga_runtime::{Nanos, Node, Outbox};
 use auriga_speech::{
     Config, Effect, SpeechNode,
     model::ModelError,
-    recogniser::{HeardWord, Recogniser, RecogniserError, Recognition},
+    recogniser::{HeardWord, Recogniser, RecogniserError, Recognisers, Recognition},
     vad::{Event, Settings, TurnDetector},
 };
-use common::{RATE, Rig, chunk, espeak, ms, noise, silence, vowel};
+use common::{RATE, Rig, always, chunk, espeak, ms, noise, silence, vowel};
 use proptest::prelude::*;
 use std::{sync::Arc, time::Duration};
 
@@ -88,7 +88,7 @@ fn nothing_is_heard_in_a_minute_of_silence_hiss_or_clicks() {
 
 #[test]
 fn a_transcript_line_is_published_when_the_end_of_its_speech_is_known() {
-    let mut rig = Rig::new(&Config::default());
+    let mut rig = Rig::new(&always());
     rig.line(ms(500), ms(1900), "open the window");
     rig.hear(&[silence(0.5), vowel(1.2), silence(1.5)].concat(), PIECE);
     let heard = rig.utterances();
@@ -105,7 +105,7 @@ fn a_transcript_line_is_published_when_the_end_of_its_speech_is_known() {
 
 #[test]
 fn a_line_with_pauses_is_published_once_after_its_last_words() {
-    let mut rig = Rig::new(&Config::default());
+    let mut rig = Rig::new(&always());
     rig.line(ms(500), ms(3100), "I feel dizzy. Open the window.");
     rig.hear(&[silence(0.5), vowel(0.8), silence(0.7), vowel(1.0), silence(3.0)].concat(), PIECE);
     let heard = rig.utterances();
@@ -117,7 +117,7 @@ fn a_line_with_pauses_is_published_once_after_its_last_words() {
 
 #[test]
 fn a_line_that_is_not_in_the_audio_is_told_and_not_published() {
-    let mut rig = Rig::new(&Config::default());
+    let mut rig = Rig::new(&always());
     rig.line(ms(500), ms(1500), "a secret nobody says");
     rig.hear(&silence(4.0), PIECE);
     assert!(rig.utterances().is_empty());
@@ -127,7 +127,7 @@ fn a_line_that_is_not_in_the_audio_is_told_and_not_published() {
 
 #[test]
 fn the_last_words_before_the_audio_stops_are_not_lost() {
-    let mut rig = Rig::new(&Config::default());
+    let mut rig = Rig::new(&always());
     rig.line(ms(500), ms(1900), "stop");
     rig.hear(&[silence(0.5), vowel(1.2)].concat(), PIECE);
     assert!(rig.utterances().is_empty());
@@ -139,7 +139,7 @@ fn the_last_words_before_the_audio_stops_are_not_lost() {
 
 #[test]
 fn with_neither_model_nor_track_one_fault_says_so() {
-    let mut rig = Rig::new(&Config::default());
+    let mut rig = Rig::new(&always());
     for _ in 0..3 {
         rig.hear(&[vowel(1.0), silence(1.0)].concat(), PIECE);
     }
@@ -150,7 +150,7 @@ fn with_neither_model_nor_track_one_fault_says_so() {
 #[test]
 fn a_model_that_cannot_be_used_is_a_fault_and_the_track_serves() {
     let error = ModelError::NotAFolder("/no/model".into());
-    let mut rig = Rig::with(SpeechNode::new(&Config::default(), Err(error)).unwrap());
+    let mut rig = Rig::with(SpeechNode::new(&always(), Err(error)).unwrap());
     assert_eq!(rig.fault_codes(), ["speech-model"]);
     rig.line(ms(100), ms(1100), "go on");
     rig.hear(&[silence(0.1), vowel(1.0), silence(1.0)].concat(), PIECE);
@@ -159,10 +159,10 @@ fn a_model_that_cannot_be_used_is_a_fault_and_the_track_serves() {
 
 #[test]
 fn audio_is_published_only_with_consent() {
-    let mut rig = Rig::new(&Config::default());
+    let mut rig = Rig::new(&always());
     rig.hear(&vowel(0.5), PIECE);
     assert!(!rig.messages.iter().any(|(_, any)| any.topic() == TopicId::SpeechAudio));
-    let mut rig = Rig::new(&Config { consent_recording: true, ..Config::default() });
+    let mut rig = Rig::new(&Config { consent_recording: true, ..always() });
     rig.hear(&vowel(0.5), PIECE);
     let audio: Vec<_> = rig.messages.iter().filter(|(_, any)| any.topic() == TopicId::SpeechAudio).collect();
     assert_eq!(audio.len(), 25);
@@ -171,7 +171,7 @@ fn audio_is_published_only_with_consent() {
 
 #[test]
 fn malformed_and_late_audio_becomes_faults_and_is_left_out() {
-    let mut rig = Rig::new(&Config::default());
+    let mut rig = Rig::new(&always());
     rig.hear(&silence(0.1), PIECE);
     let good = chunk(ms(100), &[0; 320]);
     let wrong = [
@@ -193,7 +193,7 @@ fn malformed_and_late_audio_becomes_faults_and_is_left_out() {
 
 #[test]
 fn the_driver_speaking_stops_the_reply() {
-    let mut rig = Rig::new(&Config::default());
+    let mut rig = Rig::new(&always());
     rig.hear(&silence(0.2), PIECE);
     let piece = |text: &str| v1::DialogueTurn { turn_id: 3, text: text.into(), ..Default::default() };
     rig.input(SpeechInput::LanguageTurn(Arc::new(piece("You can go 212 km. There is"))), ms(200));
@@ -219,16 +219,23 @@ impl Recogniser for Counter {
     fn partial(&mut self) -> Result<String, RecogniserError> {
         Ok(format!("about {}", self.samples / 4000))
     }
+    fn partial_words(&mut self) -> Result<Vec<HeardWord>, RecogniserError> {
+        Ok(Vec::new())
+    }
     fn finish(&mut self) -> Result<Recognition, RecogniserError> {
         let end = Duration::from_nanos(std::mem::take(&mut self.samples) as u64 * 62_500);
         let word = HeardWord { text: "all".into(), start: Duration::ZERO, end, confidence: 0.5 };
-        Ok(Recognition { text: "all".into(), words: vec![word] })
+        Ok(Recognition { words: vec![word], ..Default::default() })
     }
+}
+
+fn only(recogniser: impl Recogniser + 'static) -> Recognisers {
+    Recognisers { full: Box::new(recogniser), wake: None, remarks: Vec::new() }
 }
 
 #[test]
 fn a_recogniser_gets_the_whole_turn_and_its_word_times_are_of_the_car() {
-    let mut rig = Rig::with(SpeechNode::new(&Config::default(), Ok(Some(Box::<Counter>::default()))).unwrap());
+    let mut rig = Rig::with(SpeechNode::new(&always(), Ok(Some(only(Counter::default())))).unwrap());
     rig.hear(&[silence(1.0), vowel(1.0), silence(1.0), vowel(1.0), silence(1.0)].concat(), PIECE);
     let finals: Vec<_> = rig.utterances().into_iter().filter(|(_, u)| u.r#final).collect();
     let partials: Vec<_> = rig.utterances().into_iter().filter(|(_, u)| !u.r#final).collect();
@@ -248,7 +255,7 @@ fn a_recogniser_gets_the_whole_turn_and_its_word_times_are_of_the_car() {
 #[test]
 fn a_recogniser_that_fails_is_given_up_and_the_node_goes_on() {
     let broken = Counter { fail: true, ..Default::default() };
-    let mut rig = Rig::with(SpeechNode::new(&Config::default(), Ok(Some(Box::new(broken)))).unwrap());
+    let mut rig = Rig::with(SpeechNode::new(&always(), Ok(Some(only(broken)))).unwrap());
     rig.hear(&[vowel(1.0), silence(1.0), vowel(1.0), silence(1.0)].concat(), PIECE);
     assert!(rig.utterances().is_empty());
     assert_eq!(rig.fault_codes(), ["speech-recogniser-failed", "speech-not-understood"]);
@@ -260,7 +267,7 @@ proptest! {
     fn no_audio_makes_the_node_panic(
         chunks in proptest::collection::vec((any::<u64>(), 0u32..3, 15_990u32..16_010, proptest::collection::vec(any::<u8>(), 0..2000)), 0..12)
     ) {
-        let mut node = SpeechNode::new(&Config::default(), Ok(None)).unwrap();
+        let mut node = SpeechNode::new(&always(), Ok(None)).unwrap();
         let mut out = Outbox::default();
         for (stamp, channels, rate, pcm) in chunks {
             let rate = if rate % 2 == 0 { 16_000 } else { rate };

@@ -144,6 +144,7 @@ impl<'a> Compiler<'a> {
             let wanted = match field {
                 Field::Gear => Wanted::Gear,
                 Field::Indicator => Wanted::Indicator,
+                Field::PushToTalk => Wanted::Flag,
                 _ => Wanted::Number(unit),
             };
             return Ok((Target::Field(*field), wanted));

@@ -37,12 +37,13 @@ pub enum Field {
     Range,
     Battery,
     OutsideTemperature,
+    PushToTalk,
 }
 
 impl Field {
     /// The field's name in `vss.toml` and in the message, and its unit there ("": none).
     #[rustfmt::skip]
-    pub const ALL: [(&'static str, Field, &'static str); 11] = [
+    pub const ALL: [(&'static str, Field, &'static str); 12] = [
         ("speed_mps", Field::Speed, "m/s"),
         ("yaw_rate_radps", Field::YawRate, "rad/s"),
         ("steering_wheel_rad", Field::SteeringWheel, "rad"),
@@ -54,6 +55,7 @@ impl Field {
         ("range_km", Field::Range, "km"),
         ("battery", Field::Battery, "ratio"),
         ("outside_temp_c", Field::OutsideTemperature, "celsius"),
+        ("push_to_talk", Field::PushToTalk, ""),
     ];
 
     /// Puts a value into the message.
@@ -75,6 +77,7 @@ impl Field {
             Field::OutsideTemperature => &mut state.outside_temp_c,
             Field::Gear => return state.gear = number as i32,
             Field::Indicator => return state.indicator = number as i32,
+            Field::PushToTalk => return state.push_to_talk = Some(number != 0.0),
         };
         *slot = Some(number);
     }

@@ -3,10 +3,15 @@
 
 use auriga_msgs::{Any, node::SpeechInput, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
-use auriga_speech::{Config, Effect, SpeechNode};
+use auriga_speech::{Config, Effect, SpeechNode, attention::Activation};
 use std::{process::Command, sync::Arc};
 
 pub const RATE: usize = 16_000;
+
+/// All that is said is for the car.
+pub fn always() -> Config {
+    Config { activation: Activation::Always, ..Config::default() }
+}
 
 pub fn ms(ms: u64) -> Nanos {
     Nanos::from_millis(ms)

@@ -1,0 +1,205 @@
+//! How fast and how well the node hears: `cargo bench -p auriga-speech --bench recognise [-- PART…]`, a part being one of
+//! latency, speed, idle, wake, pauses; all of them when none is named.
+//!
+//! AURIGA_VOSK_MODEL names another model than models/speech/model. AURIGA_VOSK_PYTHON, else AURIGA_PYTHON, is a Python with
+//! vosk in it for the comparison with the bare library. The voices are synthetic: the figures are not those of people.
+
+mod ears;
+mod sound;
+mod texts;
+mod wake;
+
+use auriga_speech::{
+    Config,
+    attention::Activation,
+    recogniser::{self, Recogniser},
+};
+use ears::Ears;
+use sound::{Dice, RATE, VOICES, cabin, in_cabin, say};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+use texts::REQUESTS;
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository");
+    let model = std::env::var_os("AURIGA_VOSK_MODEL").map_or(root.join("models/speech/model"), PathBuf::from);
+    if !model.is_dir() {
+        println!("{} is not there: name a Vosk model with AURIGA_VOSK_MODEL", model.display());
+        return;
+    }
+    let phrasings = root.join("models/language/grammar.toml");
+    let config = Config { model, phrasings, activation: Activation::Always, ..Config::default() };
+    println!("model {}", config.model.display());
+    let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let all: [(&str, fn(&Config)); 5] =
+        [("latency", latency), ("speed", speed), ("idle", idle), ("wake", wake::figures), ("pauses", pauses)];
+    for (name, part) in all {
+        if parts.is_empty() || parts.iter().any(|p| p == name) {
+            println!("\n{name}");
+            part(&config);
+        }
+    }
+}
+
+/// `share` of the values, which are not empty, are not above the result.
+fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() as f64 * share).ceil() as usize).clamp(1, values.len()) - 1]
+}
+
+/// From the last sound of a request to its final text.
+fn latency(config: &Config) {
+    let mut ears = Ears::new(config);
+    let (mut all, mut work, mut split, mut unheard) = (Vec::new(), Vec::new(), 0, 0);
+    for (i, voice) in VOICES.iter().enumerate() {
+        for (j, text) in REQUESTS.iter().enumerate() {
+            let speech = say(voice, text);
+            let begin = ears.now();
+            let sound = in_cabin(&speech, RATE, speech.len() + 3 * RATE, 15.0, (i * 100 + j) as u64);
+            ears.hear(&sound);
+            let end = begin + Duration::from_secs_f64(1.0 + speech.len() as f64 / RATE as f64);
+            match ears.finals.as_slice() {
+                [] => unheard += 1,
+                [.., (at, last)] => {
+                    split += ears.finals.len() - 1;
+                    all.push((at.0 as f64 - end.0 as f64) / 1e6);
+                    work.push((at.0 as f64 - last.speech_end_ns as f64) / 1e6);
+                }
+            }
+            ears.finals.clear();
+        }
+    }
+    println!("  {} requests at 15 dB, {unheard} not heard, {split} cut in two", VOICES.len() * REQUESTS.len());
+    for (what, values) in
+        [("last sound to final text", &mut all), ("the stamp (last voiced sample) to final text", &mut work)]
+    {
+        let [p50, p99] = [0.5, 0.99].map(|share| percentile(values, share));
+        println!("  {what:<46} p50 {p50:6.0} ms   p99 {p99:6.0} ms");
+    }
+}
+
+/// Real-time factors beside the bare library's, on the same sound.
+fn speed(config: &Config) {
+    let mut sound = Vec::new();
+    for (i, voice) in VOICES.iter().enumerate() {
+        for (j, text) in REQUESTS.iter().enumerate() {
+            let speech = say(voice, text);
+            sound.extend(in_cabin(&speech, RATE / 2, speech.len() + RATE, 15.0, (i * 100 + j) as u64));
+        }
+    }
+    let seconds = sound.len() as f64 / RATE as f64;
+    println!("  {seconds:.0} s of sound, {} requests; real-time factor, best of three", VOICES.len() * REQUESTS.len());
+    let row = |what: &str, took: f64| println!("  {what:<58} {:.4}", took / seconds);
+    let config = Config { alternatives: 0, ..config.clone() };
+    let Ok(Some(mut recognisers)) = recogniser::open(&config) else { return println!("  the model cannot be opened") };
+    let mut ours = |step: usize| best_of(|| bare(recognisers.full.as_mut(), &sound, step));
+    let (ours_20, ours_200) = (ours(RATE / 50), ours(RATE / 5));
+    row("our recogniser, 20 ms pieces", ours_20);
+    row("our recogniser, 200 ms pieces", ours_200);
+    let nodes = best_of(|| {
+        let mut ears = Ears::new(&config);
+        ears.hear(&sound);
+        ears.busy.as_secs_f64()
+    });
+    row("the whole node (detection, turns only), 20 ms pieces", nodes);
+    let Some(python) = std::env::var_os("AURIGA_VOSK_PYTHON").or(std::env::var_os("AURIGA_PYTHON")) else {
+        return println!("  the bare library: skipped, AURIGA_VOSK_PYTHON names no Python with vosk");
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sound.wav");
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: RATE as u32,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&path, spec).expect("a WAV file");
+    sound.iter().for_each(|s| writer.write_sample(*s).expect("written"));
+    writer.finalize().expect("written");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/recognise/bare.py");
+    for (step, ours) in [(RATE / 50, ours_20), (RATE / 5, ours_200)] {
+        let run = Command::new(&python).arg(&script).arg(&config.model).arg(&path).arg(step.to_string()).output();
+        match run.map(|o| String::from_utf8_lossy(&o.stdout).trim().parse::<f64>()) {
+            Ok(Ok(took)) => {
+                row(&format!("bare vosk-api in Python, {} ms pieces", step * 1000 / RATE), took);
+                println!("  {:<58} {:.3}", "  ours / bare", ours / took);
+            }
+            _ => println!("  the bare library: skipped, {} has no vosk", python.display()),
+        }
+    }
+}
+
+fn best_of(mut run: impl FnMut() -> f64) -> f64 {
+    (0..3).map(|_| run()).fold(f64::MAX, f64::min)
+}
+
+/// All of the sound through a recogniser, as the bare library is used.
+fn bare(recogniser: &mut dyn Recogniser, sound: &[i16], step: usize) -> f64 {
+    let began = Instant::now();
+    sound.chunks(step).for_each(|piece| recogniser.accept(piece).expect("recognised"));
+    recogniser.finish().expect("recognised");
+    began.elapsed().as_secs_f64()
+}
+
+/// What the node takes of one processor while nobody speaks.
+fn idle(config: &Config) {
+    let config = Config { activation: Activation::WakeWord, ..config.clone() };
+    let length = 120 * RATE;
+    let quiet = [("digital silence", vec![0; length]), ("cabin noise at -52 dB", cabin(length, -52.0, 1))];
+    let loud = [("cabin noise at -40 dB", cabin(length, -40.0, 2)), ("cabin noise at -30 dB", cabin(length, -30.0, 3))];
+    for (what, sound) in quiet.into_iter().chain(loud) {
+        let mut ears = Ears::new(&config);
+        ears.hear(&sound);
+        let share = 100.0 * ears.busy.as_secs_f64() / (sound.len() as f64 / RATE as f64);
+        println!("  {what:<24} {share:5.2} % of one processor, {} utterances", ears.finals.len());
+    }
+}
+
+/// Requests with a pause in them: how many are cut, and what the patience costs those without.
+fn pauses(config: &Config) {
+    const HALVES: [(&str, &str); 8] = [
+        ("navigate to the", "nearest charging station"),
+        ("navigate to", "the airport"),
+        ("set the temperature to", "twenty one degrees"),
+        ("set the temperature to twenty", "two degrees"),
+        ("call", "my brother"),
+        ("what is the", "tyre pressure"),
+        ("how far is the", "next charging station"),
+        ("could you", "open the window"),
+    ];
+    for pause_ms in [300, 450] {
+        for patient in [false, true] {
+            let open = if patient { config.open_end_silence_ms } else { config.end_silence_ms };
+            let mut ears = Ears::new(&Config { open_end_silence_ms: open, ..config.clone() });
+            let (mut cut, mut count) = (0, 0);
+            for (i, voice) in VOICES.iter().enumerate() {
+                for (j, (first, second)) in HALVES.iter().enumerate() {
+                    let pause = vec![0; RATE * pause_ms / 1000];
+                    let speech = [say(voice, first), pause, say(voice, second)].concat();
+                    ears.hear(&in_cabin(&speech, RATE, speech.len() + 3 * RATE, 20.0, (i * 10 + j) as u64));
+                    cut += usize::from(ears.finals.len() > 1);
+                    count += 1;
+                    ears.finals.clear();
+                }
+            }
+            println!(
+                "  pause of {pause_ms} ms, open_end_silence_ms = {open}: {cut} of {count} requests are cut in two"
+            );
+        }
+    }
+    let mut late = 0;
+    let mut ears = Ears::new(config);
+    let mut dice = Dice::new(5);
+    for text in REQUESTS {
+        let speech = say(VOICES[dice.below(VOICES.len())], text);
+        let end = ears.now() + Duration::from_secs_f64(1.0 + speech.len() as f64 / RATE as f64);
+        ears.hear(&in_cabin(&speech, RATE, speech.len() + 3 * RATE, 20.0, 9));
+        let patience = Duration::from_millis(config.end_silence_ms + 250);
+        late += ears.finals.iter().filter(|(at, _)| *at > end + patience).count();
+        ears.finals.clear();
+    }
+    println!("  {late} of {} whole requests waited for more", REQUESTS.len());
+}
