@@ -1,6 +1,7 @@
 //! `auriga-lm bench`: tokens per second beside what the memory allows, the time to an intent, and what slicing costs.
 
 use crate::{
+    bench_large,
     commands::Common,
     corpus::{Corpus, Example},
     prompt::SceneFacts,
@@ -24,6 +25,8 @@ pub struct Options {
     /// Each figure is the median of this many
     #[arg(long, default_value_t = 15)]
     pub repeats: usize,
+    #[command(flatten)]
+    pub large: bench_large::Options,
 }
 
 const PROMPT_TOKENS: usize = 128;
@@ -32,6 +35,10 @@ const DECODE_TOKENS: usize = 128;
 const DRAM_BYTES: usize = 256 << 20;
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
+    if let Some(folder) = &options.large.large {
+        tch::set_num_threads(options.common.threads);
+        return bench_large::run(folder, &options.large, options.repeats.max(1));
+    }
     let lm = options.common.load()?;
     let corpus = Corpus::load(&options.grammar, lm.catalogue())?;
     let examples = corpus.held_out(1);

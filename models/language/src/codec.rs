@@ -5,10 +5,11 @@ use crate::{
     prompt::{self, IntentOutput, SceneFacts},
     tokenizer::{TextStream, Tokenizer, TokenizerError},
 };
+use std::sync::Arc;
 
 /// A tokenizer and the ids of its special tokens.
 pub struct Codec {
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     pub end: u32,
     pub scene: u32,
     pub user: u32,
@@ -17,7 +18,8 @@ pub struct Codec {
 }
 
 impl Codec {
-    pub fn new(tokenizer: Tokenizer) -> Result<Self, TokenizerError> {
+    pub fn new(tokenizer: impl Into<Arc<Tokenizer>>) -> Result<Self, TokenizerError> {
+        let tokenizer = tokenizer.into();
         Ok(Self {
             end: tokenizer.special(prompt::END)?,
             scene: tokenizer.special(prompt::SCENE)?,

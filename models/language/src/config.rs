@@ -186,6 +186,22 @@ impl Config {
         Self::from_map(&map).map_err(|what| ConfigError::Field { path: name.into(), what })
     }
 
+    /// Adds the tokens that end a text of `generation_config.json`, if there is one. What else it holds are suggestions for
+    /// sampling.
+    pub fn read_generation(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let name = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(ConfigError::Read { path: name, source }),
+        };
+        let map: Map<String, Value> =
+            serde_json::from_str(&text).map_err(|source| ConfigError::Json { path: name.clone(), source })?;
+        let more = eos(map.get("eos_token_id")).map_err(|what| ConfigError::Field { path: name, what })?;
+        self.eos.extend(more.iter().filter(|t| !self.eos.contains(t)).copied().collect::<Vec<_>>());
+        Ok(())
+    }
+
     fn from_map(map: &Map<String, Value>) -> Result<Self, String> {
         let mut f = Fields { map, read: HARMLESS.to_vec() };
         let family = match f.get("model_type") {
@@ -371,7 +387,7 @@ fn ropes(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<bool>,
 
 fn eos(value: Option<&Value>) -> Result<Vec<u32>, String> {
     let token = |v: &Value| v.as_u64().and_then(|v| u32::try_from(v).ok());
-    let Some(value) = value else { return Ok(Vec::new()) };
+    let Some(value) = value.filter(|v| !v.is_null()) else { return Ok(Vec::new()) };
     let tokens = match value {
         Value::Array(all) => all.iter().map(token).collect(),
         one => token(one).map(|t| vec![t]),

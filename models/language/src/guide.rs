@@ -30,6 +30,12 @@ pub trait Guide: Send {
     fn advance(&mut self, token: u32, probability: f64);
 }
 
+/// A guide at whose end an intent stands.
+pub trait IntentSource: Guide {
+    /// What was understood, once it is complete.
+    fn output(&self) -> Option<IntentOutput>;
+}
+
 /// Token sequences that share their beginnings. None may be the beginning of another: each ends in a sign that is within
 /// none.
 #[derive(Debug, Clone)]
@@ -170,16 +176,6 @@ impl IntentGuide {
         Self { catalogue, codec, names, utterance, at, intent: 0, slots: Vec::new(), confidence: 1.0 }
     }
 
-    /// What was understood, once it is complete.
-    pub fn output(&self) -> Option<IntentOutput> {
-        if !matches!(self.at, At::Done) {
-            return None;
-        }
-        let intent = &self.catalogue.intents()[self.intent];
-        let slots = self.slots.iter().map(|(s, v)| (intent.slots[*s].name.clone(), v.clone())).collect();
-        Some(IntentOutput { name: intent.name.clone(), slots, confidence: self.confidence })
-    }
-
     fn enter(&mut self, turn: Turn) -> At {
         self.intent = turn.intent;
         let Some(slot) = turn.slot else { return At::Done };
@@ -197,14 +193,7 @@ impl IntentGuide {
         match &self.catalogue.intents()[self.intent].slots[slot].kind {
             SlotKind::Integer { min, max } => (*min..=*max).map(|v| v.to_string()).collect(),
             SlotKind::Choice(values) => values.clone(),
-            SlotKind::Text => {
-                let words: Vec<&str> = self.utterance.split(' ').collect();
-                let ends = |from: usize| from + 1..=words.len().min(from + MAX_SPAN_WORDS);
-                (0..words.len())
-                    .flat_map(|from| ends(from).map(move |to| (from, to)))
-                    .map(|(a, b)| words[a..b].join(" "))
-                    .collect()
-            }
+            SlotKind::Text => spans(&self.utterance),
         }
     }
 
@@ -222,6 +211,24 @@ impl IntentGuide {
             }
         }
         turns
+    }
+}
+
+/// Whatever a text slot can hold: words that follow one another in the utterance.
+pub(crate) fn spans(utterance: &str) -> Vec<String> {
+    let words: Vec<&str> = utterance.split(' ').collect();
+    let ends = |from: usize| from + 1..=words.len().min(from + MAX_SPAN_WORDS);
+    (0..words.len()).flat_map(|from| ends(from).map(move |to| (from, to))).map(|(a, b)| words[a..b].join(" ")).collect()
+}
+
+impl IntentSource for IntentGuide {
+    fn output(&self) -> Option<IntentOutput> {
+        if !matches!(self.at, At::Done) {
+            return None;
+        }
+        let intent = &self.catalogue.intents()[self.intent];
+        let slots = self.slots.iter().map(|(s, v)| (intent.slots[*s].name.clone(), v.clone())).collect();
+        Some(IntentOutput { name: intent.name.clone(), slots, confidence: self.confidence })
     }
 }
 

@@ -60,9 +60,11 @@
 //! - Nothing that is wrong with a checkpoint is passed over: see [`config`] and [`weights`].
 
 pub mod bench;
+mod bench_large;
 pub mod cache;
 pub mod calibrate;
 pub mod catalogue;
+mod chat;
 pub mod codec;
 pub mod commands;
 pub mod config;
@@ -94,7 +96,9 @@ pub mod rope;
 pub mod sample;
 pub mod session;
 pub mod stop;
+pub mod template;
 pub mod tokenizer;
+pub mod tool;
 pub mod train;
 pub mod turn;
 pub mod weights;

@@ -193,7 +193,8 @@ impl Model {
     }
 
     pub fn load_as(folder: &Path, precision: Precision) -> Result<Self, ModelError> {
-        let config = Config::load(&folder.join("config.json"))?;
+        let mut config = Config::load(&folder.join("config.json"))?;
+        config.read_generation(&folder.join("generation_config.json"))?;
         Ok(tch::no_grad(|| Self::assemble(config, Weights::load(folder)?, Form::Run(precision)))?)
     }
 

@@ -221,6 +221,11 @@ impl Session {
         }
     }
 
+    /// A session of its own that has read what this one has read so far, and nothing else.
+    pub fn snapshot(&self) -> Self {
+        self.fork_at(self.fed)
+    }
+
     /// Tokens that are fed.
     pub fn fed(&self) -> usize {
         self.fed

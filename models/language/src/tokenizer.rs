@@ -1,7 +1,8 @@
 //! Text ↔ tokens: a Hugging Face `tokenizer.json`, loaded or trained here (byte-level BPE).
 
 use crate::prompt::SPECIAL_TOKENS;
-use std::path::Path;
+use llguidance::toktrie::{TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
+use std::{path::Path, sync::Arc};
 use tokenizers::{
     AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerBuilder,
     models::bpe::{BPE, BpeTrainerBuilder},
@@ -23,6 +24,10 @@ pub enum TokenizerError {
     Decode { what: String },
     #[error("the tokenizer has no special token {token}: it is not one of a model trained by `auriga-lm train`")]
     Special { token: &'static str },
+    #[error(
+        "the bytes of the tokens cannot be had: {what}; expected a byte-level tokenizer, or one with byte fallback"
+    )]
+    Bytes { what: String },
 }
 
 /// A tokenizer that reads special tokens in a text as plain text: what is said in the car cannot end a turn.
@@ -104,6 +109,44 @@ impl Tokenizer {
             .map_err(|e| TokenizerError::Decode { what: e.to_string() })
     }
 
+    /// Special tokens in a text are read as such: what comes from a chat template, whose parts are cleaned before.
+    pub fn with_special_tokens(mut self) -> Self {
+        self.inner.set_encode_special_tokens(false);
+        self
+    }
+
+    /// The id of a token that is written like this.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Whether it has all the special tokens of [`crate::prompt`].
+    pub fn is_own(&self) -> bool {
+        SPECIAL_TOKENS.iter().all(|t| self.id(t).is_some())
+    }
+
+    /// Its tokens as bytes, for a constraint on what is said. `size`: of the model's vocabulary; `ends`: tokens that end a
+    /// text, within it.
+    pub(crate) fn environment(self: &Arc<Self>, size: usize, ends: &[u32]) -> Result<TokEnv, TokenizerError> {
+        let fail = |what: String| TokenizerError::Bytes { what };
+        let json = self.inner.to_string(false).map_err(|e| fail(e.to_string()))?;
+        let json: serde_json::Value = serde_json::from_str(&json).map_err(|e| fail(e.to_string()))?;
+        // What would be read as a byte must be one.
+        let byte = |t: &str| t.len() == 6 && t.ends_with('>') && u8::from_str_radix(&t[3..5], 16).is_ok();
+        let wrong = |t: &&String| t.starts_with("<0x") && !(t.is_ascii() && byte(t));
+        let vocabulary = self.inner.get_vocab(false);
+        if let Some(token) = vocabulary.keys().find(wrong) {
+            return Err(fail(format!("the token {token:?} is no byte")));
+        }
+        let mut tokens = llguidance::token_bytes_from_tokenizer_json(&json).map_err(|e| fail(format!("{e:#}")))?;
+        // Models have rows for tokens that do not exist; these are never allowed.
+        let unused = |id: usize| [&[TokTrie::SPECIAL_TOKEN_MARKER], format!("<[{id}]>").as_bytes()].concat();
+        tokens.extend((tokens.len()..size).map(unused));
+        let end = ends.first().copied().ok_or_else(|| fail("no token ends a text".into()))?;
+        let trie = TokTrie::from(&TokRxInfo::new(tokens.len() as u32, end), &tokens).with_eos_tokens(ends);
+        Ok(Arc::new(Environment { tokenizer: self.clone(), trie }))
+    }
+
     pub fn special(&self, token: &'static str) -> Result<u32, TokenizerError> {
         self.inner.token_to_id(token).ok_or(TokenizerError::Special { token })
     }
@@ -111,5 +154,20 @@ impl Tokenizer {
     /// One more than the largest id.
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
+    }
+}
+
+struct Environment {
+    tokenizer: Arc<Tokenizer>,
+    trie: TokTrie,
+}
+
+impl TokenizerEnv for Environment {
+    fn tok_trie(&self) -> &TokTrie {
+        &self.trie
+    }
+
+    fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
+        self.trie.tokenize_with_greedy_fallback(bytes, |text| self.tokenizer.encode(text).unwrap_or_default())
     }
 }

@@ -2,14 +2,19 @@
 
 use crate::{
     catalogue::Catalogue,
+    chat::Chat,
     codec::Codec,
     fill::Filler,
-    guide::{Allowed, Guide, IntentGuide, Names},
+    guide::{Allowed, Guide, IntentGuide, IntentSource, Names},
+    linear::Precision,
     model::{Model, ModelError},
     prompt::{IntentOutput, SceneFacts, clean_utterance},
     sample::Sampling,
     session::{Budget, Finish, Generate, Session, SessionError, State},
+    stop::StopStrings,
+    template::TemplateError,
     tokenizer::{TextStream, Tokenizer, TokenizerError},
+    tool::ToolError,
 };
 use std::{
     path::Path,
@@ -28,16 +33,38 @@ pub enum LmError {
         "{path}: tokenizer.json has token ids up to {largest}, the model a vocabulary of {vocabulary}: they do not belong together"
     )]
     Vocabulary { path: String, largest: usize, vocabulary: i64 },
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error(
+        "{path}: no token ends a text (found {found:?}): expected `eos_token_id` in config.json or generation_config.json, \
+         or `eos_token` in tokenizer_config.json, within the vocabulary"
+    )]
+    NoEnd { path: String, found: Vec<u32> },
+    #[error(
+        "{path}: the calls and a turn take {needed} tokens, the model reads {max_positions} (`max_position_embeddings`); \
+         take a model with a longer context"
+    )]
+    Context { path: String, needed: usize, max_positions: usize },
     #[error("an utterance without words")]
     NoWords,
+}
+
+/// How a model is spoken to.
+enum Dialect {
+    /// In the format of [`crate::prompt`], which the project's own models have learnt.
+    Own(Arc<Codec>, Arc<Names>),
+    /// In its own chat template.
+    Chat(Box<Chat>),
 }
 
 /// A model with its tokenizer and the catalogue it speaks of.
 pub struct Lm {
     model: Model,
-    codec: Arc<Codec>,
+    tokenizer: Arc<Tokenizer>,
     catalogue: Arc<Catalogue>,
-    names: Arc<Names>,
+    dialect: Dialect,
 }
 
 /// Tokens a turn has room for: preamble, utterance, intent and [`MAX_REPLY_TOKENS`].
@@ -48,30 +75,36 @@ const MAX_REPLY_TOKENS: usize = 96;
 const MAX_INTENT_TOKENS: usize = 128;
 
 impl Lm {
-    /// `checkpoint`: a folder in Hugging Face layout whose tokenizer has the special tokens of [`crate::prompt`].
+    /// `checkpoint`: a folder as it is published on Hugging Face. Where its tokenizer has the special tokens of
+    /// [`crate::prompt`] it is spoken to in that format, otherwise in its chat template.
     pub fn load(checkpoint: &Path, catalogue: Catalogue) -> Result<Self, LmError> {
-        let tokenizer = Tokenizer::load(&checkpoint.join("tokenizer.json"))?;
-        let model = Model::load(checkpoint)?;
-        Self::new(model, tokenizer, catalogue, &checkpoint.display().to_string())
+        Self::load_as(checkpoint, catalogue, Precision::F32)
     }
 
-    /// `path`: for messages.
-    pub fn new(model: Model, tokenizer: Tokenizer, catalogue: Catalogue, path: &str) -> Result<Self, LmError> {
-        let (size, vocabulary) = (tokenizer.vocabulary(), model.config().vocab_size);
-        if size as i64 > vocabulary {
-            return Err(LmError::Vocabulary { path: path.into(), largest: size - 1, vocabulary });
+    /// In other numbers than 32-bit ones: its weights are rounded at load.
+    pub fn load_as(checkpoint: &Path, catalogue: Catalogue, precision: Precision) -> Result<Self, LmError> {
+        let tokenizer = Tokenizer::load(&checkpoint.join("tokenizer.json"))?;
+        let model = Model::load_as(checkpoint, precision)?;
+        if tokenizer.is_own() {
+            return Self::new(model, tokenizer, catalogue, &checkpoint.display().to_string());
         }
-        let codec = Arc::new(Codec::new(tokenizer)?);
+        let (tokenizer, catalogue) = (Arc::new(tokenizer.with_special_tokens()), Arc::new(catalogue));
+        fits(&model, &tokenizer, &checkpoint.display().to_string())?;
+        let chat = Chat::load(checkpoint, &model, tokenizer.clone(), catalogue.clone())?;
+        Ok(Self { model, tokenizer, catalogue, dialect: Dialect::Chat(Box::new(chat)) })
+    }
+
+    /// Of a model that has learnt the format of [`crate::prompt`]. `path`: for messages.
+    pub fn new(model: Model, tokenizer: Tokenizer, catalogue: Catalogue, path: &str) -> Result<Self, LmError> {
+        fits(&model, &tokenizer, path)?;
+        let tokenizer = Arc::new(tokenizer);
+        let codec = Arc::new(Codec::new(tokenizer.clone())?);
         let names = Arc::new(Names::new(&catalogue, &codec)?);
-        Ok(Self { model, codec, catalogue: Arc::new(catalogue), names })
+        Ok(Self { model, tokenizer, catalogue: Arc::new(catalogue), dialect: Dialect::Own(codec, names) })
     }
 
     pub fn model(&self) -> &Model {
         &self.model
-    }
-
-    pub fn codec(&self) -> &Codec {
-        &self.codec
     }
 
     pub fn catalogue(&self) -> &Catalogue {
@@ -81,15 +114,19 @@ impl Lm {
     /// A session with the scene pushed, to be fed ([`Session::step`] until [`State::Idle`]) while the driver still speaks;
     /// [`Lm::turn_after`] goes on from it, as often as one likes.
     pub fn scene(&self, scene: &SceneFacts) -> Result<Session, LmError> {
-        let mut session = Session::new(&self.model, TURN_TOKENS);
-        session.push(&self.codec.scene_part(scene)?)?;
-        Ok(session)
+        match &self.dialect {
+            Dialect::Own(codec, _) => {
+                let mut session = Session::new(&self.model, TURN_TOKENS);
+                session.push(&codec.scene_part(scene)?)?;
+                Ok(session)
+            }
+            Dialect::Chat(chat) => chat.scene(&self.model, scene),
+        }
     }
 
     /// A turn from its beginning.
     pub fn turn(&self, scene: &SceneFacts, utterance: &str, sampling: Sampling) -> Result<Turn, LmError> {
-        let session = self.scene(scene)?;
-        self.begin(session, scene, utterance, sampling)
+        self.begin(None, scene, utterance, sampling)
     }
 
     /// A turn after a scene that has been fed: `fed` is what [`Lm::scene`] made of `scene`.
@@ -100,7 +137,7 @@ impl Lm {
         utterance: &str,
         sampling: Sampling,
     ) -> Result<Turn, LmError> {
-        self.begin(fed.fork()?, scene, utterance, sampling)
+        self.begin(Some(fed), scene, utterance, sampling)
     }
 
     /// A turn whose intent somebody else has understood: it begins with the reply.
@@ -111,30 +148,39 @@ impl Lm {
         intent: &IntentOutput,
         sampling: Sampling,
     ) -> Result<Turn, LmError> {
-        let utterance = clean_utterance(utterance);
-        if utterance.is_empty() {
-            return Err(LmError::NoWords);
-        }
-        let mut session = self.scene(scene)?;
-        session.push(&self.codec.user_part(&utterance)?)?;
-        session.push(&self.codec.intent_part(intent)?)?;
+        let utterance = words(utterance)?;
+        let session = match &self.dialect {
+            Dialect::Own(codec, _) => {
+                let mut session = self.scene(scene)?;
+                session.push(&codec.user_part(&utterance)?)?;
+                session.push(&codec.intent_part(intent)?)?;
+                session
+            }
+            Dialect::Chat(chat) => chat.reply(&self.model, scene, &utterance, intent)?,
+        };
         Ok(Turn::new(session, None, scene, Some(intent.clone()), sampling))
     }
 
     fn begin(
         &self,
-        mut session: Session,
+        fed: Option<&Session>,
         scene: &SceneFacts,
         utterance: &str,
         sampling: Sampling,
     ) -> Result<Turn, LmError> {
-        let utterance = clean_utterance(utterance);
-        if utterance.is_empty() {
-            return Err(LmError::NoWords);
-        }
-        session.push(&self.codec.user_part(&utterance)?)?;
-        let guide = IntentGuide::new(self.catalogue.clone(), self.codec.clone(), self.names.clone(), &utterance);
-        let guide = Shared(Arc::new(Mutex::new(guide)));
+        let utterance = words(utterance)?;
+        let (mut session, guide) = match &self.dialect {
+            Dialect::Own(codec, names) => {
+                let mut session = fed.map_or_else(|| self.scene(scene), |fed| Ok(fed.fork()?))?;
+                session.push(&codec.user_part(&utterance)?)?;
+                let guide = IntentGuide::new(self.catalogue.clone(), codec.clone(), names.clone(), &utterance);
+                (session, Shared::new(guide))
+            }
+            Dialect::Chat(chat) => {
+                let (session, guide) = chat.turn(&self.model, fed, scene, &utterance)?;
+                (session, Shared::new(guide))
+            }
+        };
         session.generate(Generate {
             sampling: Sampling::GREEDY,
             max_tokens: MAX_INTENT_TOKENS,
@@ -145,13 +191,31 @@ impl Lm {
     }
 }
 
+/// An utterance as models read it.
+fn words(utterance: &str) -> Result<String, LmError> {
+    let utterance = clean_utterance(utterance);
+    if utterance.is_empty() { Err(LmError::NoWords) } else { Ok(utterance) }
+}
+
+fn fits(model: &Model, tokenizer: &Tokenizer, path: &str) -> Result<(), LmError> {
+    let (size, vocabulary) = (tokenizer.vocabulary(), model.config().vocab_size);
+    if size as i64 > vocabulary {
+        return Err(LmError::Vocabulary { path: path.into(), largest: size - 1, vocabulary });
+    }
+    Ok(())
+}
+
 /// The guide is led by the session and read by the turn.
 #[derive(Clone)]
-struct Shared(Arc<Mutex<IntentGuide>>);
+struct Shared(Arc<Mutex<dyn IntentSource>>);
 
 impl Shared {
-    fn with<T>(&self, f: impl FnOnce(&mut IntentGuide) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn new(guide: impl IntentSource + 'static) -> Self {
+        Self(Arc::new(Mutex::new(guide)))
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut dyn IntentSource) -> T) -> T {
+        f(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -196,6 +260,8 @@ pub struct Turn {
     /// Tokens of the reply that are in `text` or `stream`.
     read: usize,
     stream: TextStream,
+    /// A reply of a chat is one line.
+    stops: StopStrings,
     text: String,
 }
 
@@ -207,23 +273,41 @@ impl Turn {
         intent: Option<IntentOutput>,
         sampling: Sampling,
     ) -> Self {
-        let (scene, stream) = (scene.clone(), TextStream::default());
-        Self { session, guide, sampling, scene, intent, reply: None, read: 0, stream, text: String::new() }
+        Self {
+            session,
+            guide,
+            sampling,
+            scene: scene.clone(),
+            intent,
+            reply: None,
+            read: 0,
+            stream: TextStream::default(),
+            stops: StopStrings::default(),
+            text: String::new(),
+        }
     }
 
     /// Goes on until the budget is spent, the intent is there, or the reply is complete.
     pub fn step(&mut self, lm: &Lm, budget: Budget) -> Result<TurnStep, LmError> {
         if let (Some(intent), None) = (&self.intent, &self.reply) {
             self.reply = Some(Filler::new(self.scene.clone(), intent.slots.clone()));
-            self.session.generate(Generate {
-                sampling: self.sampling,
-                max_tokens: MAX_REPLY_TOKENS,
-                stop: vec![lm.codec.end],
-                guide: None,
-            });
+            let stop = match &lm.dialect {
+                Dialect::Own(codec, _) => vec![codec.end],
+                Dialect::Chat(chat) => {
+                    chat.keep(&self.session);
+                    self.session.push(&chat.gap()?)?;
+                    self.stops = StopStrings::new(&["\n".into()]);
+                    chat.stop.clone()
+                }
+            };
+            let (sampling, max_tokens) = (self.sampling, MAX_REPLY_TOKENS);
+            self.session.generate(Generate { sampling, max_tokens, stop, guide: None });
+        }
+        if self.stops.hit() {
+            return Ok(TurnStep { layers: 0, state: TurnState::Finished(Finish::Stop) });
         }
         let step = self.session.step(&lm.model, budget)?;
-        let state = match step.state {
+        let mut state = match step.state {
             State::Finished(finish) if self.reply.is_some() => TurnState::Finished(finish),
             State::Finished(_) => {
                 self.intent = self.guide.as_ref().and_then(|guide| guide.with(|g| g.output()));
@@ -233,8 +317,14 @@ impl Turn {
         };
         if let Some(filler) = &mut self.reply {
             for &token in &self.session.generated()[self.read..] {
-                self.text += &filler.push(&lm.codec.decode_next(token, &mut self.stream)?);
+                let piece = self.stops.push(&lm.tokenizer.decode_next(token, &mut self.stream)?);
+                self.text += &filler.push(&piece);
                 self.read += 1;
+            }
+            if self.stops.hit() {
+                state = TurnState::Finished(Finish::Stop);
+            } else if matches!(state, TurnState::Finished(_)) {
+                self.text += &filler.push(&self.stops.finish());
             }
         }
         Ok(TurnStep { layers: step.layers, state })

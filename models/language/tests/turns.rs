@@ -7,7 +7,7 @@ use auriga_lm::{
     codec::Codec,
     config::{Config, Family},
     corpus::{Corpus, Hearing, Split},
-    guide::{Allowed, Guide, IntentGuide, Names},
+    guide::{Allowed, Guide, IntentGuide, IntentSource, Names},
     model::Model,
     prompt::{IntentOutput, SceneFacts},
     sample::Sampling,

@@ -1,0 +1,188 @@
+//! The chat template that a checkpoint was published with: how its messages become one text.
+//!
+//! It is a Jinja template in `chat_template.jinja` or in `tokenizer_config.json`, written for Python's Jinja and rendered
+//! here by minijinja. It is given no clock: a template that asks for the date is told that it is unknown.
+
+use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error("{path} is not JSON: {source}")]
+    Json { path: String, source: serde_json::Error },
+    #[error(
+        "{path} has no chat template: expected chat_template.jinja, or `chat_template` in tokenizer_config.json; take the \
+         folder of a model that was trained to talk (\"instruct\" or \"chat\")"
+    )]
+    None { path: String },
+    #[error("the chat template of {path} cannot be rendered: {source:#}")]
+    Template { path: String, source: Error },
+}
+
+#[derive(Debug, Clone)]
+pub struct Message {
+    role: &'static str,
+    content: String,
+}
+
+impl Message {
+    pub fn system(content: impl Into<String>) -> Self {
+        Self { role: "system", content: content.into() }
+    }
+
+    pub fn user(content: impl Into<String>) -> Self {
+        Self { role: "user", content: content.into() }
+    }
+
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self { role: "assistant", content: content.into() }
+    }
+}
+
+pub struct ChatTemplate {
+    path: String,
+    environment: Environment<'static>,
+    eos: Option<String>,
+}
+
+const NAME: &str = "chat";
+
+impl ChatTemplate {
+    /// Of a Hugging Face folder.
+    pub fn load(folder: &Path) -> Result<Self, TemplateError> {
+        let config = folder.join("tokenizer_config.json");
+        let config: Map<String, Value> = match read(&config)? {
+            Some(text) => serde_json::from_str(&text)
+                .map_err(|source| TemplateError::Json { path: config.display().to_string(), source })?,
+            None => Map::new(),
+        };
+        let source = match read(&folder.join("chat_template.jinja"))? {
+            Some(source) => Some(source),
+            None => config.get("chat_template").and_then(named).map(String::from),
+        };
+        let path = folder.display().to_string();
+        let source = source.ok_or_else(|| TemplateError::None { path: path.clone() })?;
+        Self::new(&source, &config, &path)
+    }
+
+    /// `config`: `tokenizer_config.json`; `path` is for messages.
+    pub fn new(source: &str, config: &Map<String, Value>, path: &str) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |what: String| -> Result<(), Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, what))
+        });
+        environment.add_function("strftime_now", |_: String| "unknown");
+        let fail = |source| TemplateError::Template { path: path.into(), source };
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(fail)?;
+        environment.set_syntax(syntax);
+        environment.add_template_owned(NAME, without_training_marks(source)).map_err(fail)?;
+        // A token is a text, or an object with its text as `content`.
+        let token = |name| config.get(name).and_then(|v| v.as_str().or_else(|| v.get("content")?.as_str()));
+        for name in ["bos_token", "eos_token", "unk_token", "pad_token"] {
+            if let Some(text) = token(name) {
+                environment.add_global(name, text);
+            }
+        }
+        Ok(Self { path: path.into(), environment, eos: token("eos_token").map(String::from) })
+    }
+
+    /// The text of the messages, up to where the assistant is to speak.
+    pub fn render(&self, messages: &[Message]) -> Result<String, TemplateError> {
+        let fail = |source| TemplateError::Template { path: self.path.clone(), source };
+        let template = self.environment.get_template(NAME).map_err(fail)?;
+        // Models that can think aloud are asked not to: the driver waits.
+        let messages: minijinja::Value =
+            messages.iter().map(|m| context! { role => m.role, content => m.content.as_str() }).collect();
+        let chat = context! { messages, add_generation_prompt => true, enable_thinking => false };
+        template.render(chat).map_err(fail)
+    }
+
+    /// The text of the token that ends a message, as far as `tokenizer_config.json` names one.
+    pub fn eos(&self) -> Option<&str> {
+        self.eos.as_deref()
+    }
+}
+
+/// `None` where there is no such file.
+fn read(file: &Path) -> Result<Option<String>, TemplateError> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(TemplateError::Read { path: file.display().to_string(), source }),
+    }
+}
+
+/// The template itself, or of a list of named ones the default.
+fn named(value: &Value) -> Option<&str> {
+    let entry = |v: &'_ Value| v.get("name").and_then(Value::as_str) == Some("default");
+    value.as_str().or_else(|| value.as_array()?.iter().find(|v| entry(v))?.get("template")?.as_str())
+}
+
+/// Transformers marks what is to be trained on by `{% generation %}`, which is no Jinja; a comment takes up as much space.
+fn without_training_marks(source: &str) -> String {
+    let mut source = source.to_string();
+    for mark in ["generation", "endgeneration"] {
+        for (left, right) in [("", ""), ("-", ""), ("", "-"), ("-", "-")] {
+            source = source.replace(&format!("{{%{left} {mark} {right}%}}"), &format!("{{#{left} {right}#}}"));
+        }
+    }
+    source
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config() -> Map<String, Value> {
+        json!({ "bos_token": { "content": "<s>" }, "eos_token": "</s>" }).as_object().cloned().unwrap()
+    }
+
+    fn render(source: &str) -> Result<String, TemplateError> {
+        ChatTemplate::new(source, &config(), "test")?.render(&[Message::system(" Be brief. "), Message::user("Hello")])
+    }
+
+    #[test]
+    fn a_template_as_it_is_published_is_rendered() {
+        let source = "{%- for message in messages %}
+    {%- if message['role'] == 'system' %}
+        {{- bos_token + '[' + message['content'].strip() + ']' }}
+    {%- elif message.role.startswith('us') %}
+        {{- '\\n' + message.content.upper() }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt and not enable_thinking %}
+    {{- '\\nassistant: ' }}
+{%- endif %}";
+        assert_eq!(render(source).unwrap(), "<s>[Be brief.]\nHELLO\nassistant: ");
+        assert_eq!(
+            render("{%- generation -%}\n x {% endgeneration %}{{ messages[1]['content'] }}").unwrap(),
+            "x Hello"
+        );
+        assert_eq!(render("{{ strftime_now('%d') }}").unwrap(), "unknown");
+        assert_eq!(
+            render("{% for m in messages %}{% break %}{% endfor %}{{ messages[0] | tojson }}").unwrap(),
+            "{\"content\": \" Be brief. \", \"role\": \"system\"}"
+        );
+    }
+
+    #[test]
+    fn what_a_template_refuses_is_told_and_so_is_what_is_none() {
+        let message = render("{{ raise_exception('no system message, please') }}").unwrap_err().to_string();
+        assert!(message.contains("no system message, please"), "{message}");
+        assert!(render("{% for %}").unwrap_err().to_string().contains("chat template of test"));
+        let folder = tempfile::tempdir().unwrap();
+        let message = ChatTemplate::load(folder.path()).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("has no chat template: expected chat_template.jinja"), "{message}");
+        let list =
+            json!({ "chat_template": [{ "name": "tools", "template": "t" }, { "name": "default", "template": "d" }] });
+        std::fs::write(folder.path().join("tokenizer_config.json"), list.to_string()).unwrap();
+        assert_eq!(ChatTemplate::load(folder.path()).unwrap().render(&[]).unwrap(), "d");
+        std::fs::write(folder.path().join("chat_template.jinja"), "file").unwrap();
+        assert_eq!(ChatTemplate::load(folder.path()).unwrap().render(&[]).unwrap(), "file");
+    }
+}
