@@ -1,18 +1,22 @@
 //! `auriga-lm eval` and `auriga-lm chat`.
 
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, OUT_OF_SCOPE},
     corpus::{Corpus, Example, Hearing, Split},
     evaluate::{self, Report},
+    finetune_encoder,
+    joint_session::IntentEncoder,
+    plots,
     prompt::{Gear, SceneFacts},
     sample::Sampling,
     session::Budget,
     turn::{Lm, TurnState},
 };
+use anyhow::Context;
 use clap::Args;
 use std::{
     io::{BufRead, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// What every command that runs a model is told.
@@ -50,35 +54,92 @@ pub struct EvalOptions {
     /// Show what was understood wrongly
     #[arg(long)]
     pub wrong: bool,
+    /// Judge the encoder with the adapter in this folder, instead of the decoder
+    #[arg(long)]
+    pub adapter: Option<PathBuf>,
+    /// The encoder's base
+    #[arg(long, default_value = finetune_encoder::BASE)]
+    pub base: PathBuf,
+    /// A picture of what held-out phrasings were taken for, as SVG
+    #[arg(long)]
+    pub confusion: Option<PathBuf>,
+    /// A file of utterances, one a line, none of which is for the car: how many of them the encoder takes to be so
+    #[arg(long)]
+    pub outside: Option<PathBuf>,
 }
 
 /// Tables for: held-out phrasings as written, the same with names, politeness and mishearing varied, and phrasings that
 /// were trained on.
 pub fn eval(options: &EvalOptions) -> anyhow::Result<()> {
+    if let Some(adapter) = &options.adapter {
+        return eval_encoder(options, adapter);
+    }
     let lm = options.common.load()?;
     let corpus = Corpus::load(&options.grammar, lm.catalogue())?;
+    for (i, (name, examples)) in sets(&corpus, options).into_iter().enumerate() {
+        let report = evaluate::turns(&lm, &examples)?;
+        show(name, &report, options.wrong);
+        if i == 0 {
+            draw(options, &report)?;
+        }
+    }
+    Ok(())
+}
+
+fn sets(corpus: &Corpus, options: &EvalOptions) -> [(&'static str, Vec<Example>); 3] {
     let varied = |split, hearing| -> Vec<Example> {
         (0..options.examples).map(|i| corpus.example(split, hearing, options.seed, i)).collect()
     };
-    let sets = [
+    [
         ("held-out phrasings, as written", corpus.held_out(options.seed)),
         ("held-out phrasings, varied and misheard", varied(Split::HeldOut, Hearing::Noisy)),
         ("trained phrasings, varied and misheard", varied(Split::Train, Hearing::Noisy)),
-    ];
-    for (name, examples) in sets {
-        show(name, &evaluate::turns(&lm, &examples)?, options.wrong);
+    ]
+}
+
+fn draw(options: &EvalOptions, report: &Report) -> anyhow::Result<()> {
+    let Some(path) = &options.confusion else { return Ok(()) };
+    let (names, counts) = report.confusion();
+    plots::confusion(&names, &counts, path)
+}
+
+fn eval_encoder(options: &EvalOptions, adapter: &Path) -> anyhow::Result<()> {
+    tch::set_num_threads(options.common.threads);
+    let encoder = IntentEncoder::load(&options.base, adapter, Catalogue::load(&options.common.catalogue)?)?;
+    let corpus = Corpus::load(&options.grammar, encoder.catalogue())?;
+    let situations = ("held-out phrasings in their situations", corpus.held_out_in_context(options.seed));
+    for (i, (name, examples)) in sets(&corpus, options).into_iter().chain([situations]).enumerate() {
+        let report = evaluate::encoder(&encoder, &examples)?;
+        show(name, &report, options.wrong);
+        if i == 0 {
+            draw(options, &report)?;
+        }
     }
+    let Some(path) = &options.outside else { return Ok(()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let (mut all, mut rejected) = (0, 0);
+    for line in text.lines().filter(|l| !l.trim().is_empty()) {
+        let intent = encoder.intent(&Default::default(), line)?;
+        all += 1;
+        rejected += usize::from(intent.name == OUT_OF_SCOPE);
+        if options.wrong && intent.name != OUT_OF_SCOPE {
+            println!("  {line:?}: found {intent} ({:.2})", intent.confidence);
+        }
+    }
+    println!("{rejected} of {all} utterances that are not for the car are taken to be so");
     Ok(())
 }
 
 fn show(name: &str, report: &Report, wrong: bool) {
     println!("{name}\n{}", report.table());
     println!(
-        "{} examples: intents {:.2} %, intents with all slots {:.2} % of {}, replies word for word {:.2} % of {}\n",
+        "{} examples: intents {:.2} %, intents with all slots {:.2} % of {}, calibration error {:.4}, replies word for \
+         word {:.2} % of {}\n",
         report.examples(),
         100.0 * report.accuracy(),
         100.0 * report.slot_accuracy(),
         report.with_slots,
+        report.calibration_error(),
         100.0 * report.reply_accuracy(),
         report.replies,
     );

@@ -70,6 +70,7 @@ pub mod commands;
 pub mod config;
 pub mod corpus;
 pub mod encoder;
+pub mod encoder_bench;
 pub mod encoder_config;
 pub mod encoder_text;
 pub mod evaluate;

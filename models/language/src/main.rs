@@ -1,6 +1,6 @@
-//! The command line of the language model: train, finetune, eval, chat, bench.
+//! The command line of the language model: train, finetune, eval, chat, bench, bench-intent.
 
-use auriga_lm::{bench, commands, finetune, train};
+use auriga_lm::{bench, commands, encoder_bench, finetune, train};
 use clap::{Parser, Subcommand};
 
 /// The language model of the car. Paths are from the root of the repository.
@@ -23,6 +23,8 @@ enum Command {
     Chat(commands::ChatOptions),
     /// Tokens per second beside what the memory allows, time to an intent, what slicing costs
     Bench(bench::Options),
+    /// Time from the end of an utterance to its intent, by the encoder
+    BenchIntent(encoder_bench::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,5 +34,6 @@ fn main() -> anyhow::Result<()> {
         Command::Eval(options) => commands::eval(&options),
         Command::Chat(options) => commands::chat(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::BenchIntent(options) => encoder_bench::run(&options),
     }
 }

@@ -1,0 +1,195 @@
+//! The encoder's understanding, with a tiny base and random heads.
+
+mod tiny;
+
+use auriga_lm::{
+    catalogue::Catalogue,
+    joint_context::Context,
+    joint_session::{CARD, Classified, IntentEncoder, JointError, WEIGHTS},
+    prompt::{IntentOutput, MAX_UTTERANCE_CHARS, SceneFacts},
+    session::Budget,
+    weights::{self, Weights},
+};
+use proptest::prelude::*;
+use std::{fs, path::Path};
+use tch::{Kind, Tensor};
+
+fn shipped_catalogue() -> Catalogue {
+    Catalogue::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("intents.toml")).unwrap()
+}
+
+thread_local! {
+    /// Two of them, with heads of different seeds; they live as long as the test.
+    static TINY: [&'static IntentEncoder; 2] = [1, 2].map(|seed| {
+        let dir = tempfile::tempdir().unwrap();
+        tiny::base(dir.path());
+        tiny::adapter(dir.path(), &shipped_catalogue(), seed);
+        let encoder = IntentEncoder::load(dir.path(), dir.path(), shipped_catalogue()).unwrap();
+        &*Box::leak(Box::new(encoder))
+    });
+}
+
+fn encoder(which: usize) -> &'static IntentEncoder {
+    TINY.with(|all| all[which])
+}
+
+fn load_with(change: impl FnOnce(&Path)) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    tiny::base(dir.path());
+    tiny::adapter(dir.path(), &shipped_catalogue(), 1);
+    change(dir.path());
+    match IntentEncoder::load(dir.path(), dir.path(), shipped_catalogue()) {
+        Ok(_) => "no error".into(),
+        Err(e) => e.to_string(),
+    }
+}
+
+fn edit_card(dir: &Path, from: &str, to: &str) {
+    let card = fs::read_to_string(dir.join(CARD)).unwrap();
+    assert!(card.contains(from), "{from}");
+    fs::write(dir.join(CARD), card.replace(from, to)).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_words_give_an_intent_of_the_catalogue(
+        which in 0..2usize,
+        utterance in "[a-z']{1,9}( [a-z]{1,7}| twenty| one| 19){0,12}",
+        speed in prop::option::of(0.0..60f64),
+    ) {
+        let encoder = encoder(which);
+        let context = Context { scene: SceneFacts { speed_mps: speed, ..SceneFacts::default() }, ..Context::default() };
+        let intent = encoder.intent(&context, &utterance).unwrap();
+        prop_assert!(encoder.catalogue().check(&intent).is_ok(), "{}", intent);
+        prop_assert!((0.0..=1.0).contains(&intent.confidence));
+        let parsed = IntentOutput { confidence: intent.confidence, ..IntentOutput::parse(&intent.to_string()).unwrap() };
+        prop_assert_eq!(&parsed, &intent);
+        // A text slot holds words that were said.
+        for (name, value) in &intent.slots {
+            if ["place", "who", "what"].contains(&name.as_str()) {
+                prop_assert!(utterance.contains(value.as_str()), "{}", value);
+            }
+        }
+    }
+
+    #[test]
+    fn cut_into_slices_it_understands_the_same_bit_for_bit(layers in 1..4usize, utterance in "[a-z]{1,8}( [a-z]{1,8}){0,6}") {
+        let encoder = encoder(0);
+        let mut run = encoder.classify(&Context::default(), &utterance).unwrap();
+        let (mut steps, mut all) = (0, 0);
+        let sliced = loop {
+            let step = run.step(encoder, Budget::layers(layers)).unwrap();
+            prop_assert!(step.layers <= layers);
+            (steps, all) = (steps + 1, all + step.layers);
+            if let Classified::Done(intent) = step.state { break intent }
+        };
+        prop_assert_eq!(all, encoder.layers());
+        prop_assert_eq!(steps, encoder.layers().div_ceil(layers));
+        prop_assert_eq!(sliced, encoder.intent(&Context::default(), &utterance).unwrap());
+    }
+}
+
+#[test]
+fn a_budget_of_nothing_does_nothing_and_what_is_done_can_be_asked_again() {
+    let encoder = encoder(0);
+    let mut run = encoder.classify(&Context::default(), "close the window").unwrap();
+    assert_eq!(run.step(encoder, Budget::layers(0)).unwrap().state, Classified::Paused);
+    let first = run.step(encoder, Budget::UNLIMITED).unwrap().state;
+    assert_eq!(run.step(encoder, Budget::UNLIMITED).unwrap().state, first);
+    let sum: f64 = run.ranking().iter().map(|(_, p)| p).sum();
+    assert!((sum - 1.0).abs() < 1e-6 && run.ranking().len() == encoder.catalogue().intents().len());
+}
+
+#[test]
+fn the_context_is_read() {
+    let encoder = encoder(0);
+    let probability = |context: &Context| {
+        let mut run = encoder.classify(context, "what was that").unwrap();
+        run.step(encoder, Budget::UNLIMITED).unwrap();
+        run.ranking()[0].1
+    };
+    let hazard = SceneFacts { hazards: vec!["pedestrian".into()], ..SceneFacts::default() };
+    assert_ne!(probability(&Context::default()), probability(&Context { scene: hazard, ..Context::default() }));
+}
+
+#[test]
+fn nothing_said_is_an_error_and_too_much_is_cut_with_a_note() {
+    let encoder = encoder(0);
+    assert!(matches!(encoder.classify(&Context::default(), " ?! "), Err(JointError::NoWords)));
+    // Every letter is a piece, and the tiny encoder has 40 positions.
+    let run = encoder.classify(&Context::default(), &"abc ".repeat(30)).unwrap();
+    assert_eq!(run.left_out(), 30 - 12);
+    assert_eq!(encoder.classify(&Context::default(), "abc").unwrap().left_out(), 0);
+    // One word that does not fit is no word.
+    let long = "a".repeat(MAX_UTTERANCE_CHARS + 40);
+    assert!(matches!(encoder.classify(&Context::default(), &long), Err(JointError::NoWords)));
+}
+
+#[test]
+fn damaged_and_foreign_files_are_told_apart() {
+    let truncate = |dir: &Path, file: &str| {
+        let bytes = fs::read(dir.join(file)).unwrap();
+        fs::write(dir.join(file), &bytes[..bytes.len() / 2]).unwrap();
+    };
+    assert_eq!(load_with(|_| {}), "no error");
+    let e = load_with(|dir| truncate(dir, "model.safetensors"));
+    assert!(e.contains("model.safetensors is damaged or cut off"), "{e}");
+    let e = load_with(|dir| truncate(dir, WEIGHTS));
+    assert!(e.contains("adapter.safetensors is damaged or cut off"), "{e}");
+    let e = load_with(|dir| fs::remove_file(dir.join(CARD)).unwrap());
+    assert!(e.contains("adapter.json: cannot be read"), "{e}");
+    let e = load_with(|dir| edit_card(dir, "\"scale\"", "\"scales\""));
+    assert!(e.contains("is not the card of an adapter") && e.contains("scales"), "{e}");
+    let e = load_with(|dir| edit_card(dir, "\"temperature\": 1.0", "\"temperature\": 0.0"));
+    assert!(e.contains("expected temperature > 0"), "{e}");
+    let e = load_with(|dir| edit_card(dir, "\"find_parking\"", "\"find_pork\""));
+    assert!(e.contains("trained for another catalogue: intent 2 is `find_pork` and not `find_parking`"), "{e}");
+    let e = load_with(|dir| edit_card(dir, "\"first_query\": ", "\"first_query\": 9"));
+    assert!(e.contains("trained on another base") && e.contains("their weights differ"), "{e}");
+    let e = load_with(|dir| tiny::tokenizer(dir, 30));
+    assert!(e.contains("token ids up to 228, the encoder a vocabulary of 199"), "{e}");
+    let e = load_with(|dir| {
+        let text = fs::read_to_string(dir.join("tokenizer.json")).unwrap().replace("[CLS]", "[BEGIN]");
+        fs::write(dir.join("tokenizer.json"), text).unwrap();
+    });
+    assert!(e.contains("it has no token [CLS]"), "{e}");
+}
+
+/// The adapter's tensors, changed.
+fn load_changed(change: impl FnOnce(&mut Vec<(String, Tensor)>)) -> String {
+    load_with(|dir| {
+        let all = Weights::load_file(&dir.join(WEIGHTS)).unwrap().into_tensors();
+        let mut all: Vec<_> = all.into_iter().collect();
+        change(&mut all);
+        weights::save(&all, Kind::Float, &dir.join(WEIGHTS)).unwrap();
+    })
+}
+
+#[test]
+fn an_adapter_that_does_not_fit_or_is_no_number_is_an_error_by_its_tensor() {
+    let nan = |name: &'static str| {
+        move |all: &mut Vec<(String, Tensor)>| {
+            let tensor = &mut all.iter_mut().find(|(n, _)| n == name).unwrap().1;
+            let _ = tensor.flatten(0, -1).get(0).fill_(f64::NAN);
+        }
+    };
+    let e = load_changed(nan("head.intent.weight"));
+    assert!(e.contains("`head.intent.weight` holds values that are not finite"), "{e}");
+    let e = load_changed(nan("encoder.layer.0.attention.self.query.weight.lora_p"));
+    assert!(e.contains("`encoder.layer.0.attention.self.query.weight` holds values that are not finite"), "{e}");
+    let e = load_changed(|all| all.retain(|(n, _)| !n.ends_with("lora_q")));
+    assert!(e.contains("the adapter has no `encoder.layer.0.attention.self.query.weight.lora_q`"), "{e}");
+    let e = load_changed(|all| {
+        for (name, tensor) in all.iter_mut().filter(|(n, _)| n.ends_with("lora_q")) {
+            assert!(name.starts_with("encoder"));
+            *tensor = tensor.narrow(1, 0, 7);
+        }
+    });
+    assert!(e.contains("which does not fit the base's [48, 48]"), "{e}");
+    let e = load_changed(|all| all.retain(|(n, _)| n != "head.tags.bias"));
+    assert!(e.contains("`head.tags.bias`"), "{e}");
+    let e = load_changed(|all| all.push(("pooler".into(), Tensor::ones([1], (Kind::Float, tch::Device::Cpu)))));
+    assert!(e.contains("corrects `pooler`, which the base does not have"), "{e}");
+}
