@@ -12,6 +12,7 @@
 use crate::{
     config::ConfigError,
     encoder_config::EncoderConfig,
+    lora::{AdapterError, Beside},
     weights::{Weights, WeightsError},
 };
 use std::{collections::BTreeMap, path::Path};
@@ -23,23 +24,34 @@ pub enum EncoderError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
 }
 
 struct Linear {
     weight: Tensor,
     bias: Tensor,
+    /// In training.
+    correction: Option<Beside>,
 }
 
+/// Corrections of matrices by the names of their parts, and the scale on them.
+pub type Corrections = (BTreeMap<String, Tensor>, f64);
+
 impl Linear {
-    fn load(w: &mut Weights, name: &str, shape: [i64; 2]) -> Result<Self, WeightsError> {
-        Ok(Self {
-            weight: w.take(&format!("{name}.weight"), &shape)?,
-            bias: w.take(&format!("{name}.bias"), &shape[..1])?,
-        })
+    fn load(w: &mut Weights, name: &str, shape: [i64; 2], beside: &Corrections) -> Result<Self, EncoderError> {
+        let target = format!("{name}.weight");
+        let weight = w.take(&target, &shape)?;
+        let correction = Beside::of(&beside.0, &target, &weight, beside.1)?;
+        Ok(Self { weight, bias: w.take(&format!("{name}.bias"), &shape[..1])?, correction })
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight, Some(&self.bias))
+        let y = x.linear(&self.weight, Some(&self.bias));
+        match &self.correction {
+            Some(correction) => y + correction.forward(x),
+            None => y,
+        }
     }
 }
 
@@ -85,9 +97,9 @@ pub const MATRICES: [&str; 6] = [
 ];
 
 impl Layer {
-    fn load(w: &mut Weights, name: &str, c: &EncoderConfig) -> Result<Self, WeightsError> {
+    fn load(w: &mut Weights, name: &str, c: &EncoderConfig, beside: &Corrections) -> Result<Self, EncoderError> {
         let (h, inner) = (c.hidden_size, c.intermediate_size);
-        let mut linear = |which: usize, shape| Linear::load(w, &format!("{name}.{}", MATRICES[which]), shape);
+        let mut linear = |which: usize, shape| Linear::load(w, &format!("{name}.{}", MATRICES[which]), shape, beside);
         Ok(Self {
             query: linear(0, [h, h])?,
             key: linear(1, [h, h])?,
@@ -117,7 +129,7 @@ impl Encoder {
     /// From a Hugging Face folder.
     pub fn load(folder: &Path) -> Result<Self, EncoderError> {
         let config = EncoderConfig::load(&folder.join("config.json"))?;
-        Ok(Self::from_weights(config, Weights::load(folder)?, 0.0)?)
+        Self::from_weights(config, Weights::load(folder)?)
     }
 
     /// The tensors of a Hugging Face folder that the encoder reads, for training and for adapters.
@@ -129,8 +141,18 @@ impl Encoder {
         Ok(weights.into_tensors())
     }
 
-    /// From tensors by their Hugging Face names; all of them must be used. `dropout`: 0 but in training.
-    pub fn from_weights(config: EncoderConfig, mut weights: Weights, dropout: f64) -> Result<Self, WeightsError> {
+    /// From tensors by their Hugging Face names; all of them must be used.
+    pub fn from_weights(config: EncoderConfig, weights: Weights) -> Result<Self, EncoderError> {
+        Self::in_training(config, weights, &(BTreeMap::new(), 0.0), 0.0)
+    }
+
+    /// With corrections beside its matrices, and this share of values left out.
+    pub fn in_training(
+        config: EncoderConfig,
+        mut weights: Weights,
+        corrections: &Corrections,
+        dropout: f64,
+    ) -> Result<Self, EncoderError> {
         let (c, w) = (&config, &mut weights);
         // The positions counted out, and the head of another task.
         for unused in ["embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"] {
@@ -140,8 +162,9 @@ impl Encoder {
         let positions = w.take("embeddings.position_embeddings.weight", &[c.max_positions, c.hidden_size])?;
         let types = w.take("embeddings.token_type_embeddings.weight", &[c.types, c.hidden_size])?;
         let norm = LayerNorm::load(w, "embeddings.LayerNorm", c)?;
-        let layers =
-            (0..c.layers).map(|i| Layer::load(w, &format!("encoder.layer.{i}"), c)).collect::<Result<_, _>>()?;
+        let layers = (0..c.layers)
+            .map(|i| Layer::load(w, &format!("encoder.layer.{i}"), c, corrections))
+            .collect::<Result<_, _>>()?;
         weights.finish()?;
         Ok(Self { config, words, positions, types, norm, layers, dropout })
     }

@@ -8,7 +8,7 @@ use crate::{
     finetune_data::Step,
     finetune_decoder::DecoderTask,
     finetune_encoder::EncoderTask,
-    lora::{self, LAMBDA, P, Q},
+    lora::{LAMBDA, P, Q},
     lora_budget::{self, Budget},
     optim::{self, Parameter, Settings},
     plots,
@@ -119,8 +119,8 @@ pub trait Task {
     fn heads(&self) -> anyhow::Result<Vec<(String, Tensor)>>;
     /// The steps of an epoch.
     fn epoch(&self, number: u64) -> anyhow::Result<Vec<Step<Self::Item>>>;
-    /// The loss of one backward pass, summed over its examples; `tensors`: the model's, then the heads'.
-    fn loss(&self, tensors: BTreeMap<String, Tensor>, step: &Step<Self::Item>) -> anyhow::Result<Tensor>;
+    /// The loss of one backward pass, summed over its examples; `trained`: all that is trained, by name.
+    fn loss(&self, trained: BTreeMap<String, Tensor>, step: &Step<Self::Item>) -> anyhow::Result<Tensor>;
     /// Judges the model and writes what can be used of it; gives back the figure that is logged.
     fn test_and_save(&self, trained: &[(String, Tensor)]) -> anyhow::Result<f64>;
 }
@@ -150,6 +150,14 @@ pub fn device(options: &Options) -> anyhow::Result<Device> {
     );
     eprintln!("--cuda-bf16 has never been tested");
     Ok(Device::Cuda(0))
+}
+
+/// Tensors as the model computes with them.
+pub fn for_device(tensors: BTreeMap<String, Tensor>, device: Device) -> BTreeMap<String, Tensor> {
+    if device == Device::Cpu {
+        return tensors;
+    }
+    tensors.into_iter().map(|(name, t)| (name, t.to_kind(Kind::BFloat16))).collect()
 }
 
 const LOG_EVERY: u64 = 20;
@@ -198,6 +206,10 @@ impl<T: Task> Trainer<T> {
         println!("{count} numbers are trained");
         let style = "{elapsed_precise} {wide_bar} {pos}/{len} steps, {eta} left; {msg}";
         let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(style)?);
+        if self.epoch == self.options.epochs {
+            println!("this run is finished; it is judged again");
+            self.task.test_and_save(&self.trained())?;
+        }
         while self.epoch < self.options.epochs {
             let steps = self.task.epoch(self.epoch)?;
             let passes = self.options.accumulate;
@@ -235,7 +247,7 @@ impl<T: Task> Trainer<T> {
         let examples: usize = passes.iter().flatten().map(Vec::len).sum();
         let mut loss = 0.0;
         for pass in passes {
-            let sum = self.task.loss(self.tensors()?, pass)? / examples as f64;
+            let sum = self.task.loss(self.shared(), pass)? / examples as f64;
             loss += sum.double_value(&[]);
             let extra = self.budget.as_ref().and_then(|_| lora_budget::orthogonality(&self.parameters));
             match extra {
@@ -291,17 +303,9 @@ impl<T: Task> Trainer<T> {
         plots::loss(&points(2), &points(6), &self.options.out.join("training.svg"))
     }
 
-    /// The model's tensors with all that is trained, for a pass with gradients.
-    fn tensors(&self) -> anyhow::Result<BTreeMap<String, Tensor>> {
-        let shared = |p: &Parameter| (p.name.clone(), p.value.shallow_clone());
-        let (heads, corrections): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            self.parameters.iter().map(shared).partition(|(name, _)| name.starts_with("head."));
-        let mut tensors = lora::merge(self.task.base(), &corrections, self.options.scale)?;
-        if self.device != Device::Cpu {
-            tensors = tensors.into_iter().map(|(name, t)| (name, t.to_kind(Kind::BFloat16))).collect();
-        }
-        tensors.extend(heads);
-        Ok(tensors)
+    /// All that is trained, for a pass with gradients.
+    fn shared(&self) -> BTreeMap<String, Tensor> {
+        self.parameters.iter().map(|p| (p.name.clone(), p.value.shallow_clone())).collect()
     }
 
     /// What is trained, as it is kept. Directions of corrections that were given up are left out.

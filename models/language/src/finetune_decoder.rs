@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     corpus::{Corpus, Hearing, Split},
     evaluate,
-    finetune::{Method, Options, Task, device},
+    finetune::{Method, Options, Task, device, for_device},
     finetune_data::{self, Step},
     joint_session::WEIGHTS,
     lora,
@@ -79,7 +79,8 @@ impl Task for DecoderTask {
         Ok(finetune_data::steps(items, length, o.batch, o.batch.div_ceil(2), o.seed, number))
     }
 
-    fn loss(&self, tensors: BTreeMap<String, Tensor>, step: &Step<Sequence>) -> anyhow::Result<Tensor> {
+    fn loss(&self, trained: BTreeMap<String, Tensor>, step: &Step<Sequence>) -> anyhow::Result<Tensor> {
+        let tensors = for_device(lora::merge(&self.base, &trained, self.options.scale)?, self.device);
         let model = Model::from_weights(self.config.clone(), Weights::from_tensors(tensors, "training"))?;
         let each = |group: &Vec<Sequence>| train::loss(&model, self.codec.end, group, self.device) * group.len() as f64;
         Ok(Tensor::stack(&step.iter().map(each).collect::<Vec<_>>(), 0).sum(Kind::Float))

@@ -8,7 +8,7 @@ use crate::{
     encoder::{self, Encoder, MATRICES},
     encoder_config::EncoderConfig,
     encoder_text::WordPieces,
-    finetune::{Method, Options, Task, device},
+    finetune::{Method, Options, Task, device, for_device},
     finetune_data::{self, Labelled, OOS, Step},
     joint::{self, Heads, Layout},
     joint_context::Context,
@@ -154,12 +154,18 @@ impl EncoderTask {
         self.layout.intents.iter().position(|i| i == OUT_OF_SCOPE || i == OOS)
     }
 
-    fn model(&self, tensors: BTreeMap<String, Tensor>, dropout: f64) -> anyhow::Result<(Encoder, Heads)> {
+    /// The base with all that is trained: heads, corrections and tensors that stand for the base's.
+    fn model(&self, trained: BTreeMap<String, Tensor>, dropout: f64) -> anyhow::Result<(Encoder, Heads)> {
         let (heads, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            tensors.into_iter().partition(|(name, _)| name.starts_with("head."));
+            trained.into_iter().partition(|(name, _)| name.starts_with("head."));
+        let (parts, whole): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            rest.into_iter().partition(|(name, _)| lora::is_part(name));
         let mut heads = Weights::from_tensors(heads, "training");
         let loaded = Heads::load(&mut heads, &self.layout, self.config.hidden_size, self.features())?;
-        Ok((Encoder::from_weights(self.config.clone(), Weights::from_tensors(rest, "training"), dropout)?, loaded))
+        let tensors = for_device(lora::merge(&self.base, &whole, 1.0)?, self.device);
+        let corrections = (for_device(parts, self.device), self.options.scale);
+        let weights = Weights::from_tensors(tensors, "training");
+        Ok((Encoder::in_training(self.config.clone(), weights, &corrections, dropout)?, loaded))
     }
 
     /// The last layer for texts of one length, in f32, and the pooled texts.
@@ -270,8 +276,7 @@ impl EncoderTask {
         });
         let hidden = self.config.hidden_size;
         let float = (Kind::Float, self.device);
-        let mut tensors: BTreeMap<String, Tensor> =
-            self.base.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect();
+        let mut tensors = BTreeMap::new();
         for (name, shape) in joint::shapes(&self.layout, hidden, self.features()) {
             tensors.insert(name, Tensor::zeros(shape, float));
         }
@@ -357,20 +362,15 @@ impl Task for EncoderTask {
         Ok(finetune_data::steps(items, |i| i.tokens.len(), o.batch, o.batch.div_ceil(2), o.seed, number))
     }
 
-    fn loss(&self, tensors: BTreeMap<String, Tensor>, step: &Step<Item>) -> anyhow::Result<Tensor> {
-        let model = self.model(tensors, self.options.dropout)?;
+    fn loss(&self, trained: BTreeMap<String, Tensor>, step: &Step<Item>) -> anyhow::Result<Tensor> {
+        let model = self.model(trained, self.options.dropout)?;
         let losses: Vec<Tensor> = step.iter().map(|group| self.group_loss(&model, group)).collect();
         Ok(Tensor::stack(&losses, 0).sum(Kind::Float))
     }
 
     fn test_and_save(&self, trained: &[(String, Tensor)]) -> anyhow::Result<f64> {
-        let (heads, corrections): (BTreeMap<_, _>, BTreeMap<_, _>) = trained
-            .iter()
-            .map(|(n, t)| (n.clone(), t.to_device(self.device)))
-            .partition(|(n, _)| n.starts_with("head."));
-        let mut tensors = tch::no_grad(|| lora::merge(&self.base, &corrections, self.options.scale))?;
-        tensors.extend(heads);
-        let mut scored = self.scored(&self.model(tensors, 0.0)?)?;
+        let trained_here = trained.iter().map(|(n, t)| (n.clone(), t.to_device(self.device))).collect();
+        let mut scored = self.scored(&self.model(trained_here, 0.0)?)?;
         let outside = self.outside();
         let outside_bias = outside.map_or(0.0, |o| calibrate::outside_bias(&scored, o, COST.0));
         if let Some(outside) = outside {

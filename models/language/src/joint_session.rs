@@ -172,7 +172,7 @@ impl IntentEncoder {
         heads.finish()?;
         let merged = tch::no_grad(|| lora::merge(base, &corrections, card.scale))
             .map_err(|source| JointError::Adapter { path: path.into(), source })?;
-        let encoder = Encoder::from_weights(config, Weights::from_tensors(merged, path), 0.0)?;
+        let encoder = Encoder::from_weights(config, Weights::from_tensors(merged, path))?;
         Ok(Self { encoder, heads: loaded, pieces, catalogue: Arc::new(catalogue), card })
     }
 

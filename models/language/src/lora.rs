@@ -56,12 +56,23 @@ fn corrected(
     lambda: &Tensor,
     scale: f64,
 ) -> Result<Tensor, AdapterError> {
+    let base = base.get(target).ok_or_else(|| AdapterError::Base { tensor: target.into() })?;
+    let (p, q) = parts(adapter, target, lambda, base)?;
+    Ok(base + (p * lambda).matmul(q) * scale)
+}
+
+/// P and Q, if they fit.
+fn parts<'a>(
+    adapter: &'a BTreeMap<String, Tensor>,
+    target: &str,
+    lambda: &Tensor,
+    base: &Tensor,
+) -> Result<(&'a Tensor, &'a Tensor), AdapterError> {
     let part = |end: &str| {
         let name = format!("{target}{end}");
         adapter.get(&name).ok_or(AdapterError::Part { tensor: name })
     };
     let (p, q) = (part(P)?, part(Q)?);
-    let base = base.get(target).ok_or_else(|| AdapterError::Base { tensor: target.into() })?;
     let fits = match (&p.size()[..], &lambda.size()[..], &q.size()[..], &base.size()[..]) {
         ([out, r1], [r2], [r3, inner], [rows, columns]) => {
             out == rows && inner == columns && r1 == r2 && r2 == r3 && *r1 > 0
@@ -72,5 +83,65 @@ fn corrected(
         let found = format!("{:?} · {:?} · {:?}", p.size(), lambda.size(), q.size());
         return Err(AdapterError::Shape { tensor: target.into(), found, base: base.size() });
     }
-    Ok(base + (p * lambda).matmul(q) * scale)
+    Ok((p, q))
+}
+
+/// A correction beside its matrix, for training: it is cheaper to lead x through than to put in, since the matrix itself
+/// then needs no gradient.
+pub struct Beside {
+    p: Tensor,
+    lambda: Tensor,
+    q: Tensor,
+    scale: f64,
+}
+
+impl Beside {
+    /// The correction of `target`, if the adapter has one.
+    pub fn of(
+        adapter: &BTreeMap<String, Tensor>,
+        target: &str,
+        base: &Tensor,
+        scale: f64,
+    ) -> Result<Option<Self>, AdapterError> {
+        let Some(lambda) = adapter.get(&format!("{target}{LAMBDA}")) else { return Ok(None) };
+        let (p, q) = parts(adapter, target, lambda, base)?;
+        Ok(Some(Self { p: p.shallow_clone(), lambda: lambda.shallow_clone(), q: q.shallow_clone(), scale }))
+    }
+
+    /// What it adds to the matrix's product with x.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let low = x.linear(&self.q, None::<Tensor>) * &self.lambda;
+        low.linear(&self.p, None::<Tensor>) * self.scale
+    }
+}
+
+/// Whether a tensor is a part of a correction.
+pub fn is_part(name: &str) -> bool {
+    [P, LAMBDA, Q].iter().any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn a_correction_put_in_is_one_beside() {
+        let float = (Kind::Float, Device::Cpu);
+        // Not from the one source of chance, which other tests draw from at the same time.
+        let made =
+            |rows: i64, columns: i64| Tensor::linspace(-1.0, 1.3, rows * columns, float).sin().view([rows, columns]);
+        let base = BTreeMap::from([("m".to_string(), made(5, 4))]);
+        let adapter = BTreeMap::from([
+            ("m.lora_p".to_string(), made(5, 2)),
+            ("m.lora_lambda".into(), Tensor::from_slice(&[0.5f32, -2.0])),
+            ("m.lora_q".into(), made(2, 4)),
+        ]);
+        let (x, merged) = (made(3, 4), merge(&base, &adapter, 1.5).unwrap());
+        let put_in = x.linear(&merged["m"], None::<Tensor>);
+        let beside = Beside::of(&adapter, "m", &base["m"], 1.5).unwrap().unwrap();
+        let sum = x.linear(&base["m"], None::<Tensor>) + beside.forward(&x);
+        assert!((put_in - sum).abs().max().double_value(&[]) < 1e-5);
+        assert!(Beside::of(&adapter, "other", &base["m"], 1.0).unwrap().is_none());
+    }
 }

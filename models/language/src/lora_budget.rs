@@ -6,7 +6,7 @@
 //! becomes important again may come back until the budget is final.
 
 use crate::{
-    lora::{LAMBDA, P, Q},
+    lora::{self, LAMBDA, P, Q},
     optim::Parameter,
 };
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub struct Budget {
 
 impl Budget {
     pub fn new(parameters: &[Parameter], target: usize) -> Self {
-        let ours = parameters.iter().filter(|p| [P, LAMBDA, Q].iter().any(|end| p.name.ends_with(end)));
+        let ours = parameters.iter().filter(|p| lora::is_part(&p.name));
         let zeros = |p: &Parameter| tch::no_grad(|| (p.value.detach().zeros_like(), p.value.detach().zeros_like()));
         Self { target, means: ours.map(|p| (p.name.clone(), zeros(p))).collect() }
     }
