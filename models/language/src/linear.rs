@@ -9,7 +9,8 @@ use std::fmt;
 use tch::{Kind, TchError, Tensor};
 
 /// In which numbers a model computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Precision {
     #[default]
     F32,

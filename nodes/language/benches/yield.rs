@@ -15,7 +15,7 @@ use auriga_language::{
     engine::{Ask, Class, Engine, Progress},
     measure, model,
 };
-use auriga_lm::{catalogue::Catalogue, prompt::SceneFacts};
+use auriga_lm::{catalogue::Catalogue, joint_context::Context, prompt::SceneFacts};
 use auriga_msgs::{Any, CHAINS, NodeName, TopicId, node, v1};
 use auriga_runtime::{Nanos, config::RuntimeConfig, transport::Link};
 use hdrhistogram::Histogram;
@@ -74,6 +74,8 @@ fn config() -> anyhow::Result<Config> {
     let checkpoint = std::env::var_os("AURIGA_CHECKPOINT").map_or(root.join(&config.checkpoint), PathBuf::from);
     Ok(Config {
         checkpoint,
+        encoder: root.join(&config.encoder),
+        adapter: root.join(&config.adapter),
         catalogue: root.join(&config.catalogue),
         workloads: root.join(&config.workloads),
         ..config
@@ -309,14 +311,12 @@ impl Drop for Outside {
 
 /// The same requests in slices and undivided, in turn, on this thread.
 fn slicing(config: &Config) -> anyhow::Result<()> {
-    let mut engine =
-        model::open(&config.checkpoint, &Catalogue::load(&config.catalogue)?).map_err(anyhow::Error::msg)?;
+    let mut engine = model::open(config, &Catalogue::load(&config.catalogue)?, None).map_err(anyhow::Error::msg)?;
     let cost = measure::layer_cost(engine.as_mut())?;
     let chosen = config.for_cost(cost);
     println!(
-        "\na layer takes {:.3} ms (one token) to {:.3} ms (the longest run): {} layers to a slice of {} ms",
-        cost.short.as_secs_f64() * 1e3,
-        cost.long.as_secs_f64() * 1e3,
+        "\nthe slowest layer takes {:.3} ms: {} layers to a slice of {} ms",
+        cost.as_secs_f64() * 1e3,
         chosen.layers_per_slice,
         config.slice_ms
     );
@@ -352,17 +352,19 @@ fn slicing(config: &Config) -> anyhow::Result<()> {
 
 /// Times of the slices of a request.
 fn request(engine: &mut dyn Engine, text: &str, layers: usize) -> anyhow::Result<Vec<Duration>> {
-    let facts = SceneFacts { speed_mps: Some(14.0), range_km: Some(212.0), battery: Some(0.64), ..Default::default() };
+    let scene = SceneFacts { speed_mps: Some(14.0), range_km: Some(212.0), battery: Some(0.64), ..Default::default() };
+    let context = Context { scene, ..Default::default() };
     let mut times = Vec::new();
-    engine.begin_intent(&Ask { text: text.into(), facts })?;
+    let ask = Ask { text: text.into(), context };
+    engine.begin_intent(&ask)?;
     let mut class = Class::Intent;
     loop {
         let begin = Nanos::monotonic();
         let progress = engine.advance(class, layers)?;
         times.push(Nanos::monotonic().since(begin));
         match progress {
-            Progress::Intent(_) => {
-                engine.begin_reply(96)?;
+            Progress::Intent(intent) => {
+                engine.begin_reply(&ask, &intent, 96)?;
                 class = Class::Dialogue;
             }
             Progress::Finished => return Ok(times),

@@ -1,40 +1,29 @@
-//! What is understood is judged by the rules and answered.
+//! What is understood is judged by the rules, done and answered.
 
 use crate::{
     Heard, IntentWork, LanguageNode, ReplyWork,
-    demand::forecast,
-    engine::{Ask, Class, EngineError},
-    numbers::numbers,
-    plain,
-    reply::{Draft, Said, max_words},
+    engine::Ask,
+    lamps, plain,
+    recall::{self, Answer, Question},
+    reply::{Draft, max_words},
+    say::Urgency,
+    talk::Talk,
 };
 use auriga_lm::{
-    catalogue::{Catalogue, OUT_OF_SCOPE, Slot, SlotKind},
-    prompt::{IntentOutput, SceneFacts},
+    catalogue::{Catalogue, Kind, OUT_OF_SCOPE, Slot, SlotKind},
+    prompt::IntentOutput,
 };
 use auriga_msgs::{topic, v1};
 use auriga_runtime::{Nanos, Outbox};
 use std::time::Duration;
-use v1::Severity;
 
-/// The driver's "say that again".
+/// Intents of the catalogue that the node itself has to know.
 const REPEAT: &str = "repeat";
+const STOP: &str = "stop";
+const WARNING_LAMP: &str = "warning_lamp";
 
-/// A reply as it is published, piece by piece.
-pub(crate) struct Turn {
-    pub heard: Heard,
-    id: u64,
-    /// What has been said of it; `None` before the first piece.
-    said: Option<String>,
-}
-
-/// What a piece is to the turn.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Piece {
-    More,
-    Last,
-    Interrupted,
-}
+/// "What was that" is about a hazard that was active at most this long ago.
+const HAZARD_REMEMBERED: Duration = Duration::from_secs(30);
 
 /// An intent after the rules.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,8 +36,23 @@ pub(crate) struct Judged {
     pub refusal: Option<String>,
 }
 
+/// Where an intent's values come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// From this utterance: a number has to be one that was said.
+    Said,
+    /// From turns before.
+    Recalled,
+}
+
 /// Holds what the model understood to the catalogue, to what was said, and to the rules.
-pub(crate) fn judge(catalogue: &Catalogue, output: IntentOutput, ask: &Ask, min_confidence: f64) -> Judged {
+pub(crate) fn judge(
+    catalogue: &Catalogue,
+    output: IntentOutput,
+    ask: &Ask,
+    min_confidence: f64,
+    origin: Origin,
+) -> Judged {
     let confidence = if output.confidence.is_finite() { output.confidence.clamp(0.0, 1.0) } else { 0.0 };
     let mut output = IntentOutput { confidence, ..output };
     let was_meant = output.name != OUT_OF_SCOPE;
@@ -61,8 +65,12 @@ pub(crate) fn judge(catalogue: &Catalogue, output: IntentOutput, ask: &Ask, min_
     let Some(intent) = catalogue.get(&output.name).filter(|_| confidence >= min_confidence) else {
         return out_of_scope();
     };
+    // "Play it", and nothing was named: any music will do.
+    let points = |slot: &Slot, value: &str| slot.kind == SlotKind::Text && recall::points(value);
+    let needed = |name: &str, value: &str| intent.slot(name).is_none_or(|s| s.required || !points(s, value));
+    output.slots.retain(|(name, value)| needed(name, value));
     let not_understood = |slot: &&Slot| match output.slot(&slot.name) {
-        Some(value) => !was_said(slot, value, &ask.text),
+        Some(value) => points(slot, value) || (origin == Origin::Said && !was_said(slot, value, &ask.text)),
         None => slot.required,
     };
     let refusal = match intent.slots.iter().find(not_understood) {
@@ -71,7 +79,7 @@ pub(crate) fn judge(catalogue: &Catalogue, output: IntentOutput, ask: &Ask, min_
             Some(format!("I did not get the {}. Please say it again.", slot.name.replace('_', " ")))
         }
         None if catalogue.check(&output).is_err() => return out_of_scope(),
-        None => intent.permit(&output.slots, ask.facts.speed_mps, ask.facts.gear).err().map(str::to_owned),
+        None => intent.permit(&output.slots, ask.facts().speed_mps, ask.facts().gear).err().map(str::to_owned),
     };
     Judged { proposal: intent.touches_vehicle, overruled: false, output, refusal }
 }
@@ -80,49 +88,92 @@ pub(crate) fn judge(catalogue: &Catalogue, output: IntentOutput, ask: &Ask, min_
 fn was_said(slot: &Slot, value: &str, text: &str) -> bool {
     match slot.kind {
         SlotKind::Integer { .. } => {
-            value.parse().is_ok_and(|value: f64| numbers(text).iter().any(|n| n.is_rounded(value)))
+            value.parse().is_ok_and(|value: f64| crate::numbers::numbers(text).iter().any(|n| n.is_rounded(value)))
         }
         SlotKind::Text | SlotKind::Choice(_) => true,
     }
 }
 
 impl LanguageNode {
-    /// The intent of an utterance is there: published, forecast from, answered.
-    pub(crate) fn understood(&mut self, work: IntentWork, output: IntentOutput, now: Nanos, out: &mut Outbox<Self>) {
-        let IntentWork { heard, ask } = work;
-        let judged = judge(&self.catalogue, output, &ask, self.config.min_confidence);
-        publish_intent(&heard, &judged, out);
-        let name = judged.output.name.clone();
-        if name != OUT_OF_SCOPE {
-            self.habits.note(&name);
+    /// The answer to a question of the node's own needs no model. False: it is none.
+    pub(crate) fn is_answer(&mut self, heard: &Heard, ask: &Ask, now: Nanos, out: &mut Outbox<Self>) -> bool {
+        match (self.recall.take_question(now), recall::answer(&heard.text)) {
+            (Some(Question::Do(intent)), Some(Answer::Yes)) => {
+                let judged = judge(&self.catalogue, intent, ask, 0.0, Origin::Recalled);
+                self.accept(heard, ask, judged, now, out);
+                true
+            }
+            (Some(Question::Do(_)), Some(Answer::No)) => {
+                let judged = judge(&self.catalogue, IntentOutput::new(STOP, &[]), ask, 0.0, Origin::Recalled);
+                self.accept(heard, ask, judged, now, out);
+                true
+            }
+            (Some(Question::WhichLamp), _) => {
+                let Some(text) = self.lamps.explain(&heard.text, self.talk(now)) else { return false };
+                let output = IntentOutput::new(WARNING_LAMP, &[]);
+                let judged = judge(&self.catalogue, output, ask, 0.0, Origin::Recalled);
+                publish_intent(heard, &judged, out);
+                self.say(heard, &text, Urgency::WhenItMay, now, out);
+                true
+            }
+            _ => false,
         }
-        self.publish_demand(&heard, &name, out);
-        if name == OUT_OF_SCOPE && self.reply.is_some() {
+    }
+
+    /// The intent of an utterance is there.
+    pub(crate) fn understood(&mut self, work: IntentWork, output: IntentOutput, now: Nanos, out: &mut Outbox<Self>) {
+        let Some((work, output)) = self.best_reading(work, output, now, out) else { return };
+        let IntentWork { heard, ask, .. } = work;
+        let min_confidence = self.config.min_confidence;
+        let recalled = self.recall.resolve(&heard.text, &output, &self.catalogue, now);
+        let mut judged = match recalled {
+            Some(meant) => judge(&self.catalogue, meant, &ask, min_confidence, Origin::Recalled),
+            None => judge(&self.catalogue, output, &ask, min_confidence, Origin::Said),
+        };
+        if let Some(refusal) = self.tools.distraction(&heard.text, ask.facts().speed_mps) {
+            judged.refusal = Some(refusal.to_owned());
+        }
+        self.accept(&heard, &ask, judged, now, out);
+    }
+
+    /// An intent that has been judged: published, remembered, forecast from, done and answered.
+    fn accept(&mut self, heard: &Heard, ask: &Ask, mut judged: Judged, now: Nanos, out: &mut Outbox<Self>) {
+        let intent = self.catalogue.get(&judged.output.name).filter(|_| heard.by_passenger);
+        if let Some(refusal) = intent.and_then(|i| i.refusal_to_passenger()) {
+            judged.refusal = Some(refusal.to_owned());
+        }
+        publish_intent(heard, &judged, out);
+        let in_scope = judged.output.name != OUT_OF_SCOPE;
+        if in_scope {
+            self.remember(&judged.output.name, now, out);
+        }
+        if in_scope && judged.refusal.is_none() {
+            self.recall.note(&judged.output, now);
+        }
+        self.publish_demand(heard.header, now, out);
+        if !in_scope && judged.refusal.is_none() && self.reply.is_some() {
             // Talk between people: the reply goes on from where it was.
             return;
         }
         self.interrupt_reply(out);
-        if let Some(text) = self.plain_answer(&judged, &ask.facts) {
-            return self.say(&heard, &text, out);
+        let urgent = self.catalogue.get(&judged.output.name).is_some_and(|i| i.kind == Kind::Safety);
+        let urgency = if urgent { Urgency::AtOnce } else { Urgency::WhenItMay };
+        if let Some(text) = self.plain_answer(heard, ask, &judged, now, out) {
+            return self.say(heard, &text, urgency, now, out);
         }
-        let turn = self.turn(&heard);
-        let words = max_words(ask.facts.driving_load, self.config.reply_words_calm, self.config.reply_words_busy);
-        let Ok(engine) = &mut self.model else { return };
-        match engine.begin_reply(self.config.reply_max_tokens) {
-            Ok(()) => {
-                let draft = Draft::new(ask, judged.output, &spoken_slots(&self.catalogue, &name), words);
-                self.reply = Some(ReplyWork { turn, draft, paused: None });
-                if !self.queue.is_empty() {
-                    // The driver has spoken again already: only the newest request is answered at length.
-                    self.interrupt_reply(out);
-                }
-            }
-            Err(e) => self.model_failed(&heard, &e, now, out),
-        }
+        self.begin_reply(heard, ask.clone(), judged.output, now, out);
     }
 
-    /// What is said without the model: a refusal, a doubt, a value that is not known, what was said before.
-    fn plain_answer(&self, judged: &Judged, facts: &SceneFacts) -> Option<String> {
+    /// What is said without the model: a refusal, a doubt, a question, a value that is not known, what a lamp means, what
+    /// was said before.
+    fn plain_answer(
+        &mut self,
+        heard: &Heard,
+        ask: &Ask,
+        judged: &Judged,
+        now: Nanos,
+        out: &mut Outbox<Self>,
+    ) -> Option<String> {
         let name = judged.output.name.as_str();
         if let Some(refusal) = &judged.refusal {
             return Some(refusal.clone());
@@ -130,95 +181,58 @@ impl LanguageNode {
         if judged.overruled {
             return Some(plain::NOT_SURE.into());
         }
-        if name == REPEAT && !self.last_said.is_empty() {
-            return Some(self.last_said.clone());
+        if let Some(problem) = self.act(heard, judged, now, out) {
+            return Some(problem);
         }
-        let plainly = name == REPEAT || self.plain.misses_a_fact(name, facts);
-        plainly.then(|| self.plain.sentence(&judged.output, facts))
+        match name {
+            REPEAT if !self.last_said.is_empty() => return Some(self.last_said.clone()),
+            STOP => self.waiting.clear(),
+            WARNING_LAMP => return Some(self.explain_warning(ask, now)),
+            _ => {}
+        }
+        let sentence = |node: &Self| node.plain.sentence(&judged.output, ask.facts());
+        if let Some((question, then)) = self.tools.confirm(name) {
+            let text = format!("{} {question}", sentence(self));
+            self.recall.ask(Question::Do(then), now);
+            return Some(text);
+        }
+        let speaks = self.model.as_ref().is_ok_and(|engine| engine.can_reply());
+        let plainly = !speaks || name == REPEAT || self.plain.misses_a_fact(name, ask.facts());
+        plainly.then(|| sentence(self))
     }
 
-    fn publish_demand(&mut self, heard: &Heard, intent: &str, out: &mut Outbox<Self>) {
-        let lead = Duration::try_from_secs_f64(self.config.habit_lead_s).unwrap_or_default();
-        let items = forecast(&self.catalogue, intent, &self.habits, lead);
-        out.publish::<topic::LanguageDemand>(v1::Demand { header: Some(heard.header), items });
+    /// The lamp that was named; the warning that has just been given; or a question back.
+    fn explain_warning(&mut self, ask: &Ask, now: Nanos) -> String {
+        if let Some(text) = self.lamps.explain(&ask.text, self.talk(now)) {
+            return text;
+        }
+        let hazard = self.last_hazard.as_ref().filter(|(_, at)| now.since(*at) <= HAZARD_REMEMBERED);
+        if let Some(text) = hazard.and_then(|(kind, _)| self.lamps.hazard(kind)) {
+            return text;
+        }
+        self.recall.ask(Question::WhichLamp, now);
+        lamps::WHICH.into()
     }
 
-    /// A whole turn in one plain sentence; it takes the place of a reply under way.
-    pub(crate) fn say(&mut self, heard: &Heard, text: &str, out: &mut Outbox<Self>) {
-        self.interrupt_reply(out);
-        let mut turn = self.turn(heard);
-        self.publish_piece(&mut turn, text, Piece::Last, out);
-    }
-
-    /// The model broke down at this: said by fault and to the driver.
-    pub(crate) fn model_failed(&mut self, heard: &Heard, error: &EngineError, now: Nanos, out: &mut Outbox<Self>) {
-        let text = format!("{error}; a request was not answered, check the checkpoint");
-        out.fault(now, Severity::Critical, "language-model-failed", "checkpoint", text);
-        self.say(heard, plain::MODEL_FAILED, out);
-    }
-
-    pub(crate) fn reply_goes_on(&mut self, text: &str, now: Nanos, out: &mut Outbox<Self>) {
-        let Some(mut reply) = self.reply.take() else { return };
-        match reply.draft.push(text, &self.plain) {
-            Said::Nothing => self.reply = Some(reply),
-            Said::Sentences(text) => {
-                self.publish_piece(&mut reply.turn, &text, Piece::More, out);
-                self.reply = Some(reply);
+    fn begin_reply(&mut self, heard: &Heard, ask: Ask, intent: IntentOutput, now: Nanos, out: &mut Outbox<Self>) {
+        let turn = self.turn(heard);
+        let (calm, busy) = (self.config.reply_words_calm, self.config.reply_words_busy);
+        let words = match self.talk(now) {
+            Talk::Full => max_words(ask.facts().driving_load, calm, busy),
+            Talk::Brief | Talk::Nothing => busy,
+        };
+        let Ok(engine) = &mut self.model else { return };
+        match engine.begin_reply(&ask, &intent, self.config.reply_max_tokens) {
+            Ok(()) => {
+                let spoken = spoken_slots(&self.catalogue, &intent.name);
+                let draft = Draft::new(ask, intent, &spoken, words);
+                self.reply = Some(ReplyWork { turn, draft, paused: None });
+                if !self.queue.is_empty() {
+                    // The driver has spoken again already: only the newest request is answered at length.
+                    self.interrupt_reply(out);
+                }
             }
-            Said::Last { text, replaced } => self.close_reply(reply, &text, replaced, now, out),
-        }
-    }
-
-    pub(crate) fn reply_ends(&mut self, now: Nanos, out: &mut Outbox<Self>) {
-        let Some(mut reply) = self.reply.take() else { return };
-        if let Said::Last { text, replaced } = reply.draft.finish(&self.plain) {
-            self.close_reply(reply, &text, replaced, now, out);
-        }
-    }
-
-    fn close_reply(&mut self, mut reply: ReplyWork, text: &str, replaced: bool, now: Nanos, out: &mut Outbox<Self>) {
-        if replaced {
-            let text = "the model's reply had a number that is not the scene's, or no sentence short enough; a plain \
-                        sentence took its place";
-            out.fault(now, Severity::Info, "reply-replaced", "language/turn", text);
-        }
-        self.publish_piece(&mut reply.turn, text, Piece::Last, out);
-        if let Ok(engine) = &mut self.model {
-            engine.abandon(Class::Dialogue);
-        }
-    }
-
-    /// Ends the reply under way, if there is one, before it is whole.
-    pub(crate) fn interrupt_reply(&mut self, out: &mut Outbox<Self>) {
-        let Some(mut reply) = self.reply.take() else { return };
-        self.publish_piece(&mut reply.turn, "", Piece::Interrupted, out);
-        if let Ok(engine) = &mut self.model {
-            engine.abandon(Class::Dialogue);
-        }
-    }
-
-    /// A new turn. Its id is the utterance's time, so that a restarted node does not use one again.
-    fn turn(&mut self, heard: &Heard) -> Turn {
-        self.last_turn = heard.header.stamp_ns.max(self.last_turn.saturating_add(1));
-        Turn { heard: heard.clone(), id: self.last_turn, said: None }
-    }
-
-    fn publish_piece(&mut self, turn: &mut Turn, text: &str, piece: Piece, out: &mut Outbox<Self>) {
-        let first = turn.said.is_none();
-        out.publish::<topic::LanguageTurn>(v1::DialogueTurn {
-            header: Some(turn.heard.header),
-            turn_id: turn.id,
-            user_text: if first { turn.heard.text.clone() } else { String::new() },
-            text: text.to_owned(),
-            first,
-            last: piece != Piece::More,
-            interrupted: piece == Piece::Interrupted,
-            from_transcript_track: turn.heard.from_track,
-        });
-        let said = turn.said.get_or_insert_default();
-        said.push_str(text);
-        if piece == Piece::Last {
-            self.last_said = said.trim().to_owned();
+            Err(e) => self.model_failed(heard, &e, now, out),
         }
     }
 }
@@ -247,15 +261,20 @@ fn publish_intent(heard: &Heard, judged: &Judged, out: &mut Outbox<LanguageNode>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use auriga_lm::prompt::Gear;
+    use auriga_lm::{
+        joint_context::Context,
+        prompt::{Gear, SceneFacts},
+    };
 
     fn catalogue() -> Catalogue {
         Catalogue::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/language/intents.toml")).unwrap()
     }
 
     fn judged(name: &str, slots: &[(&str, &str)], confidence: f64, facts: &SceneFacts) -> Judged {
-        let ask = Ask { text: "make it twenty one degrees or 99".into(), facts: facts.clone() };
-        judge(&catalogue(), IntentOutput { confidence, ..IntentOutput::new(name, slots) }, &ask, 0.5)
+        let context = Context { scene: facts.clone(), ..Default::default() };
+        let ask = Ask { text: "make it twenty one degrees or 99".into(), context };
+        let output = IntentOutput { confidence, ..IntentOutput::new(name, slots) };
+        judge(&catalogue(), output, &ask, 0.5, Origin::Said)
     }
 
     #[test]
@@ -286,6 +305,8 @@ mod tests {
         let off = [("state", "off")];
         assert!(judged("lights", &off, 1.0, &at(Some(0.0), Some(Gear::Drive))).refusal.is_some());
         assert_eq!(judged("lights", &off, 1.0, &at(Some(0.0), Some(Gear::Park))).refusal, None);
+        assert_eq!(judged("read_messages", &[], 1.0, &at(Some(13.0), None)).refusal, None);
+        assert!(judged("read_messages", &[], 1.0, &at(Some(14.0), None)).refusal.is_some());
     }
 
     #[test]
@@ -297,5 +318,13 @@ mod tests {
             assert_eq!(j.refusal.as_deref(), Some("I did not get the degrees. Please say it again."));
         }
         assert_eq!(judged("set_temperature", &[("degrees", "21")], 1.0, &SceneFacts::default()).refusal, None);
+    }
+
+    #[test]
+    fn a_word_that_points_at_nothing_is_asked_for_where_it_is_needed_and_left_out_where_not() {
+        let there = judged("navigate_to", &[("place", "there")], 1.0, &SceneFacts::default());
+        assert_eq!(there.refusal.as_deref(), Some("I did not get the place. Please say it again."));
+        let it = judged("play_music", &[("what", "it")], 1.0, &SceneFacts::default());
+        assert_eq!((it.output.slots.len(), it.refusal), (0, None));
     }
 }

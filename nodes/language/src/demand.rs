@@ -1,146 +1,111 @@
-//! What the machine will need next: from the intent itself (the catalogue says), and from what is likely asked next.
+//! What the machine will need next: from the intents of late (the catalogue says), and from what is likely asked next
+//! ([`crate::predict`]).
 
 use auriga_lm::catalogue::{Catalogue, Demand};
 use auriga_msgs::v1;
-use serde::Deserialize;
-use std::{collections::BTreeMap, time::Duration};
+use auriga_runtime::Nanos;
+use std::time::Duration;
 
-const PRIOR: &str = include_str!("../habits.toml");
-
-/// Pairs remembered at most: the catalogue has a few dozen intents, so this is never reached with the shipped one.
-const MAX_PAIRS: usize = 4096;
 /// Next intents that are looked at, and from which probability on.
-const LIKELIEST: usize = 3;
-const WORTH_PLANNING: f64 = 0.1;
+pub const LIKELIEST: usize = 3;
+pub const WORTH_PLANNING: f64 = 0.1;
+/// Needs of late that are kept: an intent has a few, and they end by themselves.
+const MOST_NEEDS: usize = 32;
+/// Probabilities that differ by less make no new forecast.
+const SAME: f32 = 0.05;
 
-/// `habits.toml` is the project's own: what is wrong with it is found by a test and told at start.
-#[derive(Debug, thiserror::Error)]
-pub enum HabitError {
-    #[error("habits.toml: {0}")]
-    Toml(#[from] toml::de::Error),
-    #[error("habits.toml: after {intent}: {what}")]
-    Entry { intent: String, what: String },
+/// A need that follows from an intent, until when.
+#[derive(Debug, Clone)]
+struct Need {
+    demand: Demand,
+    until: Nanos,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Prior {
-    after: BTreeMap<String, BTreeMap<String, f64>>,
+/// The forecast that stands.
+#[derive(Debug, Default)]
+pub struct Outlook {
+    needs: Vec<Need>,
+    told: Vec<v1::DemandItem>,
 }
 
-/// Counts of which intent follows which, over a prior. In memory only: habits are private.
-#[derive(Debug)]
-pub struct Habits {
-    prior: BTreeMap<String, BTreeMap<String, f64>>,
-    /// Observations the prior is worth.
-    prior_weight: f64,
-    counts: BTreeMap<(String, String), u32>,
-    last: Option<String>,
-}
-
-impl Habits {
-    pub fn new(catalogue: &Catalogue, prior_weight: f64) -> Result<Self, HabitError> {
-        let Prior { after: prior } = toml::from_str(PRIOR)?;
-        for (intent, next) in &prior {
-            let fail = |what: String| HabitError::Entry { intent: intent.clone(), what };
-            if let Some(name) = [intent].into_iter().chain(next.keys()).find(|n| catalogue.get(n).is_none()) {
-                return Err(fail(format!("the catalogue has no {name}")));
-            }
-            let sum: f64 = next.values().sum();
-            if !next.values().all(|p| (0.0..=1.0).contains(p)) || sum > 1.0 {
-                return Err(fail(format!("probabilities that sum to {sum}: expected 0 to 1 each, 1 at most in all")));
-            }
-        }
-        Ok(Self { prior, prior_weight, counts: BTreeMap::new(), last: None })
+impl Outlook {
+    /// An intent was understood: what it will need replaces what the same intent needed.
+    pub fn note(&mut self, intent: &str, catalogue: &Catalogue, now: Nanos) {
+        let demands = catalogue.get(intent).map_or(&[][..], |i| &i.demand);
+        self.needs.retain(|need| now < need.until && !demands.contains(&need.demand));
+        let needs = demands.iter().map(|demand| Need { demand: demand.clone(), until: now + horizon(demand) });
+        self.needs.extend(needs);
+        let surplus = self.needs.len().saturating_sub(MOST_NEEDS);
+        self.needs.drain(..surplus);
     }
 
-    /// The driver asked for this.
-    pub fn note(&mut self, intent: &str) {
-        if let Some(last) = self.last.replace(intent.to_owned()) {
-            let pair = (last, intent.to_owned());
-            if self.counts.len() < MAX_PAIRS || self.counts.contains_key(&pair) {
-                let count = self.counts.entry(pair).or_default();
-                *count = count.saturating_add(1);
-            }
+    /// What is needed from now on, with what is likely asked next within `lead`: (intent, probability).
+    pub fn items(
+        &self,
+        catalogue: &Catalogue,
+        likely: &[(&str, f64)],
+        lead: Duration,
+        now: Nanos,
+    ) -> Vec<v1::DemandItem> {
+        let valid = self.needs.iter().filter(|need| now < need.until);
+        let mut items: Vec<_> =
+            valid.map(|n| item(&n.demand, n.demand.probability, n.until.since(now), n.demand.reason.clone())).collect();
+        for (next, p) in likely {
+            // Reasons name no intent: the topic is not private and what the driver asks is.
+            let reason = || "what is often asked next would need it".to_owned();
+            let of = catalogue.get(next).map_or(&[][..], |i| &i.demand);
+            items.extend(of.iter().map(|d| item(d, d.probability * p, lead + horizon(d), reason())));
         }
+        items
     }
 
-    /// What is likely next, likeliest first: (intent, probability).
-    pub fn likely(&self) -> Vec<(&str, f64)> {
-        let Some(last) = &self.last else { return Vec::new() };
-        let seen = |next: &str| self.counts.get(&(last.clone(), next.to_owned())).copied().unwrap_or(0);
-        let total: u64 = self.counts.iter().filter(|((l, _), _)| l == last).map(|(_, n)| u64::from(*n)).sum();
-        let prior = self.prior.get(last);
-        let of_counts = self.counts.keys().filter(|(l, _)| l == last).map(|(_, next)| next.as_str());
-        let mut names: Vec<&str> = prior.iter().flat_map(|p| p.keys()).map(String::as_str).chain(of_counts).collect();
-        names.sort_unstable();
-        names.dedup();
-        let probability = |next: &str| {
-            let expected = prior.and_then(|p| p.get(next)).copied().unwrap_or(0.0);
-            let evidence = self.prior_weight + total as f64;
-            if evidence > 0.0 { (self.prior_weight * expected + f64::from(seen(next))) / evidence } else { 0.0 }
+    /// Whether these say something else than what was told last; then they count as told.
+    pub fn is_news(&mut self, items: &[v1::DemandItem]) -> bool {
+        let same = |(a, b): (&v1::DemandItem, &v1::DemandItem)| {
+            a.workload == b.workload && a.weight == b.weight && (a.probability - b.probability).abs() < SAME
         };
-        let mut likely: Vec<(&str, f64)> = names.into_iter().map(|n| (n, probability(n))).collect();
-        // Names are sorted and the sort is stable: equal probabilities have a fixed order.
-        likely.sort_by(|a, b| b.1.total_cmp(&a.1));
-        likely.retain(|(_, p)| *p >= WORTH_PLANNING);
-        likely.truncate(LIKELIEST);
-        likely
+        let news = items.len() != self.told.len() || !items.iter().zip(&self.told).all(same);
+        if news {
+            self.told = items.to_vec();
+        }
+        news
     }
 }
 
-/// The forecast after `intent`. `lead`: how long the next request is expected within. Reasons name no intent: the topic
-/// is not private and what the driver asks is.
-pub fn forecast(catalogue: &Catalogue, intent: &str, habits: &Habits, lead: Duration) -> Vec<v1::DemandItem> {
-    let of = |name: &str| catalogue.get(name).map_or(&[][..], |i| &i.demand);
-    let item = |d: &Demand, probability: f64, horizon: Duration, reason: String| v1::DemandItem {
-        workload: d.workload.clone(),
+fn item(demand: &Demand, probability: f64, horizon: Duration, reason: String) -> v1::DemandItem {
+    v1::DemandItem {
+        workload: demand.workload.clone(),
         probability: probability as f32,
         horizon_ns: horizon.as_nanos() as u64,
-        weight: d.weight as f32,
+        weight: demand.weight as f32,
         reason,
-    };
-    let horizon = |d: &Demand| Duration::try_from_secs_f64(d.horizon_s).unwrap_or_default();
-    let mut items: Vec<_> = of(intent).iter().map(|d| item(d, d.probability, horizon(d), d.reason.clone())).collect();
-    for (next, p) in habits.likely() {
-        let reason = || "what is often asked next would need it".to_owned();
-        items.extend(of(next).iter().map(|d| item(d, d.probability * p, lead + horizon(d), reason())));
     }
-    items
+}
+
+fn horizon(demand: &Demand) -> Duration {
+    Duration::try_from_secs_f64(demand.horizon_s).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+
+    const LEAD: Duration = Duration::from_secs(20);
 
     fn catalogue() -> Catalogue {
         Catalogue::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/language/intents.toml")).unwrap()
     }
 
-    #[test]
-    fn the_prior_holds_until_the_driver_shows_other_habits() {
-        let catalogue = catalogue();
-        let mut habits = Habits::new(&catalogue, 4.0).unwrap();
-        assert_eq!(habits.likely(), []);
-        habits.note("range_query");
-        assert_eq!(habits.likely()[0], ("find_charging", 0.4));
-        for _ in 0..8 {
-            habits.note("weather");
-            habits.note("range_query");
-        }
-        let likely = habits.likely();
-        assert_eq!(likely[0].0, "weather");
-        assert!((likely[0].1 - 8.0 / 12.0).abs() < 1e-9, "{likely:?}");
-        assert!((likely[1].1 - 0.4 * 4.0 / 12.0).abs() < 1e-9, "{likely:?}");
+    fn s(t: u64) -> Nanos {
+        Nanos::from_millis(1000 * t)
     }
 
     #[test]
     fn the_forecast_has_the_intents_own_needs_and_those_of_what_comes_next() {
         let catalogue = catalogue();
-        let mut habits = Habits::new(&catalogue, 4.0).unwrap();
-        habits.note("range_query");
-        let items = forecast(&catalogue, "range_query", &habits, Duration::from_secs(20));
+        let mut outlook = Outlook::default();
+        outlook.note("range_query", &catalogue, s(0));
+        let items = outlook.items(&catalogue, &[("find_charging", 0.4)], LEAD, s(0));
         assert_eq!((items[0].workload.as_str(), items[0].probability), ("language-dialogue", 0.9));
         assert_eq!(items[0].horizon_ns, 4_000_000_000);
         // find_charging draws stations with 0.8, and follows with 0.4.
@@ -152,16 +117,34 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
-        fn probabilities_are_probabilities(sequence in prop::collection::vec(0usize..39, 0..200), weight in 0.0..20.0f64) {
-            let catalogue = catalogue();
-            let mut habits = Habits::new(&catalogue, weight).unwrap();
-            for i in sequence {
-                habits.note(&catalogue.intents()[i].name);
-            }
-            let sum: f64 = habits.likely().iter().map(|(_, p)| p).sum();
-            prop_assert!(habits.likely().iter().all(|(_, p)| (0.0..=1.0).contains(p)) && sum <= 1.0 + 1e-9);
-        }
+    #[test]
+    fn a_need_lasts_as_long_as_it_was_said_to_and_the_same_intent_renews_it() {
+        let catalogue = catalogue();
+        let mut outlook = Outlook::default();
+        // Recording for 300 s.
+        outlook.note("emergency", &catalogue, s(0));
+        outlook.note("greeting", &catalogue, s(100));
+        let recording = |outlook: &Outlook, t| {
+            let items = outlook.items(&catalogue, &[], LEAD, s(t));
+            items.iter().filter(|i| i.workload == "recording").map(|i| i.horizon_ns / 1_000_000_000).collect::<Vec<_>>()
+        };
+        assert_eq!([recording(&outlook, 100), recording(&outlook, 299)], [vec![200], vec![1]]);
+        assert_eq!(recording(&outlook, 300), [0; 0]);
+        outlook.note("emergency", &catalogue, s(200));
+        assert_eq!(recording(&outlook, 300), [200]);
+        (0..1000).for_each(|_| outlook.note("driver_unwell", &catalogue, s(200)));
+        assert!(outlook.needs.len() <= MOST_NEEDS);
+    }
+
+    #[test]
+    fn only_news_are_told() {
+        let catalogue = catalogue();
+        let mut outlook = Outlook::default();
+        let items = |p| Outlook::default().items(&catalogue, &[("find_charging", p)], LEAD, s(0));
+        assert!(!outlook.is_news(&[]), "nothing was expected before either");
+        assert!(outlook.is_news(&items(0.4)));
+        assert!(!outlook.is_news(&items(0.42)));
+        assert!(outlook.is_news(&items(0.6)));
+        assert!(outlook.is_news(&[]));
     }
 }

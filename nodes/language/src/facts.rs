@@ -2,7 +2,10 @@
 //! beyond what a car can have is not known; nothing is made up in its place.
 
 use crate::numbers::{Number, Unit};
-use auriga_lm::prompt::{Gear, SceneFacts, Tyres};
+use auriga_lm::{
+    joint_context::Lane,
+    prompt::{Gear, SceneFacts, Tyres},
+};
 use auriga_msgs::{Stamped, v1};
 use auriga_runtime::Nanos;
 use std::time::Duration;
@@ -11,10 +14,17 @@ use v1::{HazardKind, vss_signal::Value};
 /// Kilopascal, in which VSS has tyre pressures, in a bar.
 const KPA_PER_BAR: f64 = 100.0;
 
+/// From this far off the lane's middle on, in metres, the car is taken to leave it.
+const DRIFTING_M: f64 = 0.5;
+/// Hazards that are looked at: the most urgent. Nobody can be told of more.
+const MAX_HAZARDS: usize = 8;
+
 /// Facts, and the names of the values that no car can have.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Known {
     pub facts: SceneFacts,
+    pub lane: Option<Lane>,
+    pub raining: Option<bool>,
     pub absurd: Vec<&'static str>,
 }
 
@@ -36,6 +46,14 @@ impl Known {
             known.vehicle(scene.vehicle.as_ref());
             known.lead(&scene.tracks);
         }
+        if is_fresh(scene.camera_age_ns) {
+            let offset = scene.lanes.as_ref().and_then(|lanes| lanes.offset_m);
+            known.lane = known.within("lane offset", offset, -20.0, 20.0).map(|offset| match offset {
+                o if o >= DRIFTING_M => Lane::DriftingLeft,
+                o if o <= -DRIFTING_M => Lane::DriftingRight,
+                _ => Lane::Keeping,
+            });
+        }
         known
     }
 
@@ -52,6 +70,10 @@ impl Known {
             v1::Gear::Drive => Some(Gear::Drive),
             v1::Gear::Unspecified => None,
         };
+        let rain = v.signals.iter().find(|s| s.path == "Vehicle.Body.Raindetection.Intensity");
+        if let Some(Value::Number(percent)) = rain.and_then(|s| s.value.as_ref()) {
+            self.raining = self.within("rain", Some(*percent), 0.0, 100.0).map(|percent| percent > 0.0);
+        }
         let mut tyre = |row, side| {
             let path = format!("Vehicle.Chassis.Axle.Row{row}.Wheel.{side}.Tire.Pressure");
             let signal = v.signals.iter().find(|s| s.path == path)?;
@@ -83,7 +105,7 @@ impl Known {
 }
 
 /// Names as the model knows them, the most urgent first.
-fn hazards(active: &[v1::Hazard]) -> Vec<String> {
+pub fn hazards(active: &[v1::Hazard]) -> Vec<String> {
     let mut active: Vec<&v1::Hazard> = active.iter().filter(|h| h.active).collect();
     active.sort_by_key(|h| (std::cmp::Reverse(h.severity), h.id));
     let name = |h: &&v1::Hazard| match h.kind() {
@@ -93,7 +115,7 @@ fn hazards(active: &[v1::Hazard]) -> Vec<String> {
         HazardKind::SensorLost => Some("sensor_lost".to_owned()),
         HazardKind::Unspecified => None,
     };
-    active.iter().filter_map(name).collect()
+    active.iter().filter_map(name).take(MAX_HAZARDS).collect()
 }
 
 /// The values that may be said, in the units in which they are said.
@@ -191,6 +213,40 @@ mod tests {
         let f = known.facts;
         assert_eq!((f.speed_mps, f.battery, f.range_km, f.lead_distance_m), (None, None, None, None));
         assert_eq!(f.outside_temp_c, Some(8.0));
+    }
+
+    #[test]
+    fn lane_and_rain_are_known_where_camera_and_bus_tell_them() {
+        let of = |offset_m: f64, rain: f64, camera_age_ns| {
+            let mut s = scene();
+            s.lanes = Some(v1::Lanes { offset_m: Some(offset_m), ..Default::default() });
+            s.camera_age_ns = camera_age_ns;
+            let path = "Vehicle.Body.Raindetection.Intensity".into();
+            let signal = v1::VssSignal { path, value: Some(Value::Number(rain)), ..Default::default() };
+            s.vehicle.as_mut().unwrap().signals.push(signal);
+            let known = Known::of(Some(&s), Nanos::from_millis(5000), AGE);
+            (known.lane, known.raining, known.absurd.len())
+        };
+        assert_eq!(of(0.49, 0.0, Some(0)), (Some(Lane::Keeping), Some(false), 0));
+        assert_eq!(of(0.5, 0.4, Some(0)), (Some(Lane::DriftingLeft), Some(true), 0));
+        assert_eq!(of(-0.5, 101.0, Some(0)), (Some(Lane::DriftingRight), None, 1));
+        assert_eq!(of(f64::NAN, f64::NAN, Some(0)), (None, None, 2));
+        assert_eq!(of(0.0, 0.0, None).0, None, "the camera has never been seen");
+    }
+
+    #[test]
+    fn of_a_thousand_hazards_the_most_urgent_count() {
+        let hazard = |id: u64| v1::Hazard {
+            id,
+            kind: HazardKind::SensorLost.into(),
+            severity: if id == 777 { v1::Severity::Critical } else { v1::Severity::Warning }.into(),
+            active: true,
+            ..Default::default()
+        };
+        let mut all: Vec<_> = (0..1000).map(hazard).collect();
+        all[777].kind = HazardKind::Pedestrian.into();
+        let named = hazards(&all);
+        assert_eq!((named.len(), named[0].as_str()), (MAX_HAZARDS, "pedestrian"));
     }
 
     #[test]

@@ -2,46 +2,73 @@
 //!
 //! * **Slices.** The model runs from [`Node::on_tick`] for a few layers at a time, so between two slices the node takes
 //!   its messages and looks at its grants ([`share`]): it leaves the processor within one slice, keeps the model's
-//!   state and goes on later where it was ([`work`]). Time in replay moves on by the slices' nominal length, so a
-//!   preemption comes out the same each time.
+//!   state and goes on later where it was ([`work`]). How many layers make a slice follows from what they have taken
+//!   ([`pace`]). Time in replay moves on by the slices' nominal length, so a preemption comes out the same each time.
 //! * **Two classes.** Intent is assist work: without a lease it goes on at its floor. Dialogue is infotainment: without
 //!   a lease it pauses. An utterance preempts the reply under way; if it is meant for the car it replaces the reply, if
 //!   it is talk between people the reply goes on.
-//! * **The model proposes.** Its intents are held to the catalogue, whose rules say what may be done now; numbers it
-//!   says have to be the scene's, names the driver's ([`reply`]). Refusals and missing values are said in plain sentences ([`plain`]).
-//! * **Demand.** Each intent, and what is likely asked next, becomes a forecast for the arbiter ([`demand`]).
+//! * **The model proposes.** Its intents are held to the catalogue, whose rules say what may be done now ([`answer`]);
+//!   numbers it says have to be the scene's, names the driver's ([`reply`]). Refusals, missing values, warning lamps and
+//!   questions back are said in plain sentences ([`plain`], [`lamps`], [`tools`]). "There" and "warmer" mean what the
+//!   turns before say ([`recall`]).
+//! * **The driving comes first.** In danger nothing is said, in a demanding moment a sentence ([`talk`]); what waits is
+//!   said afterwards ([`say`]).
+//! * **Tools.** What the node cannot do itself is published as `language/action`; whoever does it answers on
+//!   `cabin/outcome`, and the driver is told when nobody does ([`act`]).
+//! * **Demand.** Each intent, and what is likely asked next, becomes a forecast for the arbiter ([`demand`], [`predict`],
+//!   [`foresee`]). What was asked when is kept encrypted, by the executable alone ([`oplog`], [`store`]).
 //!
 //! What is said in the cabin is private: no fault and no log line holds a word of it.
 
+mod act;
 mod answer;
 pub mod config;
 pub mod demand;
 pub mod engine;
 pub mod facts;
+mod foresee;
+pub mod lamps;
 pub mod measure;
 pub mod model;
 pub mod numbers;
+pub mod oplog;
+pub mod pace;
 pub mod plain;
+pub mod predict;
+mod readings;
+pub mod recall;
 pub mod reply;
+mod say;
 pub mod share;
+pub mod store;
+pub mod talk;
+pub mod tools;
 pub mod wall;
 mod work;
 pub mod workloads;
 
 pub use answer::spoken_slots;
-pub use config::{Config, ConfigError, DEFAULTS};
+pub use config::{Config, DEFAULTS};
 
-use answer::Turn;
-use auriga_lm::{catalogue::Catalogue, prompt::clean_utterance};
+use auriga_lm::{
+    catalogue::Catalogue,
+    prompt::{IntentOutput, clean_utterance},
+};
 use auriga_msgs::{Stamped, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
-use demand::Habits;
+use demand::Outlook;
 use engine::{Ask, Class, Engine};
+use lamps::Lamps;
+use pace::Pace;
 use plain::Plain;
+use predict::{Habit, Predictor};
+use recall::Recall;
 use reply::Draft;
+use say::Urgency;
 use share::Share;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use v1::Severity;
+use tools::Tools;
+use v1::{Mode, Severity};
 use wall::Wall;
 
 const UTTERANCE: &str = "speech/utterance";
@@ -52,28 +79,54 @@ const REMEMBERED: usize = 32;
 /// The model, or why there is none.
 pub type Model = Result<Box<dyn Engine>, String>;
 
+/// What the node asks of its executable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Keep this in the private log.
+    Keep(oplog::Entry),
+}
+
 /// The state machine.
 pub struct LanguageNode {
     config: Config,
     catalogue: Catalogue,
     plain: Plain,
-    habits: Habits,
+    tools: Tools,
+    lamps: Lamps,
     model: Model,
     /// That there is no model has been told.
     model_told: bool,
     shares: Shares,
+    paces: [Pace; 2],
+    clock: work::Clock,
+    // What is known.
     scene: Option<Arc<v1::Scene>>,
     wall: Option<Wall>,
+    /// The arbiter's, until its leases end.
+    mode: Option<(Mode, Nanos)>,
+    /// The kind of the last danger, and when it was there.
+    last_hazard: Option<(String, Nanos)>,
+    // What is being done.
     /// Final utterances not begun yet, oldest first.
     queue: VecDeque<Heard>,
     /// Stamps and traces of the last utterances.
     seen: VecDeque<(u64, u64)>,
     intent: Option<IntentWork>,
     reply: Option<ReplyWork>,
-    clock: work::Clock,
+    /// Whole turns that wait for their moment.
+    waiting: VecDeque<say::Waiting>,
+    pending: VecDeque<act::Pending>,
+    // What was done.
+    recall: Recall,
     last_turn: u64,
+    last_action: u64,
     /// What was said last: "say that again".
     last_said: String,
+    last_operation: Option<Nanos>,
+    predictor: Predictor,
+    outlook: Outlook,
+    /// Of the last forecast.
+    situation: Option<foresee::Situation>,
 }
 
 /// Both classes' shares of the processor.
@@ -89,6 +142,13 @@ impl Shares {
             Class::Dialogue => &mut self.dialogue,
         }
     }
+
+    fn get(&self, class: Class) -> &Share {
+        match class {
+            Class::Intent => &self.intent,
+            Class::Dialogue => &self.dialogue,
+        }
+    }
 }
 
 /// An utterance that is to be understood.
@@ -96,26 +156,32 @@ impl Shares {
 struct Heard {
     header: v1::Header,
     text: String,
+    /// What else it may have been, the likeliest last.
+    others: Vec<String>,
     from_track: bool,
+    /// Who sits beside the driver said it.
+    by_passenger: bool,
 }
 
 struct IntentWork {
     heard: Heard,
     ask: Ask,
+    /// The best reading so far, when another one is under way.
+    best: Option<(String, IntentOutput)>,
 }
 
 struct ReplyWork {
-    turn: Turn,
+    turn: say::Turn,
     draft: Draft,
     /// Off the processor since.
     paused: Option<Nanos>,
 }
 
 impl LanguageNode {
-    /// With the model of `config.checkpoint`. A model that cannot be read does not keep the node from starting: it says
-    /// so, by fault and to the driver.
+    /// With the models of the configuration's folders. A model that cannot be read does not keep the node from starting:
+    /// it says so, by fault and to the driver.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        let model = model::open(&config.checkpoint, &Catalogue::load(&config.catalogue)?);
+        let model = model::open(config, &Catalogue::load(&config.catalogue)?, None);
         Self::with_model(config, model)
     }
 
@@ -124,22 +190,39 @@ impl LanguageNode {
         config.check()?;
         let catalogue = Catalogue::load(&config.catalogue)?;
         let [intent, dialogue] = workloads::load(&config.workloads)?;
+        let habit = Habit {
+            prior_weight: config.habit_prior_weight,
+            half_life: config.habit_half_life,
+            lead_s: config.habit_lead_s as u32,
+        };
         Ok(Self {
             plain: Plain::new(&catalogue)?,
-            habits: Habits::new(&catalogue, config.habit_prior_weight)?,
+            tools: Tools::new(&catalogue, &config.connected)?,
+            lamps: Lamps::new()?,
+            predictor: Predictor::new(&catalogue, habit)?,
             catalogue,
             model,
             model_told: false,
             shares: Shares { intent: Share::new(intent), dialogue: Share::new(dialogue) },
+            paces: [(); 2].map(|()| Pace::new(config.slice(), config.layers_per_slice)),
+            clock: work::Clock::default(),
             scene: None,
             wall: None,
+            mode: None,
+            last_hazard: None,
             queue: VecDeque::new(),
             seen: VecDeque::new(),
             intent: None,
             reply: None,
-            clock: work::Clock::default(),
+            waiting: VecDeque::new(),
+            pending: VecDeque::new(),
+            recall: Recall::default(),
             last_turn: 0,
+            last_action: 0,
             last_said: String::new(),
+            last_operation: None,
+            outlook: Outlook::default(),
+            situation: None,
             config: config.clone(),
         })
     }
@@ -154,26 +237,28 @@ impl LanguageNode {
             let text = "an utterance came twice; the second is left out";
             return out.fault(now, Severity::Info, "utterance-duplicate", UTTERANCE, text);
         }
-        if clean_utterance(&utterance.text).is_empty() {
+        let most = self.config.utterance_max_chars;
+        let end = utterance.text.char_indices().nth(most).map(|(end, _)| end);
+        let heard = Heard {
+            header: v1::Header::new(header.stamp_ns, header.trace_id),
+            text: utterance.text[..end.unwrap_or(utterance.text.len())].to_owned(),
+            others: readings::others(utterance, most),
+            from_track: utterance.source() == v1::TranscriptSource::Track,
+            by_passenger: utterance.zone() == v1::SpeakerZone::Passenger,
+        };
+        if clean_utterance(&heard.text).is_empty() {
             let text = "a final utterance without words; there is nothing to answer";
             return out.fault(now, Severity::Info, "utterance-empty", UTTERANCE, text);
         }
-        let heard = Heard {
-            header: v1::Header::new(header.stamp_ns, header.trace_id),
-            text: utterance.text.clone(),
-            from_track: utterance.source() == v1::TranscriptSource::Track,
-        };
         if let Err(problem) = &self.model {
             let text = format!("{problem}; a request was not understood");
             out.fault(now, Severity::Critical, "language-model-missing", "checkpoint", text);
-            return self.say(&heard, plain::NO_MODEL, out);
+            return self.say(&heard, plain::NO_MODEL, Urgency::WhenItMay, now, out);
         }
-        let most = self.config.utterance_max_chars;
-        if let Some((end, _)) = heard.text.char_indices().nth(most) {
+        if end.is_some() {
             let text = format!("an utterance is longer than {most} characters (utterance_max_chars) and was refused");
             out.fault(now, Severity::Warning, "utterance-too-long", UTTERANCE, text);
-            let cut = Heard { text: heard.text[..end].to_owned(), ..heard };
-            return self.say(&cut, plain::TOO_LONG, out);
+            return self.say(&heard, plain::TOO_LONG, Urgency::WhenItMay, now, out);
         }
         self.queue.push_back(heard);
         if self.queue.len() > self.config.queue {
@@ -198,13 +283,22 @@ impl LanguageNode {
     fn on_grants(&mut self, grants: &v1::Grants, now: Nanos) {
         self.shares.intent.update(grants, now);
         self.shares.dialogue.update(grants, now);
+        let until = grants.grants.iter().map(|g| Nanos(g.lease_end_ns)).max();
+        let newer = |until: &Nanos| self.mode.is_none_or(|(_, known)| known <= *until);
+        if let Some(until) = until.filter(newer) {
+            self.mode = Some((grants.mode(), until));
+        }
     }
 
-    fn on_scene(&mut self, scene: Arc<v1::Scene>) {
+    fn on_scene(&mut self, scene: Arc<v1::Scene>, now: Nanos) {
         let newer = |known: &Arc<v1::Scene>| known.header_copy().stamp_ns <= scene.header_copy().stamp_ns;
-        if self.scene.as_ref().is_none_or(newer) {
-            self.scene = Some(scene);
+        if !self.scene.as_ref().is_none_or(newer) {
+            return;
         }
+        if let Some(kind) = facts::hazards(&scene.hazards).into_iter().next() {
+            self.last_hazard = Some((kind, now));
+        }
+        self.scene = Some(scene);
     }
 
     /// Says once that there is no model.
@@ -238,25 +332,28 @@ impl LanguageNode {
         }
     }
 
-    /// What holds at any time: changes are told, what has waited for too long is given up.
+    /// What holds at any time: changes are told, what has waited is said, what has waited for too long is given up.
     fn settle(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         self.tell_changes(now, out);
         self.give_up_old(now, out);
+        self.give_up_actions(now, out);
+        self.say_what_waits(now, out);
+        self.look_ahead(now, out);
         self.arm(now, out);
     }
 }
 
 impl Node for LanguageNode {
     type Name = node::Language;
-    type Effect = ();
+    type Effect = Effect;
 
     fn on_input(&mut self, input: node::LanguageInput, now: Nanos, out: &mut Outbox<Self>) {
         match input {
             node::LanguageInput::SpeechUtterance(utterance) => self.on_utterance(&utterance, now, out),
-            node::LanguageInput::FusionScene(scene) => return self.on_scene(scene),
+            node::LanguageInput::FusionScene(scene) => self.on_scene(scene, now),
             node::LanguageInput::ArbiterGrants(grants) => self.on_grants(&grants, now),
-            node::LanguageInput::CabinOutcome(_) => {}
-            node::LanguageInput::DriveInfo(info) => return self.wall = Wall::of(&info).or(self.wall),
+            node::LanguageInput::CabinOutcome(outcome) => self.on_outcome(&outcome, now, out),
+            node::LanguageInput::DriveInfo(info) => self.wall = Wall::of(&info).or(self.wall),
         }
         self.settle(now, out);
     }
@@ -266,6 +363,10 @@ impl Node for LanguageNode {
         self.tell_changes(now, out);
         self.slice(now, out);
         self.settle(now, out);
+    }
+
+    fn workloads(&self, now: Nanos) -> Vec<v1::WorkloadUsage> {
+        self.used(now)
     }
 }
 

@@ -1,15 +1,18 @@
 //! The language node's executable.
 
-use auriga_language::{Config, DEFAULTS, LanguageNode, measure, model};
+use auriga_language::{Config, DEFAULTS, Effect, LanguageNode, measure, model, store::Store};
 use auriga_lm::catalogue::Catalogue;
+use auriga_msgs::v1::Severity;
 use auriga_runtime::Shell;
+use std::sync::mpsc;
 
 const ABOUT: &str = "auriga-language: what the driver says becomes an intent and is answered";
 
 fn main() -> anyhow::Result<()> {
     let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
     let mut config = shell.config().clone();
-    let mut model = model::open(&config.checkpoint, &Catalogue::load(&config.catalogue)?);
+    let stopwatch = config.measure_slices.then_some(measure::stopwatch as measure::Stopwatch);
+    let mut model = model::open(&config, &Catalogue::load(&config.catalogue)?, stopwatch);
     if let Ok(engine) = &mut model
         && config.measure_slices
     {
@@ -21,6 +24,32 @@ fn main() -> anyhow::Result<()> {
             Err(e) => model = Err(format!("the model failed when it was measured: {e}")),
         }
     }
-    let node = LanguageNode::with_model(&config, model)?;
-    shell.run(node, |_devices| Ok(()), |()| {})
+    let mut node = LanguageNode::with_model(&config, model)?;
+    // A state folder that cannot be used costs the memory of habits and nothing else.
+    let mut problem = None;
+    let mut keep = None;
+    if !config.state.as_os_str().is_empty() {
+        match Store::open(&config.state, config.state_entries) {
+            Ok((store, damaged)) => {
+                node = node.with_history(store.entries());
+                problem = damaged.map(|d| format!("{}; the log is kept as {}", d.what, d.kept_as.display()));
+                keep = Some(store.keep(|e| tracing::error!("habits are not written down: {e}"))?);
+            }
+            Err(e) => problem = Some(format!("{e}; habits are not written down")),
+        }
+    }
+    let (sender, thread): (Option<mpsc::Sender<_>>, _) = keep.unzip();
+    let devices = move |devices: auriga_runtime::DeviceSink<_>| {
+        if let Some(text) = problem {
+            devices.fault(Severity::Warning, "habits-state", "state", text);
+        }
+        Ok(())
+    };
+    shell.run(node, devices, move |Effect::Keep(entry)| {
+        if let Some(sender) = &sender {
+            // Its thread ends with this sender only.
+            let _ = sender.send(entry);
+        }
+    })?;
+    thread.map_or(Ok(()), |thread| thread.join().map_err(|_| anyhow::anyhow!("the habits' thread failed")))
 }

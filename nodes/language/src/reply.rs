@@ -43,7 +43,7 @@ impl Draft {
     /// `spoken`: the slots of the intent that hold words of the utterance.
     pub fn new(ask: Ask, intent: IntentOutput, spoken: &[&str], max_words: usize) -> Self {
         let named = spoken.iter().filter_map(|name| intent.slot(name)).map(str::to_lowercase).collect();
-        let mut values = facts::values(&ask.facts);
+        let mut values = facts::values(ask.facts());
         let slots = intent.slots.iter().flat_map(|(_, value)| numbers(value));
         values.extend(slots.map(|n| (n.value, Unit::None)));
         Self { ask, intent, values, named, max_words, said_words: 0, pending: String::new() }
@@ -106,7 +106,7 @@ impl Draft {
     }
 
     fn replace(&self, mut text: String, plain: &Plain) -> Said {
-        text.push_str(&plain.sentence(&self.intent, &self.ask.facts));
+        text.push_str(&plain.sentence(&self.intent, self.ask.facts()));
         Said::Last { text, replaced: true }
     }
 }
@@ -144,7 +144,7 @@ pub fn max_words(load: Option<f64>, calm: usize, busy: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use auriga_lm::{catalogue::Catalogue, prompt::SceneFacts};
+    use auriga_lm::{catalogue::Catalogue, joint_context::Context, prompt::SceneFacts};
     use proptest::prelude::*;
 
     fn plain() -> Plain {
@@ -153,8 +153,9 @@ mod tests {
     }
 
     fn draft(name: &str, slots: &[(&str, &str)], max_words: usize) -> Draft {
-        let facts = SceneFacts { range_km: Some(212.4), battery: Some(0.64), ..Default::default() };
-        Draft::new(Ask { text: String::new(), facts }, IntentOutput::new(name, slots), &["who", "what"], max_words)
+        let scene = SceneFacts { range_km: Some(212.4), battery: Some(0.64), ..Default::default() };
+        let context = Context { scene, ..Default::default() };
+        Draft::new(Ask { text: String::new(), context }, IntentOutput::new(name, slots), &["who", "what"], max_words)
     }
 
     fn last(text: &str, replaced: bool) -> Said {

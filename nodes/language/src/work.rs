@@ -2,12 +2,13 @@
 
 use crate::{
     Heard, IntentWork, LanguageNode,
-    engine::{Ask, Class, EngineError, Progress},
+    engine::{Ask, Class, EngineError, Progress, Slice},
     facts::Known,
     ms,
+    talk::Talk,
 };
-use auriga_lm::prompt::SceneFacts;
-use auriga_msgs::v1::Severity;
+use auriga_lm::{joint_context::Context, prompt::SceneFacts};
+use auriga_msgs::v1::{Severity, WorkloadUsage};
 use auriga_runtime::{Nanos, Outbox};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use std::time::Duration;
 pub(crate) struct Used {
     pub slices: u64,
     pub last_slice: Duration,
+    /// On the processor, in all; as long as taken to be where nothing is measured.
+    pub cpu: Duration,
     /// Times its unfinished work was taken off the processor.
     pub preemptions: u64,
 }
@@ -24,16 +27,18 @@ pub(crate) struct Used {
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     used: [Used; 2],
-    /// Until when the last slice is taken to run.
+    /// Until when the last slice runs.
     busy_until: Nanos,
-    /// Whose slice was the last, and when its next was asked for: a later tick tells that it took longer.
-    expected: Option<(Class, Nanos)>,
+    /// Whose slice was the last.
+    last: Option<Class>,
+    /// When its next was asked for, where its length is not measured: a later tick tells that it took longer.
+    expected: Option<Nanos>,
 }
 
 impl Clock {
     /// A class may not run any more, or may again; `mid_work`: it had work under way.
     pub fn taken_off(&mut self, class: Class, mid_work: bool) -> Used {
-        self.expected = None;
+        (self.last, self.expected) = (None, None);
         let used = &mut self.used[class as usize];
         used.preemptions += u64::from(mid_work);
         *used
@@ -46,29 +51,43 @@ impl LanguageNode {
         if now < self.clock.busy_until {
             return;
         }
-        let before = self.clock.expected.map(|(class, _)| class);
         self.charge_lateness(now);
+        let before = self.clock.last.take();
         let Some(class) = self.due(now) else { return };
         if class == Class::Intent && !self.begin_intent(now, out) {
             return;
         }
-        let (layers, length) = self.slice_size(class, now);
-        self.clock.busy_until = now + length;
-        let used = &mut self.clock.used[class as usize];
-        (used.slices, used.last_slice) = (used.slices + 1, length);
         if class == Class::Intent && before == Some(Class::Dialogue) && self.reply.is_some() {
             self.clock.used[Class::Dialogue as usize].preemptions += 1;
         }
-        self.shares.of(class).charge(length, now);
-        let next = self.shares.of(class).ready_at(self.clock.busy_until);
-        self.clock.expected = Some((class, next.max(self.clock.busy_until)));
+        let (layers, nominal) = self.slice_size(class, now);
         let Ok(engine) = &mut self.model else { return };
         let progress = engine.advance(class, layers);
+        let measured = if progress.is_ok() { engine.last_slice() } else { None };
+        self.account(class, nominal, measured, now);
         self.progress(class, progress, now, out);
-        if !self.has_work(class) {
+        self.tell_problem(now, out);
+        if self.has_work(class) {
+            self.clock.last = Some(class);
+        } else {
             // Nothing more of it is asked for, so nothing can be late.
             self.clock.expected = None;
         }
+    }
+
+    /// A slice has run: as long as it was measured, or else as long as it is taken to be.
+    fn account(&mut self, class: Class, nominal: Duration, measured: Option<Slice>, now: Nanos) {
+        let (length, cpu) = measured.map_or((nominal, nominal), |slice| (slice.wall, slice.cpu));
+        if let Some(slice) = &measured {
+            self.paces[class as usize].took(slice);
+        }
+        self.clock.busy_until = now + length;
+        let used = &mut self.clock.used[class as usize];
+        (used.slices, used.last_slice, used.cpu) = (used.slices + 1, length, used.cpu + cpu);
+        let share = self.shares.of(class);
+        share.charge(cpu, now);
+        let next = share.ready_at(self.clock.busy_until).max(self.clock.busy_until);
+        self.clock.expected = measured.is_none().then_some(next);
     }
 
     fn has_work(&self, class: Class) -> bool {
@@ -78,18 +97,22 @@ impl LanguageNode {
         }
     }
 
+    /// Whether a class may use the processor. What must not be said yet is not worked out either.
+    fn may_run(&mut self, class: Class, now: Nanos) -> bool {
+        let held = class == Class::Dialogue && self.talk(now) == Talk::Nothing;
+        !held && self.shares.of(class).may_run(now)
+    }
+
     /// The class whose slice may run now.
     fn due(&mut self, now: Nanos) -> Option<Class> {
         [Class::Intent, Class::Dialogue].into_iter().find(|&class| {
-            let wanted = self.has_work(class);
-            let share = self.shares.of(class);
-            wanted && share.may_run(now) && share.ready_at(now) <= now
+            self.has_work(class) && self.may_run(class, now) && self.shares.of(class).ready_at(now) <= now
         })
     }
 
     /// Layers of a slice and how long it is taken to be. Intent at its floor runs in half slices.
     fn slice_size(&self, class: Class, now: Nanos) -> (usize, Duration) {
-        let full = self.config.layers_per_slice;
+        let full = self.paces[class as usize].layers();
         let short = class == Class::Intent && self.shares.intent.level(now) == 0;
         let layers = if short { (full / 2).max(1) } else { full };
         (layers, self.config.slice().mul_f64(layers as f64 / full as f64))
@@ -99,32 +122,44 @@ impl LanguageNode {
     /// the processor. The two cannot be told apart, so the share pays for the slice once more at most: a busy machine
     /// must not make the node owe time it never had.
     fn charge_lateness(&mut self, now: Nanos) {
-        let Some((class, asked)) = self.clock.expected.take_if(|(_, asked)| *asked <= now) else { return };
+        let Some(class) = self.clock.last else { return };
+        let Some(asked) = self.clock.expected.take_if(|asked| *asked <= now) else { return };
         let used = &mut self.clock.used[class as usize];
         let late = now.since(asked).min(used.last_slice);
         used.last_slice += late;
         self.shares.of(class).charge(late, now);
     }
 
-    /// Makes sure that intent work is under way; false when nothing of the queue is worth it.
+    /// Makes sure that intent work is under way; false when nothing of the queue is worth it, or needs no model.
     fn begin_intent(&mut self, now: Nanos, out: &mut Outbox<Self>) -> bool {
         if self.intent.is_some() {
             return true;
         }
         let Some(heard) = self.queue.pop_front() else { return false };
+        let ask = self.ask(&heard, now, out);
+        if self.is_answer(&heard, &ask, now, out) {
+            return false;
+        }
+        let Ok(engine) = &mut self.model else { return false };
+        match engine.begin_intent(&ask) {
+            Ok(()) => self.intent = Some(IntentWork { heard, ask, best: None }),
+            Err(e) => self.model_failed(&heard, &e, now, out),
+        }
+        self.tell_problem(now, out);
+        self.intent.is_some()
+    }
+
+    /// What was said, with what is known: values that no car has are told and left out.
+    fn ask(&self, heard: &Heard, now: Nanos, out: &mut Outbox<Self>) -> Ask {
         let known = Known::of(self.scene.as_deref(), now, ms(self.config.scene_max_age_ms));
         for name in known.absurd {
             let text = format!("{name} of the scene is not a car's; it counts as not known, check fusion");
             out.fault(now, Severity::Warning, "scene-absurd-value", "fusion/scene", text);
         }
         let minute_of_day = self.wall.map(|wall| wall.minute_of_day(now));
-        let ask = Ask { text: heard.text.clone(), facts: SceneFacts { minute_of_day, ..known.facts } };
-        let Ok(engine) = &mut self.model else { return false };
-        match engine.begin_intent(&ask) {
-            Ok(()) => self.intent = Some(IntentWork { heard, ask }),
-            Err(e) => self.model_failed(&heard, &e, now, out),
-        }
-        self.intent.is_some()
+        let scene = SceneFacts { minute_of_day, ..known.facts };
+        let context = Context { scene, lane: known.lane, raining: known.raining, recent: self.recall.recent() };
+        Ask { text: heard.text.clone(), context }
     }
 
     fn progress(&mut self, class: Class, progress: Result<Progress, EngineError>, now: Nanos, out: &mut Outbox<Self>) {
@@ -158,6 +193,15 @@ impl LanguageNode {
         }
     }
 
+    /// A part of the model that is missing or failed is told; the rest goes on.
+    fn tell_problem(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        if let Ok(engine) = &mut self.model
+            && let Some(problem) = engine.problem()
+        {
+            out.fault(now, Severity::Info, "language-model-part", "encoder", problem);
+        }
+    }
+
     /// Drops what nobody waits for any more: requests of long ago, and a reply that did not get the processor back.
     pub(crate) fn give_up_old(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         let old = ms(self.config.utterance_max_age_ms);
@@ -176,7 +220,7 @@ impl LanguageNode {
             let text = format!("an utterance waited longer than {} ms and is not answered", old.as_millis());
             out.fault(now, Severity::Warning, "utterance-too-old", crate::UTTERANCE, text);
         }
-        let may_run = self.shares.dialogue.may_run(now);
+        let may_run = self.may_run(Class::Dialogue, now);
         let Some(reply) = &mut self.reply else { return };
         if may_run {
             reply.paused = None;
@@ -189,11 +233,11 @@ impl LanguageNode {
     pub(crate) fn arm(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         let mut at: Vec<Nanos> = Vec::new();
         for class in [Class::Intent, Class::Dialogue] {
-            let (wanted, busy_until) = (self.has_work(class), self.clock.busy_until);
+            let (runs, busy_until) = (self.has_work(class) && self.may_run(class, now), self.clock.busy_until);
             let share = self.shares.of(class);
             // A lease that ends is told, whether or not there is work.
             at.extend(share.lease_end(now));
-            if wanted && share.may_run(now) {
+            if runs {
                 at.push(share.ready_at(now).max(busy_until));
             }
         }
@@ -202,8 +246,19 @@ impl LanguageNode {
         at.extend(heard.map(|h| Nanos(h.header.stamp_ns) + old));
         let paused = self.reply.as_ref().and_then(|r| r.paused);
         at.extend(paused.map(|since| since + ms(self.config.reply_max_pause_ms)));
+        at.extend(self.wakes(now));
         if let Some(at) = at.into_iter().min() {
             out.tick_at(at.max(now));
         }
+    }
+
+    /// For the usage message: what each class has used, and the level it holds.
+    pub(crate) fn used(&self, now: Nanos) -> Vec<WorkloadUsage> {
+        let of = |class: Class| {
+            let share = self.shares.get(class);
+            let cpu_ns = self.clock.used[class as usize].cpu.as_nanos() as u64;
+            WorkloadUsage { workload: share.name().into(), level: share.level(now), cpu_ns }
+        };
+        vec![of(Class::Intent), of(Class::Dialogue)]
     }
 }

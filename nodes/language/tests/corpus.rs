@@ -12,6 +12,7 @@ use auriga_language::{
 use auriga_lm::{
     catalogue::Catalogue,
     corpus::{Corpus, Hearing, Split},
+    joint_context::Context,
 };
 use std::collections::BTreeSet;
 
@@ -35,7 +36,8 @@ fn a_reply_of_the_corpus_is_never_replaced() {
         let reply = e.spoken_reply();
         let words = max_words(e.scene.driving_load, config.reply_words_calm, config.reply_words_busy);
         let spoken = spoken_slots(&catalogue, &e.intent.name);
-        let mut draft = Draft::new(Ask { text: e.utterance, facts: e.scene }, e.intent.clone(), &spoken, words);
+        let context = Context { scene: e.scene, ..Default::default() };
+        let mut draft = Draft::new(Ask { text: e.utterance, context }, e.intent.clone(), &spoken, words);
         let said = match draft.push(&reply, &plain) {
             Said::Last { text, replaced } => (text, replaced),
             Said::Nothing | Said::Sentences(_) => match draft.finish(&plain) {

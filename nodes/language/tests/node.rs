@@ -3,7 +3,8 @@
 mod common;
 
 use auriga_language::{LanguageNode, engine::Class, plain};
-use auriga_msgs::{Any, Stamped, v1};
+use auriga_msgs::{Any, FromAny, Stamped, v1};
+use auriga_runtime::{Node, Outbox};
 use common::{FAR, Outcome, Timeline, config, full, grants, hazard, ms, scene, utterance};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -97,6 +98,26 @@ fn without_any_arbiter_intent_works_and_refusals_are_said() {
     assert_eq!(intent.refusal, "We are too fast to open all windows.");
     assert_eq!(o.spoken(), intent.refusal);
     assert_eq!(o.slices(Class::Dialogue), 0, "no model is needed for it");
+}
+
+#[test]
+fn a_passenger_is_refused_what_is_the_drivers_alone_and_nothing_else() {
+    let from = |zone: v1::SpeakerZone, text: &str| {
+        let Any::SpeechUtterance(said) = utterance(1000, text) else { unreachable!() };
+        let said = v1::Utterance { zone: zone.into(), ..v1::Utterance::clone(&said) };
+        run(Timeline::new().at(900, scene(900, 0.0)).at(1001, Any::SpeechUtterance(Arc::new(said))))
+    };
+    let refused = from(v1::SpeakerZone::Passenger, "read my messages");
+    let [intent] = refused.intents().try_into().unwrap();
+    assert_eq!((intent.allowed, intent.refusal.as_str()), (false, "That is for the driver to ask."));
+    assert_eq!(refused.spoken(), intent.refusal);
+    for (zone, text) in [
+        (v1::SpeakerZone::Driver, "read my messages"),
+        (v1::SpeakerZone::Unknown, "read my messages"),
+        (v1::SpeakerZone::Passenger, "play some jazz"),
+    ] {
+        assert!(from(zone, text).intents()[0].allowed, "{zone:?}: {text}");
+    }
 }
 
 #[test]
@@ -281,6 +302,31 @@ fn a_share_paces_the_work_when_the_burst_is_used_up() {
     let published = o.intents()[0].header_copy().published_ns;
     assert!((ms(1700).0..ms(2200).0).contains(&published), "{published}");
     assert_eq!(o.slices(Class::Intent), whole_intent());
+}
+
+#[test]
+fn the_node_tells_what_each_of_its_workloads_has_used() {
+    let (engine, _) = common::Scripted::new();
+    let mut node = LanguageNode::with_model(&config(), Ok(Box::new(engine))).unwrap();
+    let mut out = Outbox::default();
+    let mut feed = |node: &mut LanguageNode, any: Any, t: u64| {
+        node.on_input(FromAny::from_any(any).unwrap(), ms(t), &mut out);
+    };
+    feed(&mut node, full(900, FAR), 900);
+    feed(&mut node, utterance(1000, "call anna"), 1000);
+    let mut out = Outbox::default();
+    for t in 1000..1018 {
+        node.on_tick(ms(t), &mut out);
+    }
+    let used = |node: &LanguageNode, t| -> Vec<(String, u32, u64)> {
+        let all = node.workloads(ms(t)).into_iter();
+        all.map(|w| (w.workload, w.level, w.cpu_ns / 1_000_000)).collect()
+    };
+    // Nine slices of 2 ms.
+    assert_eq!(used(&node, 1018), [("language-intent".into(), 1, 18), ("language-dialogue".into(), 3, 0)]);
+    (1018..1100).for_each(|t| node.on_tick(ms(t), &mut out));
+    assert!(used(&node, 1100)[1].2 > 0);
+    assert_eq!(used(&node, FAR + 1)[1].1, 0, "the lease is over");
 }
 
 proptest! {

@@ -27,11 +27,11 @@ struct Line {
     text: String,
 }
 
-/// What is said in the shipped drive.
+/// What is said to the car in the shipped drive.
 fn requests() -> Vec<String> {
     let text = std::fs::read_to_string(root().join("sil-tests/drive.yaml")).unwrap();
     let script: Script = serde_yaml_ng::from_str(&text).unwrap();
-    script.speech.utterances.into_iter().map(|u| u.text).collect()
+    script.speech.utterances.into_iter().map(|u| u.text.trim_start_matches("hey auriga ").to_owned()).collect()
 }
 
 /// One request every eight seconds, with a fresh scene and full grants.

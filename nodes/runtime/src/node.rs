@@ -18,6 +18,12 @@ pub trait Node: Send + 'static {
 
     /// Called once at the start and then whenever a time asked for with [`Outbox::tick_at`] has come.
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>);
+
+    /// What the workloads in this node have used since its start, for its usage message: of a node that runs more than
+    /// one, only it can tell. None by default.
+    fn workloads(&self, _now: Nanos) -> Vec<v1::WorkloadUsage> {
+        Vec::new()
+    }
 }
 
 /// Where a node puts what it wants done.
@@ -90,6 +96,8 @@ pub(crate) trait Runner: Send {
     fn step(&mut self, input: Option<Any>, now: Nanos) -> Vec<Any>;
     /// When it wants its next tick.
     fn next_tick(&self) -> Option<Nanos>;
+    /// See [`Node::workloads`].
+    fn workloads(&self, now: Nanos) -> Vec<v1::WorkloadUsage>;
 }
 
 pub(crate) struct NodeRunner<N: Node> {
@@ -139,5 +147,9 @@ impl<N: Node> Runner for NodeRunner<N> {
 
     fn next_tick(&self) -> Option<Nanos> {
         self.outbox.tick
+    }
+
+    fn workloads(&self, now: Nanos) -> Vec<v1::WorkloadUsage> {
+        self.node.workloads(now)
     }
 }

@@ -321,6 +321,7 @@ impl<N: Node, F: FnMut(N::Effect)> Core<N, F> {
             self.fault(v1::Severity::Critical, "mailbox-full", N::Name::SPEC.name, text);
         }
         let usage = self.health.usage(N::Name::SPEC.name, now, dropped, overflowed);
+        let usage = v1::Usage { workloads: self.runner.workloads(now), ..usage };
         self.runner.outbox.publish::<auriga_msgs::topic::Usage>(usage);
         let messages = self.runner.flush();
         self.publish(messages);

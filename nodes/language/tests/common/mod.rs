@@ -24,7 +24,6 @@ pub type Calls = Arc<Mutex<Vec<String>>>;
 /// resuming show.
 pub struct Scripted {
     pub calls: Calls,
-    asked: String,
     intent: Option<(IntentOutput, usize)>,
     reply: Option<(Vec<String>, usize)>,
 }
@@ -32,7 +31,7 @@ pub struct Scripted {
 impl Scripted {
     pub fn new() -> (Self, Calls) {
         let calls = Calls::default();
-        (Self { calls: calls.clone(), asked: String::new(), intent: None, reply: None }, calls)
+        (Self { calls: calls.clone(), intent: None, reply: None }, calls)
     }
 
     fn note(&self, call: impl Into<String>) {
@@ -47,6 +46,16 @@ fn understood(text: &str) -> IntentOutput {
         "call anna" => IntentOutput::new("call", &[("who", "anna")]),
         "open all windows" => IntentOutput::new("window_open", &[("which", "all")]),
         "say that again" => IntentOutput::new("repeat", &[]),
+        "navigate to the harbour" => IntentOutput::new("navigate_to", &[("place", "the harbour")]),
+        "navigate there" => IntentOutput::new("navigate_to", &[("place", "there")]),
+        "set it to twenty one degrees" => IntentOutput::new("set_temperature", &[("degrees", "21")]),
+        "warmer" => IntentOutput::new("climate_warmer", &[]),
+        "i feel a bit dizzy" => IntentOutput::new("driver_unwell", &[]),
+        "what time is it" => IntentOutput::new("time_query", &[]),
+        "what does the oil lamp mean" | "what was that" => IntentOutput::new("warning_lamp", &[]),
+        "read my messages" => IntentOutput::new("read_messages", &[]),
+        "play a video" => IntentOutput::new("play_music", &[("what", "a video")]),
+        "louder" => IntentOutput::new("volume_up", &[]),
         "explain the lamp" => IntentOutput::new("explain_car", &[]),
         "perhaps music" => IntentOutput { confidence: 0.2, ..IntentOutput::new("play_music", &[]) },
         _ => IntentOutput::new("out_of_scope", &[]),
@@ -58,6 +67,13 @@ fn reply(text: &str) -> &'static str {
         "how far can i still go" => "You can go 212 kilometres. Drive well.",
         "play some jazz" => "Playing jazz.",
         "call anna" => "Calling anna. One moment please. It rings.",
+        "navigate to the harbour" => "On the way to the harbour.",
+        "navigate there" => "To the harbour again.",
+        "set it to twenty one degrees" => "I propose 21 degrees.",
+        "warmer" => "I propose 22 degrees.",
+        "yes" => "I call the emergency services.",
+        "louder" | "more" => "A little louder.",
+        "what time is it" => "It is 8 30.",
         "explain the lamp" => "It takes 9 volts.",
         _ => "I cannot help with that.",
     }
@@ -66,14 +82,13 @@ fn reply(text: &str) -> &'static str {
 impl Engine for Scripted {
     fn begin_intent(&mut self, ask: &Ask) -> Result<(), EngineError> {
         self.note(format!("intent {}", ask.text));
-        self.asked = ask.text.clone();
         self.intent = Some((understood(&ask.text), INTENT_LAYERS));
         Ok(())
     }
 
-    fn begin_reply(&mut self, _max_tokens: usize) -> Result<(), EngineError> {
-        self.note(format!("reply {}", self.asked));
-        let words = reply(&self.asked).split_inclusive(' ').rev().map(str::to_owned).collect();
+    fn begin_reply(&mut self, ask: &Ask, _intent: &IntentOutput, _max_tokens: usize) -> Result<(), EngineError> {
+        self.note(format!("reply {}", ask.text));
+        let words = reply(&ask.text).split_inclusive(' ').rev().map(str::to_owned).collect();
         self.reply = Some((words, WORD_LAYERS));
         Ok(())
     }
@@ -119,8 +134,12 @@ pub fn config() -> Config {
     let config: Config = toml::from_str(DEFAULTS).unwrap();
     Config {
         checkpoint: std::env::var_os("AURIGA_CHECKPOINT").map_or(root().join(config.checkpoint), PathBuf::from),
+        encoder: root().join(config.encoder),
+        adapter: root().join(config.adapter),
         catalogue: root().join(config.catalogue),
         workloads: root().join(config.workloads),
+        // Where no tool is part of the test, none is missed.
+        outcome_within_ms: 600_000,
         ..config
     }
 }
@@ -213,6 +232,26 @@ impl Outcome {
             .collect()
     }
 
+    pub fn actions(&self) -> Vec<v1::Action> {
+        self.said
+            .iter()
+            .filter_map(|m| if let Any::LanguageAction(m) = m { Some(m.as_ref().clone()) } else { None })
+            .collect()
+    }
+
+    /// Each turn's text and when its last piece came, in milliseconds.
+    pub fn sentences(&self) -> Vec<(u64, String)> {
+        let mut turns: Vec<(u64, u64, String)> = Vec::new();
+        for piece in self.turns() {
+            let at = piece.header.unwrap_or_default().published_ns / 1_000_000;
+            match turns.iter_mut().find(|(id, ..)| *id == piece.turn_id) {
+                Some(turn) => (turn.1, turn.2) = (at, turn.2.clone() + &piece.text),
+                None => turns.push((piece.turn_id, at, piece.text)),
+            }
+        }
+        turns.into_iter().map(|(_, at, text)| (at, text)).collect()
+    }
+
     pub fn faults(&self) -> Vec<v1::Fault> {
         self.said.iter().filter_map(|m| if let Any::Fault(m) = m { Some(m.as_ref().clone()) } else { None }).collect()
     }
@@ -259,6 +298,37 @@ pub fn scene(t: u64, speed_mps: f64) -> Any {
         driving_load: 0.2,
         ..Default::default()
     }))
+}
+
+/// The same with a danger, or with the indicator on.
+pub fn scene_with(t: u64, speed_mps: f64, change: impl FnOnce(&mut v1::Scene)) -> Any {
+    let Any::FusionScene(known) = scene(t, speed_mps) else { unreachable!("it makes scenes") };
+    let mut changed = v1::Scene::clone(&known);
+    change(&mut changed);
+    Any::FusionScene(Arc::new(changed))
+}
+
+/// A pedestrian ahead.
+pub fn danger(t: u64) -> Any {
+    let hazard = v1::Hazard {
+        kind: v1::HazardKind::Pedestrian.into(),
+        severity: v1::Severity::Critical.into(),
+        active: true,
+        ..Default::default()
+    };
+    scene_with(t, 14.0, |scene| scene.hazards = vec![hazard])
+}
+
+/// It was half past eight, local time, at time 0.
+pub fn half_past_eight(t: u64) -> Any {
+    let info = v1::DriveInfo { wall_ns: 1_777_876_200_000_000_000, utc_offset_s: 7200, ..Default::default() };
+    Any::DriveInfo(Arc::new(v1::DriveInfo { header: Some(v1::Header::new(ms(t).0, 0)), ..info }))
+}
+
+/// A tool says what has become of an action.
+pub fn outcome(t: u64, action_id: u64, done: bool, text: &str) -> Any {
+    let header = Some(v1::Header::new(ms(t).0, 6000 + t));
+    Any::CabinOutcome(Arc::new(v1::Outcome { header, action_id, done, text: text.into() }))
 }
 
 /// Grants to both workloads until `end`: levels, and whether they run.

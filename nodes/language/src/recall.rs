@@ -1,0 +1,398 @@
+//! The last turns, and what they make of words that mean nothing by themselves: "there", "her", "warmer", "no, the other
+//! one", and the yes or no to a question that the node asked.
+
+use auriga_lm::{
+    catalogue::{Catalogue, SlotKind},
+    prompt::{IntentOutput, clean_utterance},
+};
+use auriga_runtime::Nanos;
+use std::{collections::VecDeque, time::Duration};
+
+/// Turns kept.
+const KEPT: usize = 6;
+/// A word refers to something said at most this long ago.
+const REFERS_FOR: Duration = Duration::from_secs(60);
+/// An answer comes within this.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
+
+/// Words in a text slot that stand for what was named before.
+const POINTING: [&str; 14] = [
+    "there",
+    "that place",
+    "it",
+    "that",
+    "this",
+    "that one",
+    "him",
+    "her",
+    "them",
+    "the same",
+    "the same place",
+    "the same one",
+    "the place",
+    "the one",
+];
+const MORE: [&str; 12] = [
+    "more",
+    "a bit more",
+    "a little more",
+    "some more",
+    "even more",
+    "again",
+    "once more",
+    "one more",
+    "one more time",
+    "and again",
+    "do it again",
+    "further",
+];
+const LESS: [&str; 7] = ["less", "a bit less", "a little less", "not so much", "too much", "back", "a bit back"];
+const OTHER: [&str; 8] = [
+    "the other one",
+    "no the other one",
+    "not that one",
+    "no not that one",
+    "the other",
+    "no the other",
+    "other one",
+    "the other side",
+];
+const YES: [&str; 18] = [
+    "yes",
+    "yes please",
+    "yeah",
+    "yep",
+    "yes do",
+    "yes do that",
+    "sure",
+    "ok",
+    "okay",
+    "please",
+    "please do",
+    "do it",
+    "do that",
+    "go ahead",
+    "of course",
+    "right",
+    "that would be good",
+    "all right",
+];
+const NO: [&str; 15] = [
+    "no",
+    "nope",
+    "no thanks",
+    "no thank you",
+    "no don't",
+    "don't",
+    "do not",
+    "not now",
+    "never mind",
+    "leave it",
+    "cancel",
+    "forget it",
+    "stop",
+    "no need",
+    "not yet",
+];
+
+/// Intents that undo each other by a step.
+const OPPOSITES: [(&str, &str); 2] = [("volume_up", "volume_down"), ("climate_warmer", "climate_cooler")];
+/// An intent with a number that a step of this intent changes: by how much.
+const STEPS: [(&str, &str, &str, i64); 2] =
+    [("climate_warmer", "set_temperature", "degrees", 1), ("climate_cooler", "set_temperature", "degrees", -1)];
+/// Values of choices that are each other's other one.
+const OTHERS: [(&str, &str); 5] =
+    [("driver", "passenger"), ("front", "rear"), ("up", "down"), ("high", "low"), ("high_beam", "low_beam")];
+
+/// A question of the node's own that is open.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// Whether this is to be done.
+    Do(IntentOutput),
+    /// Which lamp is meant.
+    WhichLamp,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Yes,
+    No,
+}
+
+/// What the last turns said.
+#[derive(Debug, Default)]
+pub struct Recall {
+    turns: VecDeque<(Nanos, IntentOutput)>,
+    question: Option<(Nanos, Question)>,
+}
+
+impl Recall {
+    /// An intent has been understood.
+    pub fn note(&mut self, intent: &IntentOutput, now: Nanos) {
+        if self.turns.len() == KEPT {
+            self.turns.pop_front();
+        }
+        self.turns.push_back((now, intent.clone()));
+    }
+
+    /// Names of the last intents, newest first.
+    pub fn recent(&self) -> Vec<String> {
+        self.turns.iter().rev().map(|(_, intent)| intent.name.clone()).collect()
+    }
+
+    /// The node has asked.
+    pub fn ask(&mut self, question: Question, now: Nanos) {
+        self.question = Some((now, question));
+    }
+
+    /// The question that is open, which from now on is not: whatever is said next, it is not asked again.
+    pub fn take_question(&mut self, now: Nanos) -> Option<Question> {
+        self.question.take().filter(|(at, _)| now.since(*at) <= ANSWERED_WITHIN).map(|(_, question)| question)
+    }
+
+    /// What was meant, where words or the intent refer to the turns before. `None`: they do not.
+    pub fn resolve(
+        &self,
+        text: &str,
+        output: &IntentOutput,
+        catalogue: &Catalogue,
+        now: Nanos,
+    ) -> Option<IntentOutput> {
+        let (_, last) = self.fresh(now).next()?;
+        let said = clean_utterance(text);
+        let is = |words: &[&str]| words.contains(&said.as_str());
+        let meant = match () {
+            _ if is(&OTHER) => other(last)?,
+            _ if is(&MORE) => step(last, false)?,
+            _ if is(&LESS) => step(last, true)?,
+            _ => self.stepped(output, now).or_else(|| self.pointed_at(output, catalogue, now))?,
+        };
+        catalogue.check(&meant).is_ok().then_some(meant)
+    }
+
+    /// Turns young enough to be referred to, newest first.
+    fn fresh(&self, now: Nanos) -> impl Iterator<Item = &(Nanos, IntentOutput)> {
+        self.turns.iter().rev().filter(move |(at, _)| now.since(*at) <= REFERS_FOR)
+    }
+
+    /// "Warmer" after a temperature was set: one degree more than that.
+    fn stepped(&self, output: &IntentOutput, now: Nanos) -> Option<IntentOutput> {
+        let (_, of, slot, by) = STEPS.iter().find(|(name, ..)| *name == output.name)?;
+        let (_, last) = self.fresh(now).next()?;
+        if last.name != *of {
+            return None;
+        }
+        let value: i64 = last.slot(slot)?.parse().ok()?;
+        Some(with(last, slot, &value.checked_add(*by)?.to_string()))
+    }
+
+    /// "Navigate there": the place named last.
+    fn pointed_at(&self, output: &IntentOutput, catalogue: &Catalogue, now: Nanos) -> Option<IntentOutput> {
+        let intent = catalogue.get(&output.name)?;
+        let texts = intent.slots.iter().filter(|slot| slot.kind == SlotKind::Text);
+        let slot = texts.map(|s| &s.name).find(|name| output.slot(name).is_some_and(|v| POINTING.contains(&v)))?;
+        let named = self.fresh(now).find_map(|(_, turn)| turn.slot(slot))?;
+        Some(with(output, slot, named))
+    }
+}
+
+/// Whether a slot's value only points at something said before.
+pub fn points(value: &str) -> bool {
+    POINTING.contains(&value)
+}
+
+/// What an answer to a question says, if it is one.
+pub fn answer(text: &str) -> Option<Answer> {
+    let said = clean_utterance(text);
+    match () {
+        _ if YES.contains(&said.as_str()) => Some(Answer::Yes),
+        _ if NO.contains(&said.as_str()) => Some(Answer::No),
+        _ => None,
+    }
+}
+
+/// The same intent with another value in a slot.
+fn with(intent: &IntentOutput, slot: &str, value: &str) -> IntentOutput {
+    let mut changed = intent.clone();
+    changed.slots.iter_mut().filter(|(name, _)| name == slot).for_each(|(_, v)| *v = value.to_owned());
+    changed
+}
+
+/// "The other one": the same with the other value of a choice.
+fn other(last: &IntentOutput) -> Option<IntentOutput> {
+    let swap = |value: &str| {
+        OTHERS.iter().find_map(|&(a, b)| match value {
+            v if v == a => Some(b),
+            v if v == b => Some(a),
+            _ => None,
+        })
+    };
+    let (slot, value) = last.slots.iter().find_map(|(name, value)| Some((name, swap(value)?)))?;
+    Some(with(last, slot, value))
+}
+
+/// "A bit more": the same again, or with `back` the step that undoes it. Only what goes by steps.
+fn step(last: &IntentOutput, back: bool) -> Option<IntentOutput> {
+    if let Some((name, ..)) = STEPS.iter().find(|(_, of, _, by)| *of == last.name && (*by < 0) == back) {
+        let (_, _, slot, by) = STEPS.iter().find(|s| s.0 == *name)?;
+        let value: i64 = last.slot(slot)?.parse().ok()?;
+        return Some(with(last, slot, &value.checked_add(*by)?.to_string()));
+    }
+    if let Some((_, value)) = last.slots.iter().find(|(_, v)| matches!(v.as_str(), "up" | "down")) {
+        let opposite = if value == "up" { "down" } else { "up" };
+        let (slot, _) = last.slots.iter().find(|(_, v)| v == value)?;
+        return Some(if back { with(last, slot, opposite) } else { last.clone() });
+    }
+    let opposite = OPPOSITES.iter().find_map(|&(a, b)| match last.name.as_str() {
+        name if name == a => Some(b),
+        name if name == b => Some(a),
+        _ => None,
+    });
+    match (opposite, back) {
+        (Some(name), true) => Some(IntentOutput { name: name.into(), ..last.clone() }),
+        (Some(_), false) => Some(last.clone()),
+        (None, false) if last.name == "next_track" => Some(last.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn catalogue() -> Catalogue {
+        Catalogue::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/language/intents.toml")).unwrap()
+    }
+
+    fn s(t: u64) -> Nanos {
+        Nanos::from_millis(1000 * t)
+    }
+
+    /// What is meant by `text`, which the model took for `output`, after these intents were understood at 0, 1, 2 … s.
+    fn meant(before: &[&str], text: &str, output: &str) -> Option<String> {
+        let mut recall = Recall::default();
+        for (i, intent) in before.iter().enumerate() {
+            recall.note(&IntentOutput::parse(intent).unwrap(), s(i as u64));
+        }
+        let output = IntentOutput::parse(output).unwrap();
+        recall.resolve(text, &output, &catalogue(), s(10)).map(|o| o.to_string())
+    }
+
+    #[test]
+    fn a_word_that_points_is_what_was_named_last() {
+        let before = ["navigate_to place=the harbour;", "call who=anna;", "volume_up"];
+        let there = meant(&before, "navigate there", "navigate_to place=there;");
+        assert_eq!(there.as_deref(), Some("navigate_to place=the harbour;"));
+        assert_eq!(meant(&before, "call her again", "call who=her;").as_deref(), Some("call who=anna;"));
+        assert_eq!(meant(&before, "play it", "play_music what=it;"), None, "no music was named");
+        assert_eq!(meant(&before, "call tom", "call who=tom;"), None, "nothing points");
+        assert_eq!(meant(&[], "navigate there", "navigate_to place=there;"), None);
+    }
+
+    #[test]
+    fn a_step_goes_on_from_what_was_set() {
+        let set = ["set_temperature degrees=21;"];
+        assert_eq!(meant(&set, "warmer", "climate_warmer").as_deref(), Some("set_temperature degrees=22;"));
+        assert_eq!(meant(&set, "it is too warm", "climate_cooler").as_deref(), Some("set_temperature degrees=20;"));
+        assert_eq!(meant(&set, "a bit more", "out_of_scope").as_deref(), Some("set_temperature degrees=22;"));
+        assert_eq!(meant(&set, "a bit less", "out_of_scope").as_deref(), Some("set_temperature degrees=20;"));
+        assert_eq!(
+            meant(&["set_temperature degrees=28;"], "warmer", "climate_warmer"),
+            None,
+            "28 is the most there is"
+        );
+        assert_eq!(meant(&["volume_up"], "warmer", "climate_warmer"), None);
+    }
+
+    #[test]
+    fn more_and_less_repeat_or_undo_the_last_step() {
+        for (before, text, expected) in [
+            ("volume_up", "more", Some("volume_up")),
+            ("volume_up", "too much", Some("volume_down")),
+            ("climate_cooler", "A bit more!", Some("climate_cooler")),
+            ("climate_cooler", "less", Some("climate_warmer")),
+            ("fan level=up;", "again", Some("fan level=up;")),
+            ("fan level=up;", "less", Some("fan level=down;")),
+            ("next_track", "again", Some("next_track")),
+            ("next_track", "less", None),
+            ("call who=anna;", "more", None),
+        ] {
+            assert_eq!(meant(&[before], text, "out_of_scope").as_deref(), expected, "{before}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_other_one_is_the_other_value() {
+        for (before, expected) in [
+            ("window_open which=driver;", Some("window_open which=passenger;")),
+            ("defrost where=rear;", Some("defrost where=front;")),
+            ("window_open which=all;", None),
+            ("call who=anna;", None),
+        ] {
+            assert_eq!(meant(&[before], "no, the other one", "out_of_scope").as_deref(), expected, "{before}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_long_ago_is_not_referred_to() {
+        let mut recall = Recall::default();
+        recall.note(&IntentOutput::new("volume_up", &[]), s(0));
+        let none = IntentOutput::new("out_of_scope", &[]);
+        assert!(recall.resolve("more", &none, &catalogue(), s(60)).is_some());
+        assert_eq!(recall.resolve("more", &none, &catalogue(), s(61)), None);
+    }
+
+    #[test]
+    fn a_question_is_answered_once_and_in_time() {
+        let mut recall = Recall::default();
+        let call = Question::Do(IntentOutput::new("call", &[("who", "anna")]));
+        recall.ask(call.clone(), s(0));
+        assert_eq!(recall.take_question(s(20)), Some(call.clone()));
+        assert_eq!(recall.take_question(s(20)), None);
+        recall.ask(call, s(30));
+        assert_eq!(recall.take_question(s(51)), None);
+        assert_eq!(["Yes, please.", "No!", "no thanks", "call anna"].map(answer), {
+            [Some(Answer::Yes), Some(Answer::No), Some(Answer::No), None]
+        });
+    }
+
+    #[test]
+    fn the_tables_name_what_the_catalogue_has() {
+        let catalogue = catalogue();
+        let steps = STEPS.iter().flat_map(|(a, b, ..)| [*a, *b]);
+        for name in steps.chain(OPPOSITES.iter().flat_map(|(a, b)| [*a, *b])).chain(["next_track"]) {
+            assert!(catalogue.get(name).is_some(), "{name}");
+        }
+        let slots = || catalogue.intents().iter().flat_map(|i| &i.slots);
+        for value in OTHERS.iter().flat_map(|(a, b)| [*a, *b]) {
+            let holds = |k: &SlotKind| matches!(k, SlotKind::Choice(values) if values.iter().any(|v| v == value));
+            assert!(slots().any(|s| holds(&s.kind)), "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_what_is_meant_keeps_to_the_catalogue(
+            before in prop::collection::vec(0usize..39, 0..10), now in 0usize..39, text in "(more|less|there|the other one|\\PC{0,20})",
+        ) {
+            let catalogue = catalogue();
+            let intent = |i: usize| {
+                let intent = &catalogue.intents()[i];
+                let value = |k: &SlotKind| match k {
+                    SlotKind::Text => "there".to_owned(),
+                    SlotKind::Integer { max, .. } => max.to_string(),
+                    SlotKind::Choice(values) => values[0].clone(),
+                };
+                let slots = intent.slots.iter().map(|s| (s.name.clone(), value(&s.kind))).collect();
+                IntentOutput { name: intent.name.clone(), slots, confidence: 1.0 }
+            };
+            let mut recall = Recall::default();
+            before.iter().for_each(|&i| recall.note(&intent(i), s(0)));
+            if let Some(meant) = recall.resolve(&text, &intent(now), &catalogue, s(1)) {
+                prop_assert!(catalogue.check(&meant).is_ok(), "{}", meant);
+            }
+        }
+    }
+}
