@@ -1,12 +1,12 @@
 //! Matrices of a model in the numbers it computes with: 32-bit, bfloat16, or whole numbers of 8 or 4 bits that are made
-//! at load and read by libtorch's own kernels.
+//! at load and read by libtorch's own kernels. A kernel's order of the numbers in memory is its own.
 //!
 //! Weights alone are quantised; activations are bfloat16 then, as the kernels ask. Of 8 bits, each row has a scale:
 //! w ≈ q · s. Of 4 bits, each [`GROUP`] weights of a row have a scale and a middle: w ≈ (q − 8) · s + z.
 
 use crate::weights::{Weights, WeightsError};
-use std::fmt;
-use tch::{Kind, TchError, Tensor};
+use std::{fmt, sync::LazyLock};
+use tch::{CModule, Device, Kind, TchError, Tensor};
 
 /// In which numbers a model computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -64,7 +64,19 @@ const INT4_ROWS: i64 = 16;
 /// How many tiles of columns the 4-bit kernel packs together; on the processor it has no meaning but is asked for.
 const INT4_TILES: i64 = 1;
 
+/// Matrices of fewer numbers are not packed: calling the packed product takes longer than it saves.
+const PACKED: i64 = 1 << 20;
+
+/// The product of oneDNN whose matrices are put in its own order once (`packed.py`): of one token it is twice as fast as
+/// libtorch's plain one. `None` where this libtorch has no oneDNN.
+static PACKED_PRODUCT: LazyLock<Option<CModule>> = LazyLock::new(|| {
+    // Else its first calls would be traced and compiled anew.
+    tch::jit::f_set_profiling_mode(false).ok()?;
+    CModule::load_data(&mut &include_bytes!("packed.pt")[..]).ok()
+});
+
 enum Matrix {
+    Packed(&'static CModule, Tensor),
     /// [columns, rows], each row of memory one input: at one token, libtorch reads this order faster than the other.
     Turned(Tensor),
     /// [rows, columns].
@@ -117,6 +129,13 @@ impl Linear {
             }
             Form::Run(precision) => precision,
         };
+        let packed = match precision {
+            Precision::F32 | Precision::Bf16 => pack(weight, precision.kind())?,
+            Precision::Int8 | Precision::Int4 => None,
+        };
+        if let Some(matrix) = packed {
+            return Ok(Self { matrix, bias, rows, columns });
+        }
         let matrix = match precision {
             Precision::F32 => Matrix::Turned(weight.f_tr()?.f_contiguous()?),
             Precision::Bf16 => Matrix::Plain(weight.f_to_kind(Kind::BFloat16)?),
@@ -130,6 +149,8 @@ impl Linear {
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let y = match &self.matrix {
             Matrix::Plain(weight) => return x.linear(weight, self.bias.as_ref()),
+            // As the operators of tch: what fails here is a mistake in this file.
+            Matrix::Packed(product, weight) => product.forward_ts(&[x, weight]).unwrap_or_else(|e| panic!("{e}")),
             Matrix::Turned(weight) => x.matmul(weight),
             Matrix::Int8 { weight, scales } => self.flat(x, |x| x.internal_weight_int8pack_mm(weight, scales)),
             Matrix::Int4 { weight, scales } => {
@@ -161,9 +182,10 @@ impl Linear {
                 let shape = [rows.size(), vec![self.columns]].concat();
                 weight.index_select(1, &rows.flatten(0, -1)).tr().contiguous().view(&shape[..])
             }
-            Matrix::Plain(weight) | Matrix::Int8 { weight, .. } | Matrix::Int4 { weight, .. } => {
-                Tensor::embedding(weight, rows, -1, false, false)
-            }
+            Matrix::Plain(weight)
+            | Matrix::Packed(_, weight)
+            | Matrix::Int8 { weight, .. }
+            | Matrix::Int4 { weight, .. } => Tensor::embedding(weight, rows, -1, false, false),
         }
     }
 
@@ -171,11 +193,21 @@ impl Linear {
     pub(crate) fn bytes(&self) -> usize {
         let of = |t: &Tensor| t.numel() * t.kind().elt_size_in_bytes();
         match &self.matrix {
-            Matrix::Turned(weight) | Matrix::Plain(weight) => of(weight),
+            Matrix::Turned(weight) | Matrix::Plain(weight) | Matrix::Packed(_, weight) => of(weight),
             Matrix::Int8 { weight, scales } => of(weight) + of(scales),
             Matrix::Int4 { scales, .. } => (self.rows * self.columns / 2) as usize + of(scales),
         }
     }
+}
+
+/// `None` where the packed product would not help or is not there.
+fn pack(weight: &Tensor, kind: Kind) -> Result<Option<Matrix>, TchError> {
+    if (weight.numel() as i64) < PACKED || weight.device() != Device::Cpu {
+        return Ok(None);
+    }
+    let Some(product) = &*PACKED_PRODUCT else { return Ok(None) };
+    let packed = product.method_ts("pack", &[weight.f_to_kind(kind)?]);
+    Ok(packed.ok().map(|weight| Matrix::Packed(product, weight)))
 }
 
 /// A row's scale is its largest weight, over the 127 steps to each side.
@@ -204,3 +236,54 @@ fn int4(weight: &Tensor) -> Result<Matrix, TchError> {
 
 /// Of a row or group of zeros, whose scale must not be zero.
 const TINY: f64 = 1e-30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How far y is from W x + b computed in 32 bits, of the largest y. What rounded weights do to it is for
+    /// tests/parity.rs to say.
+    fn off(rows: i64, columns: i64, precision: Precision, tokens: i64) -> (f64, Linear) {
+        let options = (Kind::Float, Device::Cpu);
+        let number = |shape: [i64; 2], step: f64| {
+            (Tensor::arange(shape[0] * shape[1], options) * step)
+                .sin()
+                .view(shape)
+                .to_kind(Kind::BFloat16)
+                .to_kind(Kind::Float)
+        };
+        let (weight, x, bias) = (number([rows, columns], 0.7), number([tokens, columns], 1.3), number([1, rows], 0.1));
+        let bias = bias.flatten(0, -1);
+        let expected = x.linear(&weight, Some(&bias));
+        let form = Form::Run(precision);
+        let linear = Linear::new(&weight, Some(bias.to_kind(precision.kind())), form).unwrap();
+        let found = linear.forward(&x.to_kind(precision.kind())).to_kind(Kind::Float);
+        assert_eq!(found.size(), expected.size());
+        ((found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]), linear)
+    }
+
+    #[test]
+    fn products_are_those_of_the_matrix_in_every_order_of_memory() {
+        let _no_gradients = tch::no_grad_guard();
+        for (rows, columns) in [(48, 64), (1040, 1024)] {
+            for (precision, bound) in [(Precision::F32, 1e-5), (Precision::Bf16, 0.01)] {
+                for tokens in [1, 2, 33] {
+                    let (off, linear) = off(rows, columns, precision, tokens);
+                    assert!(off < bound, "{rows} × {columns}, {precision}, {tokens} tokens: off by {off}");
+                    let packed = matches!(linear.matrix, Matrix::Packed(..));
+                    assert_eq!(packed, rows > 1000);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_matrix_of_zeros_stays_one() {
+        let zeros = Tensor::zeros([32, 64], (Kind::Float, Device::Cpu));
+        let x = Tensor::ones([2, 64], (Kind::BFloat16, Device::Cpu));
+        for precision in [Precision::Int8, Precision::Int4] {
+            let y = Linear::new(&zeros, None, Form::Run(precision)).unwrap().forward(&x);
+            assert_eq!(y.abs().max().double_value(&[]), 0.0, "{precision}");
+        }
+    }
+}

@@ -165,8 +165,8 @@ mod tests {
         );
         assert_eq!(render("{{ strftime_now('%d') }}").unwrap(), "unknown");
         assert_eq!(
-            render("{% for m in messages %}{% break %}{% endfor %}{{ messages[0] | tojson }}").unwrap(),
-            "{\"content\": \" Be brief. \", \"role\": \"system\"}"
+            render("{% for m in messages %}{% break %}{% endfor %}{{ messages[0].content | tojson }}").unwrap(),
+            "\" Be brief. \""
         );
     }
 
