@@ -49,7 +49,8 @@ fn options() -> anyhow::Result<Options> {
     let mut options = Options { seconds: 10, period: Duration::from_millis(32), buffer: Duration::from_millis(64) };
     let mut words = std::env::args().skip(1).filter(|w| w != "--bench");
     while let Some(word) = words.next() {
-        let mut value = || words.next().and_then(|v| v.parse().ok()).with_context(|| format!("{word}: a number is missing"));
+        let mut value =
+            || words.next().and_then(|v| v.parse().ok()).with_context(|| format!("{word}: a number is missing"));
         match word.as_str() {
             "--seconds" => options.seconds = value()?,
             "--period-ms" => options.period = Duration::from_millis(value()?),

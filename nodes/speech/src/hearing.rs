@@ -1,23 +1,21 @@
-//! A turn of the speaker on its way through the recognisers.
+//! A turn of the speaker on its way through the recogniser.
 //!
-//! A turn that is for the car goes to the full recogniser. Any other goes to the one that only waits for the wake phrase
-//! (or to the full one, where the model's graph allows no other), and its sound is kept in a ring of some seconds. When
-//! the phrase is heard, the ring's part from the phrase on goes to the full recogniser, and the turn is for the car from
-//! the end of the phrase on. If it is not, nothing of the turn leaves this module, and nothing of it is kept.
+//! A turn that is for the car is told as it is recognised. Of any other only one thing is asked: whether the wake phrase
+//! is in it. When it is, the turn is for the car from the end of the phrase on; when it is not, nothing of the turn leaves
+//! this module, and nothing of it is kept.
+//!
+//! The phrase is looked for in what the whole language model hears, and not by a second recogniser that knows the phrase
+//! and nothing else: such a one finds it in almost any sentence, for lack of other words (see the README's figures).
 
 use crate::{
-    recogniser::{HeardWord, Reading, Recogniser, RecogniserError, Recognisers, Recognition},
+    recogniser::{HeardWord, Reading, Recogniser, RecogniserError, Recognition},
     vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
     wake::{WakePhrases, Woken},
 };
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 type Result<T> = std::result::Result<T, RecogniserError>;
 
-/// Sound kept of a turn that is not for the car: a wake phrase and what is said until it is noticed.
-const RING: usize = 4 * SAMPLE_RATE_HZ as usize;
-/// The full recogniser begins so long before the wake phrase.
-const BEFORE_PHRASE: Duration = Duration::from_millis(200);
 /// How much sound comes in between two looks for the wake phrase.
 const LOOK: usize = SAMPLE_RATE_HZ as usize / 5;
 /// A phrase counts before the turn's end when so much has followed it: until then its last word may grow longer.
@@ -26,37 +24,28 @@ const SETTLED: Duration = Duration::from_millis(150);
 /// Whose the turn is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Turn {
-    None,
     /// It is for nobody here; nothing is recognised.
     Foreign,
     /// It may contain the wake phrase.
-    Waiting {
-        looked: usize,
-    },
+    Waiting { looked: usize },
     /// It is for the car, from `from` on.
-    Ours {
-        from: Duration,
-    },
+    Ours { from: Duration },
 }
 
-/// The recognisers and the turn under way.
+/// The recogniser and the turn under way.
 pub struct Hearing {
-    recognisers: Recognisers,
+    recogniser: Box<dyn Recogniser>,
     phrases: WakePhrases,
     min_confidence: f32,
     turn: Turn,
-    /// The last sound of a waiting turn.
-    ring: VecDeque<i16>,
-    /// Samples of the turn so far, and which of them was the full recogniser's first.
+    /// Samples of the turn so far.
     taken: usize,
-    full_began: usize,
 }
 
 impl Hearing {
     /// A wake phrase counts from `min_confidence` on.
-    pub fn new(recognisers: Recognisers, phrases: WakePhrases, min_confidence: f32) -> Self {
-        let ring = VecDeque::new();
-        Self { recognisers, phrases, min_confidence, turn: Turn::None, ring, taken: 0, full_began: 0 }
+    pub fn new(recogniser: Box<dyn Recogniser>, phrases: WakePhrases, min_confidence: f32) -> Self {
+        Self { recogniser, phrases, min_confidence, turn: Turn::Foreign, taken: 0 }
     }
 
     /// A turn begins. `ours`: it is for the car; else `waits`: it may become so by the wake phrase.
@@ -66,8 +55,7 @@ impl Hearing {
             (false, true) => Turn::Waiting { looked: 0 },
             (false, false) => Turn::Foreign,
         };
-        (self.taken, self.full_began) = (0, 0);
-        self.ring.clear();
+        self.taken = 0;
     }
 
     /// Whether the turn under way is for the car.
@@ -75,140 +63,77 @@ impl Hearing {
         matches!(self.turn, Turn::Ours { .. })
     }
 
-    /// Where in the turn the full recogniser's words are counted from.
-    pub fn full_began(&self) -> Duration {
-        time(self.full_began)
-    }
-
     /// The talk button makes the turn the car's, from here on.
-    pub fn claim(&mut self) -> Result<()> {
-        if let Turn::Waiting { .. } = self.turn {
-            self.waiter().finish()?;
-        }
+    pub fn claim(&mut self) {
         if !self.ours() {
-            self.ring.clear();
-            self.full_began = self.taken;
-            self.turn = Turn::Ours { from: Duration::ZERO };
+            self.turn = Turn::Ours { from: self.heard() };
         }
-        Ok(())
     }
 
     /// The next samples of the turn. True when the wake phrase has just been heard.
     pub fn accept(&mut self, samples: &[i16]) -> Result<bool> {
+        if self.turn == Turn::Foreign {
+            return Ok(false);
+        }
+        self.recogniser.accept(samples)?;
         self.taken += samples.len();
         match self.turn {
-            Turn::None | Turn::Foreign => {}
-            Turn::Ours { .. } => self.recognisers.full.accept(samples)?,
-            Turn::Waiting { looked } => {
-                self.waiter().accept(samples)?;
-                self.keep(samples);
-                if self.taken - looked >= LOOK {
-                    self.turn = Turn::Waiting { looked: self.taken };
-                    return self.look();
-                }
+            Turn::Waiting { looked } if self.taken - looked >= LOOK => {
+                self.turn = Turn::Waiting { looked: self.taken };
+                self.look()
             }
+            _ => Ok(false),
         }
-        Ok(false)
     }
 
     /// What is for the car so far of the turn. Nothing while that is not known.
     pub fn partial(&mut self) -> Result<String> {
         let Turn::Ours { from } = self.turn else { return Ok(String::new()) };
-        let text = self.recognisers.full.partial()?;
+        let text = self.recogniser.partial()?;
         if from.is_zero() {
             return Ok(self.phrases.without(&text).to_owned());
         }
         match self.phrases.after(&text) {
             Some(rest) => Ok(rest),
-            // The phrase was heard by the other recogniser alone: its time tells what follows it.
-            None => Ok(joined(&after(self.recognisers.full.partial_words()?, from))),
+            // Where the words no longer have the phrase in them, the times tell what followed it.
+            None => Ok(joined(&after(self.recogniser.partial_words()?, from))),
         }
     }
 
     /// The turn is over: what was said in it for the car, and whether it was woken by its very end.
     pub fn finish(&mut self) -> Result<(Option<Recognition>, bool)> {
-        let woken = match self.turn {
-            Turn::Waiting { .. } => self.last_look()?,
-            _ => None,
-        };
-        let result = match (self.turn, woken) {
-            (_, Some(recognition)) => (Some(recognition), true),
-            (Turn::Ours { from }, None) => {
-                let heard = self.recognisers.full.finish()?;
-                (Some(self.cut(heard, from)), false)
-            }
-            _ => (None, false),
-        };
-        self.turn = Turn::None;
-        self.ring.clear();
-        Ok(result)
-    }
-
-    /// Who listens for the wake phrase.
-    fn waiter(&mut self) -> &mut dyn Recogniser {
-        match &mut self.recognisers.wake {
-            Some(wake) => wake.as_mut(),
-            None => self.recognisers.full.as_mut(),
+        let turn = std::mem::replace(&mut self.turn, Turn::Foreign);
+        if turn == Turn::Foreign {
+            return Ok((None, false));
         }
-    }
-
-    fn keep(&mut self, samples: &[i16]) {
-        if self.recognisers.wake.is_some() {
-            self.ring.extend(samples);
-            self.ring.drain(..self.ring.len().saturating_sub(RING));
+        let heard = self.recogniser.finish()?;
+        if let Turn::Ours { from } = turn {
+            return Ok((Some(self.cut(heard, from)), false));
         }
+        let woken = self.sure_phrase(&heard.words);
+        Ok((woken.map(|w| self.cut(heard, w.end)), woken.is_some()))
     }
 
     /// Looks for the wake phrase in what was heard so far.
     fn look(&mut self) -> Result<bool> {
-        let text = self.waiter().partial()?;
+        let text = self.recogniser.partial()?;
         if !self.phrases.is_in(&text) {
             return Ok(false);
         }
-        let words = self.waiter().partial_words()?;
-        let settled = |w: &Woken| w.end + SETTLED <= time(self.taken);
-        let Some(woken) = self.phrases.find(&words).filter(|w| w.confidence >= self.min_confidence).filter(settled)
-        else {
+        let words = self.recogniser.partial_words()?;
+        let Some(woken) = self.sure_phrase(&words).filter(|w| w.end + SETTLED <= self.heard()) else {
             return Ok(false);
         };
-        if self.recognisers.wake.is_some() {
-            self.waiter().finish()?;
-            self.hand_over(woken)?;
-        } else {
-            self.turn = Turn::Ours { from: woken.end };
-        }
+        self.turn = Turn::Ours { from: woken.end };
         Ok(true)
     }
 
-    /// The last look, in the final words of a turn.
-    fn last_look(&mut self) -> Result<Option<Recognition>> {
-        let heard = self.waiter().finish()?;
-        let Some(woken) = self.phrases.find(&heard.words).filter(|w| w.confidence >= self.min_confidence) else {
-            return Ok(None);
-        };
-        if self.recognisers.wake.is_none() {
-            return Ok(Some(self.cut(heard, woken.end)));
-        }
-        if !self.hand_over(woken)? {
-            return Ok(None);
-        }
-        let Turn::Ours { from } = self.turn else { return Ok(None) };
-        let heard = self.recognisers.full.finish()?;
-        Ok(Some(self.cut(heard, from)))
+    fn sure_phrase(&self, words: &[HeardWord]) -> Option<Woken> {
+        self.phrases.find(words).filter(|w| w.confidence >= self.min_confidence)
     }
 
-    /// Gives the sound from the phrase on to the full recogniser. False when it is not kept any more.
-    fn hand_over(&mut self, woken: Woken) -> Result<bool> {
-        let kept_from = self.taken - self.ring.len();
-        let begin = samples(woken.start.saturating_sub(BEFORE_PHRASE)).max(kept_from);
-        if samples(woken.end) < kept_from {
-            return Ok(false);
-        }
-        let sound: Vec<i16> = self.ring.drain(..).skip(begin - kept_from).collect();
-        self.full_began = begin;
-        self.turn = Turn::Ours { from: woken.end.saturating_sub(time(begin)) };
-        self.recognisers.full.accept(&sound)?;
-        Ok(true)
+    fn heard(&self) -> Duration {
+        Duration::from_nanos(self.taken as u64 * SAMPLE_NS)
     }
 
     /// What is for the car: after `from`, and without a wake phrase.
@@ -242,12 +167,4 @@ fn after(mut words: Vec<HeardWord>, from: Duration) -> Vec<HeardWord> {
 
 fn joined(words: &[HeardWord]) -> String {
     words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ")
-}
-
-fn time(samples: usize) -> Duration {
-    Duration::from_nanos(samples as u64 * SAMPLE_NS)
-}
-
-fn samples(time: Duration) -> usize {
-    (time.as_nanos() / u128::from(SAMPLE_NS)) as usize
 }

@@ -52,7 +52,7 @@ use auriga_runtime::{Nanos, Node, Outbox};
 use hearing::Hearing;
 use meter::Meter;
 use model::ModelError;
-use recogniser::Recognisers;
+use recogniser::Opened;
 use reply::Reply;
 use std::{collections::VecDeque, fmt, time::Duration};
 use track::Track;
@@ -132,19 +132,19 @@ struct Turn {
 }
 
 impl SpeechNode {
-    /// `recognisers` as [`recogniser::open`] gives them: a model that cannot be used becomes a fault, and the node goes on
+    /// `opened` as [`recogniser::open`] gives it: a model that cannot be used becomes a fault, and the node goes on
     /// without.
-    pub fn new(config: &Config, recognisers: Result<Option<Recognisers>, ModelError>) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, opened: Result<Option<Opened>, ModelError>) -> anyhow::Result<Self> {
         config.check()?;
-        let (recognisers, model_error) = match recognisers {
-            Ok(recognisers) => (recognisers, None),
+        let (opened, model_error) = match opened {
+            Ok(opened) => (opened, None),
             Err(e) => (None, Some(e.to_string())),
         };
         let phrases = WakePhrases::new(&config.wake_phrases);
         let mut remarks = Vec::new();
-        let hearing = recognisers.map(|mut recognisers| {
-            remarks.append(&mut recognisers.remarks);
-            Hearing::new(recognisers, phrases.clone(), config.wake_confidence)
+        let hearing = opened.map(|mut opened| {
+            remarks.append(&mut opened.remarks);
+            Hearing::new(opened.recogniser, phrases.clone(), config.wake_confidence)
         });
         let longest = Duration::from_secs(config.longest_turn_s);
         Ok(Self {

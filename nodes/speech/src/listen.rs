@@ -256,8 +256,9 @@ impl SpeechNode {
     fn hold(&mut self, pressed: Nanos, position: Nanos, now: Nanos, out: &mut Outbox<Self>) {
         if self.detector.speaking() {
             self.turn.ours = true;
-            let result = self.hearing.as_mut().map(|h| h.claim());
-            self.unless_failed(result, now, out);
+            if let Some(hearing) = &mut self.hearing {
+                hearing.claim();
+            }
         }
         let mut started = None;
         self.detector.hold(&mut |event| started = Some(event));

@@ -73,45 +73,30 @@ pub trait Recogniser: Send {
     fn finish(&mut self) -> Result<Recognition, RecogniserError>;
 }
 
-/// What a model gives: a recogniser of all it knows, and where its graph allows it a small one that only waits for the
-/// wake phrase.
-pub struct Recognisers {
-    pub full: Box<dyn Recogniser>,
-    pub wake: Option<Box<dyn Recogniser>>,
-    /// What a person should know of how they were made.
+/// A recogniser that was opened.
+pub struct Opened {
+    pub recogniser: Box<dyn Recogniser>,
+    /// What a person should know of how it was made.
     pub remarks: Vec<String>,
 }
 
 /// Opens the configured model; `None` when no folder is given.
-pub fn open(config: &Config) -> Result<Option<Recognisers>, ModelError> {
+pub fn open(config: &Config) -> Result<Option<Opened>, ModelError> {
     if config.model.as_os_str().is_empty() {
         return Ok(None);
     }
     let parts = model::check(&config.model)?;
     let mut remarks = Vec::new();
-    let mut phrases = Phrases::Model;
-    if config.vocabulary == vocabulary::Vocabulary::Catalogue {
-        if parts.takes_grammar {
-            phrases = vocabulary::phrases(config, &parts.words, &mut remarks);
-        } else {
-            remarks.push(
-                "the model's graph takes no vocabulary at run time (graph/HCLG.fst); it hears all its words".into(),
-            );
-        }
-    }
+    let phrases = vocabulary::phrases(config, &parts, &mut remarks);
     let model = load(&config.model)?;
     let refused = |reason: &str| ModelError::Refused { folder: config.model.clone(), reason: reason.into() };
-    let full = VoskRecogniser::new(&model, &phrases, config.alternatives).ok_or_else(|| refused("no recogniser"))?;
-    let wake_grammar = vocabulary::wake_phrases(config, &parts, &mut remarks);
-    let wake = wake_grammar.map(|phrases| {
-        let wake = VoskRecogniser::new(&model, &phrases, 0).ok_or_else(|| refused("no recogniser of the wake phrase"));
-        wake.map(|w| Box::new(w) as Box<dyn Recogniser>)
-    });
-    Ok(Some(Recognisers { full: Box::new(full), wake: wake.transpose()?, remarks }))
+    let recogniser = VoskRecogniser::new(&model, &phrases, config.alternatives > 0);
+    let recogniser = recogniser.ok_or_else(|| refused("no recogniser for 16 kHz"))?;
+    Ok(Some(Opened { recogniser: Box::new(recogniser), remarks }))
 }
 
 /// As [`open`], but libvosk is first tried out in a child process ([`model::probe`]).
-pub fn open_probed(config: &Config) -> Result<Option<Recognisers>, ModelError> {
+pub fn open_probed(config: &Config) -> Result<Option<Opened>, ModelError> {
     if !config.model.as_os_str().is_empty() {
         model::check(&config.model)?;
         let refused = |e: std::io::Error| ModelError::Refused { folder: config.model.clone(), reason: e.to_string() };
@@ -128,6 +113,9 @@ pub(crate) fn load(folder: &Path) -> Result<vosk::Model, ModelError> {
     vosk::Model::new(path).ok_or_else(|| refused("no model"))
 }
 
+/// Readings asked for: the probabilities of some are told, those of all make the words' confidences.
+const READINGS: u16 = 10;
+
 /// [Vosk](https://alphacephei.com/vosk/).
 pub struct VoskRecogniser {
     vosk: vosk::Recognizer,
@@ -140,15 +128,15 @@ pub struct VoskRecogniser {
 }
 
 impl VoskRecogniser {
-    /// `alternatives`: how many other readings are told at most. Word confidences are then those among the readings
-    /// ([`nbest`]); without alternatives they are libvosk's own, of its whole lattice.
-    pub fn new(model: &vosk::Model, phrases: &Phrases, alternatives: u16) -> Option<Self> {
+    /// With `alternatives` word confidences are those among the readings ([`nbest`]); without they are libvosk's own, of
+    /// its whole lattice.
+    pub fn new(model: &vosk::Model, phrases: &Phrases, alternatives: bool) -> Option<Self> {
         let rate = SAMPLE_RATE_HZ as f32;
         let mut vosk = match phrases {
             Phrases::Model => vosk::Recognizer::new(model, rate)?,
             Phrases::These(phrases) => vosk::Recognizer::new_with_grammar(model, rate, phrases)?,
         };
-        vosk.set_max_alternatives(if alternatives == 0 { 0 } else { alternatives.saturating_add(1) });
+        vosk.set_max_alternatives(if alternatives { READINGS } else { 0 });
         vosk.set_words(true);
         Some(Self { vosk, fed: 0, turn_began: 0, done: Recognition::default() })
     }

@@ -42,8 +42,7 @@ impl SpeechNode {
             return;
         }
         self.attention.keep(end);
-        let full_began = self.hearing.as_ref().map_or(Duration::ZERO, |h| h.full_began());
-        let began = self.turn.recogniser_began + full_began;
+        let began = self.turn.recogniser_began;
         let words = heard.words.iter().map(|w| v1::Word {
             text: w.text.clone(),
             start_ns: (began + w.start).0,

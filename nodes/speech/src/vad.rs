@@ -24,6 +24,12 @@ const HYSTERESIS: f32 = 0.15;
 const BELOW_LOUDEST: f32 = 3.2e-4;
 /// ... or when it is no louder than this times the background.
 const ABOVE_NOISE: f32 = 1.5;
+/// Share of the last sample taken out of the next: a high-pass from some hundred hertz on.
+const RUMBLE: f32 = 0.95;
+/// When a turn's loudest frame stands this far out of the background, its pauses are what they seem; when it does so only by
+/// the second, they are taken to seem twice as long.
+const CLEAR_DB: f32 = 20.0;
+const DROWNED_DB: f32 = 12.0;
 /// When sound comes back just as a turn is about to end, the network gets this long to say whether it is a voice.
 const GRACE: Duration = Duration::from_millis(64);
 /// How fast the background's power is learnt, per frame: falling within some frames, but rising at most by this share
@@ -184,7 +190,7 @@ impl TurnDetector {
 
     fn take_frame(&mut self, frame_end: Nanos, on: &mut impl FnMut(Event)) {
         let score = self.network.predict_i16(&self.frame);
-        let power = self.frame.iter().map(|&s| f32::from(s) * f32::from(s)).sum::<f32>() / FRAME as f32;
+        let power = power(&self.frame);
         let Settings { threshold, start: needed, end_silence, longest } = self.settings;
         let voiced = score >= threshold;
         self.turn = match self.turn {
@@ -218,6 +224,7 @@ impl TurnDetector {
             }
             Turn::Speaking { start, end, loudest } => {
                 let silence = frame_end.since(end);
+                let end_silence = end_silence.mul_f32(self.doubt(loudest));
                 let sound = power > self.floor(loudest) && silence < end_silence + GRACE;
                 if (silence >= end_silence && !sound && !self.held) || frame_end.since(start) >= longest {
                     self.finish(on);
@@ -227,8 +234,20 @@ impl TurnDetector {
         }
     }
 
+    /// In noise the faint ends of words are lost, and a pause seems longer than it is: by up to this factor.
+    fn doubt(&self, loudest: f32) -> f32 {
+        let above_db = 10.0 * (loudest / self.noise.unwrap_or(0.0).max(1.0)).max(1.0).log10();
+        1.0 + ((CLEAR_DB - above_db) / (CLEAR_DB - DROWNED_DB)).clamp(0.0, 1.0)
+    }
+
     /// Power up to which a frame of a turn is silence.
     fn floor(&self, loudest: f32) -> f32 {
         (loudest * BELOW_LOUDEST).max(self.noise.unwrap_or(0.0) * ABOVE_NOISE)
     }
+}
+
+/// Mean power of a frame without what lies below a voice: the rumble of a road is stronger than all speech.
+fn power(frame: &[i16]) -> f32 {
+    let steps = frame.windows(2).map(|w| f32::from(w[1]) - RUMBLE * f32::from(w[0]));
+    steps.map(|s| s * s).sum::<f32>() / FRAME as f32
 }

@@ -1,9 +1,9 @@
-//! What a recogniser is told to expect: the phrasings of the intents and the names of a phone book, or the wake phrase.
+//! What the recogniser is told to expect: the phrasings of the intents and the names of a phone book.
 //!
 //! libvosk makes a bigram model of the phrases it is given, so words that often follow each other in them are expected
 //! to. Words that the model does not hold are left out by it; here they are counted and told.
 
-use crate::{Config, model::Parts, wake::WakePhrases};
+use crate::{Config, attention::Activation, model::Parts, wake::WakePhrases};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 use std::{
@@ -40,8 +40,18 @@ const MAX_PHRASES: usize = 200_000;
 /// Words told by name when the model does not hold them.
 const WORDS_TOLD: usize = 8;
 
-/// The phrasings and the phone book's names, as far as they can be read.
-pub(crate) fn phrases(config: &Config, words: &BTreeSet<String>, remarks: &mut Vec<String>) -> Phrases {
+/// What the recogniser is made for: with `vocabulary = "catalogue"` the phrasings and the phone book's names, as far as
+/// they can be read and the model holds their words.
+pub(crate) fn phrases(config: &Config, parts: &Parts, remarks: &mut Vec<String>) -> Phrases {
+    let wakes = wake_phrases(config, parts, remarks);
+    if config.vocabulary == Vocabulary::Model {
+        return Phrases::Model;
+    }
+    if !parts.takes_grammar {
+        let text = "the model's graph takes no vocabulary at run time (graph/HCLG.fst): all its words are heard";
+        remarks.push(text.into());
+        return Phrases::Model;
+    }
     let mut names = Vec::new();
     if !config.phone_book.as_os_str().is_empty() {
         match phone_book(&config.phone_book) {
@@ -52,56 +62,52 @@ pub(crate) fn phrases(config: &Config, words: &BTreeSet<String>, remarks: &mut V
     let mut phrases = match phrasings(&config.phrasings, &names) {
         Ok(phrases) => phrases,
         Err(e) => {
-            remarks.push(format!("{e:#}; the recogniser hears all the model's words (phrasings)"));
+            remarks.push(format!("{e:#}; all the model's words are heard (phrasings)"));
             return Phrases::Model;
         }
     };
-    let in_names: BTreeSet<&str> = names.iter().flat_map(|n| n.split(' ')).collect();
-    let mut unknown = BTreeSet::new();
-    let mut unknown_names = BTreeSet::new();
-    for word in phrases.iter().flat_map(|p| p.split(' ')).filter(|w| !words.contains(*w)) {
-        // A name is private: it is counted, not told.
-        if in_names.contains(word) {
-            unknown_names.insert(word)
-        } else {
-            unknown.insert(word)
-        };
-    }
-    if !unknown.is_empty() {
-        let some: Vec<&str> = unknown.iter().copied().take(WORDS_TOLD).collect();
-        let (count, some) = (unknown.len(), some.join(", "));
-        remarks.push(format!("{count} words of the phrasings are not in the model and will not be heard: {some} …"));
-    }
-    if !unknown_names.is_empty() {
-        let count = unknown_names.len();
-        remarks.push(format!("{count} words of the phone book are not in the model and will not be heard"));
-    }
+    tell_unknown(&phrases, &names, &parts.words, remarks);
     // A phrase with a hole in it would make the words around the hole neighbours.
-    phrases.retain(|p| p.split(' ').all(|w| words.contains(w)));
-    if words.contains(UNKNOWN) {
+    phrases.retain(|p| p.split(' ').all(|w| parts.words.contains(w)));
+    let asked: Vec<String> =
+        wakes.iter().take(1).flat_map(|w| phrases.iter().map(move |p| format!("{w} {p}"))).collect();
+    phrases.extend(asked);
+    phrases.extend(wakes);
+    if parts.words.contains(UNKNOWN) {
         phrases.push(UNKNOWN.into());
     }
     Phrases::These(phrases)
 }
 
-/// What a recogniser needs that only waits for the wake phrase; `None` when the full one has to.
-pub(crate) fn wake_phrases(config: &Config, parts: &Parts, remarks: &mut Vec<String>) -> Option<Phrases> {
-    if config.activation != crate::attention::Activation::WakeWord {
-        return None;
+/// The wake phrases whose words the model holds.
+fn wake_phrases(config: &Config, parts: &Parts, remarks: &mut Vec<String>) -> Vec<String> {
+    if config.activation != Activation::WakeWord {
+        return Vec::new();
     }
     let known = |phrase: &String| phrase.split(' ').all(|w| parts.words.contains(w));
-    let (phrases, unknown): (Vec<String>, Vec<String>) =
-        WakePhrases::new(&config.wake_phrases).texts().partition(known);
+    let (known, unknown): (Vec<String>, Vec<String>) = WakePhrases::new(&config.wake_phrases).texts().partition(known);
     if !unknown.is_empty() {
         let unknown = unknown.join(", ");
         let text =
             format!("the model does not hold all words of {unknown}: the car does not wake up to it (wake_phrases)");
         remarks.push(text);
     }
-    if !parts.takes_grammar || phrases.is_empty() || !parts.words.contains(UNKNOWN) {
-        return None;
+    known
+}
+
+fn tell_unknown(phrases: &[String], names: &[String], words: &BTreeSet<String>, remarks: &mut Vec<String>) {
+    let in_names: BTreeSet<&str> = names.iter().flat_map(|n| n.split(' ')).collect();
+    let unknown: BTreeSet<&str> = phrases.iter().flat_map(|p| p.split(' ')).filter(|w| !words.contains(*w)).collect();
+    // A name is private: it is counted, not told.
+    let (names, others): (Vec<&str>, Vec<&str>) = unknown.into_iter().partition(|w| in_names.contains(w));
+    if !others.is_empty() {
+        let some = others[..others.len().min(WORDS_TOLD)].join(", ");
+        let text = format!("{} words of the phrasings are not in the model and are not heard: {some} …", others.len());
+        remarks.push(text);
     }
-    Some(Phrases::These(phrases.into_iter().chain([UNKNOWN.into()]).collect()))
+    if !names.is_empty() {
+        remarks.push(format!("{} words of the phone book are not in the model and are not heard", names.len()));
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -11,7 +11,7 @@ use auriga_runtime::Nanos;
 use auriga_speech::{
     Config, Effect, SpeechNode,
     attention::Activation,
-    recogniser::{HeardWord, Recogniser, RecogniserError, Recognisers, Recognition},
+    recogniser::{HeardWord, Opened, Recogniser, RecogniserError, Recognition},
 };
 use common::{RATE, Rig, chunk, espeak, ms, silence, vowel};
 use proptest::prelude::*;
@@ -66,10 +66,10 @@ impl Recogniser for Scripted {
     }
 }
 
-fn rig(activation: Activation, full: Script, wake: Option<Script>) -> Rig {
-    let recognisers = Recognisers { full: Scripted::boxed(full), wake: wake.map(Scripted::boxed), remarks: Vec::new() };
+fn rig(activation: Activation, script: Script) -> Rig {
+    let opened = Opened { recogniser: Scripted::boxed(script), remarks: Vec::new() };
     let config = Config { activation, ..Config::default() };
-    Rig::with(SpeechNode::new(&config, Ok(Some(recognisers))).unwrap())
+    Rig::with(SpeechNode::new(&config, Ok(Some(opened))).unwrap())
 }
 
 /// A turn of a second and two tenths between silences.
@@ -94,40 +94,32 @@ impl Rig {
 
 #[test]
 fn without_the_wake_phrase_nothing_is_published_however_much_is_said() {
-    for wake in [None, Some(vec![vec![(0.5, "[unk]", 1.0)]; 3])] {
-        let full = vec![vec![(0.5, "a", 1.0), (0.8, "secret", 1.0)]; 3];
-        let mut rig = rig(Activation::WakeWord, full, wake);
-        for _ in 0..3 {
-            rig.hear(&turn(), PIECE);
-        }
-        assert!(rig.utterances().is_empty(), "{:?}", finals(&rig));
-        assert!(rig.fault_codes().is_empty(), "{:?}", rig.fault_codes());
+    let mut rig = rig(Activation::WakeWord, vec![vec![(0.5, "a", 1.0), (0.8, "secret", 1.0)]; 3]);
+    for _ in 0..3 {
+        rig.hear(&turn(), PIECE);
     }
+    assert!(rig.utterances().is_empty(), "{:?}", finals(&rig));
+    assert!(rig.fault_codes().is_empty(), "{:?}", rig.fault_codes());
 }
 
 #[test]
 fn what_follows_the_wake_phrase_in_its_turn_is_the_request() {
     let full = vec![vec![(0.5, "hey", 1.0), (0.7, "auriga", 0.9), (1.0, "how", 1.0), (1.3, "far", 0.8)]];
-    let mut alone = rig(Activation::WakeWord, full, None);
-    alone.hear(&turn(), PIECE);
-    assert_eq!(finals(&alone), ["how far"]);
-    let wake = vec![vec![(0.5, "hey", 1.0), (0.7, "auriga", 0.9), (1.0, "[unk]", 1.0)]];
-    // The full one gets the sound from 0.2 s before the phrase on, which here is 0.1 s of the turn.
-    let full = vec![vec![(0.4, "hay", 1.0), (0.6, "a", 1.0), (0.9, "how", 1.0), (1.2, "far", 0.8)]];
-    let mut both = rig(Activation::WakeWord, full, Some(wake));
-    both.hear(&turn(), PIECE);
-    assert_eq!(finals(&both), ["how far"]);
-    let partials: Vec<&str> =
-        both.utterances().iter().filter(|(_, u)| !u.r#final).map(|(_, u)| u.text.as_str()).collect();
-    assert!(partials.iter().all(|p| ["how", "how far"].contains(p)) && !partials.is_empty(), "{partials:?}");
-    let words = &both.utterances().last().unwrap().1.words;
-    assert!((words[0].start_ns as i64 - 1_100_000_000).abs() < 150_000_000, "{}", words[0].start_ns);
+    let mut rig = rig(Activation::WakeWord, full);
+    rig.hear(&turn(), PIECE);
+    assert_eq!(finals(&rig), ["how far"]);
+    let heard = rig.utterances();
+    let partials: Vec<&str> = heard.iter().filter(|(_, u)| !u.r#final).map(|(_, u)| u.text.as_str()).collect();
+    assert!(!partials.is_empty() && partials.iter().all(|p| ["how", "how far"].contains(p)), "{partials:?}");
+    // The turn's sound reaches the recogniser from 0.3 s before the detector was sure.
+    let first = heard.last().unwrap().1.words[0].start_ns / 1_000_000;
+    assert!((1100..1300).contains(&first), "{first}");
 }
 
 #[test]
 fn an_uncertain_wake_phrase_does_not_wake() {
     let full = vec![vec![(0.5, "hey", 1.0), (0.7, "auriga", 0.3), (1.0, "play", 1.0)]];
-    let mut rig = rig(Activation::WakeWord, full, None);
+    let mut rig = rig(Activation::WakeWord, full);
     rig.hear(&turn(), PIECE);
     assert!(rig.utterances().is_empty());
 }
@@ -137,7 +129,7 @@ fn after_the_wake_phrase_the_car_listens_for_a_while_and_then_no_longer() {
     let say = |text| vec![(0.5, text, 1.0)];
     let wake = vec![(0.5, "hey", 1.0), (0.7, "auriga", 0.9)];
     let full = vec![wake, say("louder"), say("quieter"), say("gossip")];
-    let mut rig = rig(Activation::WakeWord, full, None);
+    let mut rig = rig(Activation::WakeWord, full);
     rig.hear(&turn(), PIECE);
     assert!(finals(&rig).is_empty(), "the phrase alone is no request");
     rig.hear(&turn(), PIECE);
@@ -153,7 +145,7 @@ fn after_the_wake_phrase_the_car_listens_for_a_while_and_then_no_longer() {
 fn the_car_listens_while_it_answers_and_after() {
     let say = |text| vec![(0.5, text, 1.0)];
     let full = vec![vec![(0.4, "hey", 1.0), (0.6, "auriga", 0.9), (0.9, "range", 1.0)], say("and there")];
-    let mut rig = rig(Activation::WakeWord, full, None);
+    let mut rig = rig(Activation::WakeWord, full);
     rig.hear(&turn(), PIECE);
     let text = "You can go 212 kilometres, which is enough for the way to the next charging station and back again. ";
     let reply = v1::DialogueTurn { turn_id: 1, text: text.into(), last: true, ..Default::default() };
@@ -166,7 +158,7 @@ fn the_car_listens_while_it_answers_and_after() {
 #[test]
 fn with_push_to_talk_only_what_is_said_under_the_button_counts() {
     let full = vec![vec![(0.5, "call", 1.0), (0.8, "anna", 1.0)]; 2];
-    let mut rig = rig(Activation::PushToTalk, full, None);
+    let mut rig = rig(Activation::PushToTalk, full);
     rig.hear(&turn(), PIECE);
     assert!(finals(&rig).is_empty());
     rig.talk_button(true);
@@ -185,7 +177,7 @@ fn with_push_to_talk_only_what_is_said_under_the_button_counts() {
 #[test]
 fn a_pause_under_the_button_does_not_end_the_turn() {
     let full = vec![vec![(0.5, "navigate", 1.0), (3.0, "home", 1.0)]];
-    let mut rig = rig(Activation::WakeWord, full, None);
+    let mut rig = rig(Activation::WakeWord, full);
     rig.hear(&silence(0.5), PIECE);
     rig.talk_button(true);
     rig.hear(&[silence(0.3), vowel(0.6), silence(1.5), vowel(0.8)].concat(), PIECE);
@@ -197,7 +189,7 @@ fn a_pause_under_the_button_does_not_end_the_turn() {
 fn the_button_counts_where_the_audio_was_when_it_was_pressed() {
     // The audio comes 400 ms late; the button does not.
     let full = vec![vec![(0.5, "next", 1.0)]];
-    let mut rig = rig(Activation::PushToTalk, full, None);
+    let mut rig = rig(Activation::PushToTalk, full);
     let sound = [silence(0.5), vowel(0.8), silence(0.7)].concat();
     for (i, part) in sound.chunks(PIECE).enumerate() {
         let stamp = ms(20 * i as u64);
@@ -218,11 +210,15 @@ fn the_button_counts_where_the_audio_was_when_it_was_pressed() {
 #[test]
 fn a_button_stuck_for_an_hour_is_one_fault_and_the_wake_phrase_still_works() {
     let turns = vec![vec![(0.5, "noise", 1.0)], vec![(0.5, "hey", 1.0), (0.7, "auriga", 1.0), (1.0, "stop", 1.0)]];
-    let mut rig = rig(Activation::WakeWord, turns, None);
+    let mut rig = rig(Activation::WakeWord, turns);
+    // Digital silence for so long is told as a dead microphone as well.
+    let told = |rig: &Rig| -> Vec<String> {
+        rig.fault_codes().iter().filter(|c| **c != "audio-dead").map(|c| c.to_string()).collect()
+    };
     rig.hear(&silence(0.2), PIECE);
     rig.talk_button(true);
     rig.hear(&silence(25.0), PIECE);
-    assert_eq!(rig.fault_codes(), ["talk-button-stuck"]);
+    assert_eq!(told(&rig), ["talk-button-stuck"]);
     let stuck = finals(&rig).len();
     for _ in 0..120 {
         rig.hear(&silence(30.0), RATE);
@@ -230,13 +226,13 @@ fn a_button_stuck_for_an_hour_is_one_fault_and_the_wake_phrase_still_works() {
     }
     rig.hear(&turn(), PIECE);
     assert_eq!(finals(&rig)[stuck..], ["stop"]);
-    assert_eq!(rig.fault_codes(), ["talk-button-stuck"]);
+    assert_eq!(told(&rig), ["talk-button-stuck"]);
 }
 
 #[test]
 fn an_hour_of_silence_changes_nothing() {
     let full = vec![vec![(0.5, "hey", 1.0), (0.7, "auriga", 1.0), (1.0, "stop", 1.0)]];
-    let mut rig = rig(Activation::WakeWord, full, None);
+    let mut rig = rig(Activation::WakeWord, full);
     for _ in 0..3600 {
         rig.hear(&silence(1.0), RATE / 2);
     }
@@ -347,17 +343,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn asleep_no_order_of_sound_ticks_and_replies_publishes_what_was_said(
-        steps in proptest::collection::vec(step(), 0..40), separate in any::<bool>(), push_to_talk in any::<bool>(),
+        steps in proptest::collection::vec(step(), 0..40), push_to_talk in any::<bool>(),
     ) {
         let activation = if push_to_talk { Activation::PushToTalk } else { Activation::WakeWord };
-        let wake = separate.then(|| Box::new(Babbling(0)) as Box<dyn Recogniser>);
-        let recognisers = Recognisers { full: Box::new(Babbling(0)), wake, remarks: Vec::new() };
+        let opened = Opened { recogniser: Box::new(Babbling(0)), remarks: Vec::new() };
         let config = Config { activation, attention_s: 1.0, longest_turn_s: 3, ..Config::default() };
-        let mut rig = Rig::with(SpeechNode::new(&config, Ok(Some(recognisers))).unwrap());
-        // When the button was held: then, and a while after, the car listens.
-        let (mut down, mut pressed): (bool, Vec<Nanos>) = (false, Vec::new());
-        let mut awake_until = Nanos::ZERO;
-        let mut listened = false;
+        let mut rig = Rig::with(SpeechNode::new(&config, Ok(Some(opened))).unwrap());
+        // Whether there was ever a reason to listen: the button, or a reply that an answer may follow.
+        let (mut pressed, mut answered) = (false, false);
         for step in steps {
             match step {
                 Step::Voice(ms) => rig.hear(&vowel(f64::from(ms) / 1000.0), PIECE),
@@ -368,8 +361,7 @@ proptest! {
                         header: Some(v1::Header::new(rig.time.0, 0)), push_to_talk: held, ..Default::default()
                     };
                     rig.input(SpeechInput::VehicleState(Arc::new(state)), rig.time);
-                    down = held == Some(true);
-                    if down { pressed.push(rig.time) }
+                    pressed |= held == Some(true);
                 }
                 Step::Tick(ms) => {
                     let at = rig.time + Duration::from_millis(ms.into());
@@ -379,14 +371,10 @@ proptest! {
                     let text = format!("{}. ", "x".repeat(n.into()));
                     let piece = v1::DialogueTurn { turn_id: n.into(), text, last: n % 2 == 0, ..Default::default() };
                     rig.input(SpeechInput::LanguageTurn(Arc::new(piece)), rig.time);
-                    awake_until = rig.time;
+                    answered = true;
                 }
             }
-            listened |= down || awake_until > Nanos::ZERO;
-            if !listened {
-                prop_assert!(rig.utterances().is_empty(), "{:?}", finals(&rig));
-            }
-            if push_to_talk && pressed.is_empty() {
+            if !pressed && (push_to_talk || !answered) {
                 prop_assert!(rig.utterances().is_empty(), "{:?}", finals(&rig));
             }
         }

@@ -202,7 +202,7 @@ fn a_real_model_recognises_with_word_times() {
     let folder = PathBuf::from(folder);
     model::check(&folder).unwrap();
     model::probe(Path::new(env!("CARGO_BIN_EXE_auriga-speech")), &folder).unwrap();
-    let mut vosk = recogniser::open(&with_model(&folder)).unwrap().unwrap().full;
+    let mut vosk = recogniser::open(&with_model(&folder)).unwrap().unwrap().recogniser;
     for turn in 0..2 {
         let voice = vowel(2.0);
         for piece in voice.chunks(320) {

@@ -11,7 +11,7 @@ use auriga_runtime::{Nanos, Node, Outbox};
 use auriga_speech::{
     Config, Effect, SpeechNode,
     model::ModelError,
-    recogniser::{HeardWord, Recogniser, RecogniserError, Recognisers, Recognition},
+    recogniser::{HeardWord, Opened, Recogniser, RecogniserError, Recognition},
     vad::{Event, Settings, TurnDetector},
 };
 use common::{RATE, Rig, always, chunk, espeak, ms, noise, silence, vowel};
@@ -229,8 +229,8 @@ impl Recogniser for Counter {
     }
 }
 
-fn only(recogniser: impl Recogniser + 'static) -> Recognisers {
-    Recognisers { full: Box::new(recogniser), wake: None, remarks: Vec::new() }
+fn only(recogniser: impl Recogniser + 'static) -> Opened {
+    Opened { recogniser: Box::new(recogniser), remarks: Vec::new() }
 }
 
 #[test]

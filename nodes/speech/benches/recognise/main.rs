@@ -1,5 +1,5 @@
 //! How fast and how well the node hears: `cargo bench -p auriga-speech --bench recognise [-- PART…]`, a part being one of
-//! latency, speed, idle, wake, pauses; all of them when none is named.
+//! turns, latency, speed, idle, wake, pauses; all of them when none is named.
 //!
 //! AURIGA_VOSK_MODEL names another model than models/speech/model. AURIGA_VOSK_PYTHON, else AURIGA_PYTHON, is a Python with
 //! vosk in it for the comparison with the bare library. The voices are synthetic: the figures are not those of people.
@@ -9,10 +9,12 @@ mod sound;
 mod texts;
 mod wake;
 
+use auriga_runtime::Nanos;
 use auriga_speech::{
     Config,
     attention::Activation,
     recogniser::{self, Recogniser},
+    vad::{Event, Settings, TurnDetector},
 };
 use ears::Ears;
 use sound::{Dice, RATE, VOICES, cabin, in_cabin, say};
@@ -34,8 +36,14 @@ fn main() {
     let config = Config { model, phrasings, activation: Activation::Always, ..Config::default() };
     println!("model {}", config.model.display());
     let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn(&Config)); 5] =
-        [("latency", latency), ("speed", speed), ("idle", idle), ("wake", wake::figures), ("pauses", pauses)];
+    let all: [(&str, fn(&Config)); 6] = [
+        ("turns", turns),
+        ("latency", latency),
+        ("speed", speed),
+        ("idle", idle),
+        ("wake", wake::figures),
+        ("pauses", pauses),
+    ];
     for (name, part) in all {
         if parts.is_empty() || parts.iter().any(|p| p == name) {
             println!("\n{name}");
@@ -48,6 +56,54 @@ fn main() {
 fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     values[((values.len() as f64 * share).ceil() as usize).clamp(1, values.len()) - 1]
+}
+
+/// Where the detector takes turns to begin and end, against where they do.
+fn turns(config: &Config) {
+    println!("  of {} requests each; errors in ms, positive is late", VOICES.len() * REQUESTS.len());
+    println!("  SNR     begin p50    p90    end p50    p90   turns a request   turns in 10 min of the noise alone");
+    for snr_db in [25.0, 15.0, 10.0, 5.0] {
+        let (mut begins, mut ends, mut count) = (Vec::new(), Vec::new(), 0);
+        let settings = Settings {
+            threshold: config.voice_threshold,
+            start: Duration::from_millis(config.start_voice_ms),
+            end_silence: Duration::from_millis(config.end_silence_ms),
+            longest: Duration::from_secs(config.longest_turn_s),
+        };
+        for (i, voice) in VOICES.iter().enumerate() {
+            for (j, text) in REQUESTS.iter().enumerate() {
+                let speech = say(voice, text);
+                let sound = in_cabin(&speech, 3 * RATE, speech.len() + 4 * RATE, snr_db, (i * 100 + j) as u64);
+                let found = detected(&mut TurnDetector::new(settings), &sound);
+                count += found.len();
+                let ms = |n: Nanos| n.0 as f64 / 1e6;
+                begins.extend(found.first().map(|t| ms(t.0) - 3000.0));
+                ends.extend(found.last().map(|t| ms(t.1) - 3000.0 - speech.len() as f64 / 16.0));
+            }
+        }
+        let noise = cabin(600 * RATE, sound::SPEECH_DB - snr_db, 77);
+        let alone = detected(&mut TurnDetector::new(settings), &noise).len();
+        let requests = (VOICES.len() * REQUESTS.len()) as f64;
+        let [b50, b90] = [0.5, 0.9].map(|share| percentile(&mut begins, share));
+        let [e50, e90] = [0.5, 0.9].map(|share| percentile(&mut ends, share));
+        println!(
+            "  {snr_db:>3} dB {b50:>12.0} {b90:>6.0} {e50:>10.0} {e90:>6.0} {:>17.2} {alone:>12}",
+            count as f64 / requests
+        );
+    }
+}
+
+fn detected(detector: &mut TurnDetector, sound: &[i16]) -> Vec<(Nanos, Nanos)> {
+    let mut found = Vec::new();
+    for (i, part) in sound.chunks(RATE / 50).enumerate() {
+        let stamp = Nanos::from_millis(20 * i as u64);
+        detector.push(stamp, part, &mut |event| {
+            if let Event::Ended { start, end } = event {
+                found.push((start, end));
+            }
+        });
+    }
+    found
 }
 
 /// From the last sound of a request to its final text.
@@ -76,8 +132,8 @@ fn latency(config: &Config) {
     for (what, values) in
         [("last sound to final text", &mut all), ("the stamp (last voiced sample) to final text", &mut work)]
     {
-        let [p50, p99] = [0.5, 0.99].map(|share| percentile(values, share));
-        println!("  {what:<46} p50 {p50:6.0} ms   p99 {p99:6.0} ms");
+        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| percentile(values, share));
+        println!("  {what:<46} p50 {p50:5.0} ms   p90 {p90:5.0} ms   p99 {p99:5.0} ms");
     }
 }
 
@@ -94,8 +150,8 @@ fn speed(config: &Config) {
     println!("  {seconds:.0} s of sound, {} requests; real-time factor, best of three", VOICES.len() * REQUESTS.len());
     let row = |what: &str, took: f64| println!("  {what:<58} {:.4}", took / seconds);
     let config = Config { alternatives: 0, ..config.clone() };
-    let Ok(Some(mut recognisers)) = recogniser::open(&config) else { return println!("  the model cannot be opened") };
-    let mut ours = |step: usize| best_of(|| bare(recognisers.full.as_mut(), &sound, step));
+    let Ok(Some(mut opened)) = recogniser::open(&config) else { return println!("  the model cannot be opened") };
+    let mut ours = |step: usize| best_of(|| bare(opened.recogniser.as_mut(), &sound, step));
     let (ours_20, ours_200) = (ours(RATE / 50), ours(RATE / 5));
     row("our recogniser, 20 ms pieces", ours_20);
     row("our recogniser, 200 ms pieces", ours_200);

@@ -12,7 +12,7 @@ use std::{
 
 pub const RATE: usize = 16_000;
 /// Level of speech against full scale.
-const SPEECH_DB: f64 = -26.0;
+pub const SPEECH_DB: f64 = -26.0;
 
 /// Voices that the shipped model was not trained with: espeak-ng's accents and variants, and flite's.
 pub const VOICES: [&str; 7] = [
