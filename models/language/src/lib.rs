@@ -69,6 +69,7 @@ pub mod codec;
 pub mod commands;
 pub mod config;
 pub mod corpus;
+pub mod device;
 pub mod encoder;
 pub mod encoder_bench;
 pub mod encoder_config;

@@ -14,6 +14,7 @@
 use crate::{
     cache::LayerCache,
     config::{Config, ConfigError, Family, LayerAttention},
+    device,
     linear::{Form, Linear, Precision},
     session::CHUNK,
     weights::{Weights, WeightsError},
@@ -187,20 +188,22 @@ pub struct Model {
 }
 
 impl Model {
-    /// From a Hugging Face folder, in 32-bit numbers.
+    /// From a Hugging Face folder, in 32-bit numbers, on the processor.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        Self::load_as(folder, Precision::F32)
+        Self::load_on(folder, Precision::F32, Device::Cpu)
     }
 
+    /// On the graphics processor if there is one, but for whole numbers, whose kernels are the processor's.
     pub fn load_as(folder: &Path, precision: Precision) -> Result<Self, ModelError> {
+        let whole = matches!(precision, Precision::Int8 | Precision::Int4);
+        Self::load_on(folder, precision, if whole { Device::Cpu } else { device::best() })
+    }
+
+    fn load_on(folder: &Path, precision: Precision, device: Device) -> Result<Self, ModelError> {
         let mut config = Config::load(&folder.join("config.json"))?;
         config.read_generation(&folder.join("generation_config.json"))?;
-        Ok(tch::no_grad(|| Self::assemble(config, Weights::load(folder)?, Form::Run(precision)))?)
-    }
-
-    /// From tensors by their Hugging Face names, in the numbers it is to be run in.
-    pub fn from_weights_as(config: Config, weights: Weights, precision: Precision) -> Result<Self, WeightsError> {
-        tch::no_grad(|| Self::assemble(config, weights, Form::Run(precision)))
+        let weights = Weights::load(folder)?.on(device);
+        Ok(tch::no_grad(|| Self::assemble(config, weights, Form::Run(precision)))?)
     }
 
     /// From the tensors themselves, so that it can be trained.
@@ -240,7 +243,7 @@ impl Model {
         let shared = config.tied && head.has_rows();
         let embedding = if shared { None } else { Some(table.f_to_kind(form.kind())?) };
         let frequencies = config.rope_scaling.frequencies(config.rope_theta, config.head_dim);
-        let frequencies = Tensor::f_from_slice(&frequencies)?;
+        let frequencies = Tensor::f_from_slice(&frequencies)?.f_to_device(table.device())?;
         let precision = if let Form::Run(precision) = form { precision } else { Precision::F32 };
         Ok(Self { config, precision, embedding, layers, norm, head, frequencies })
     }
@@ -276,9 +279,10 @@ impl Model {
 
     /// Token ids [batch, time] → x.
     pub fn embed(&self, tokens: &Tensor) -> Tensor {
+        let tokens = tokens.to_device(self.device());
         match &self.embedding {
-            Some(table) => Tensor::embedding(table, tokens, -1, false, false),
-            None => self.head.rows_of(tokens),
+            Some(table) => Tensor::embedding(table, &tokens, -1, false, false),
+            None => self.head.rows_of(&tokens),
         }
     }
 
@@ -289,9 +293,9 @@ impl Model {
         &x + layer.mlp.forward(&layer.mlp_norm.forward(&x))
     }
 
-    /// x → the logits of the next token, for each position of x.
+    /// x → the logits of the next token, for each position of x; on the processor.
     pub fn logits(&self, x: &Tensor) -> Tensor {
-        self.head.forward(&self.norm.forward(x)).to_kind(Kind::Float)
+        self.head.forward(&self.norm.forward(x)).to_kind(Kind::Float).to_device(Device::Cpu)
     }
 
     /// All layers without a cache: token ids [batch, time] → x. For training and as the plain reference of the slices.

@@ -11,7 +11,7 @@ use crate::{
     model::{Model, Positions},
     sample::{Chosen, Sampler, Sampling},
 };
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 /// The most tokens that go through the layers together, in models that are small enough ([`Model::chunk`]). Longer runs
 /// use the processor better; a slice of one layer of such a run is the longest that a session stays on the processor
@@ -273,7 +273,7 @@ impl Session {
             return Ok(());
         }
         self.fed += run.tokens;
-        let logits = model.logits(&run.x.narrow(1, run.tokens as i64 - 1, 1)).flatten(0, -1).to_device(Device::Cpu);
+        let logits = model.logits(&run.x.narrow(1, run.tokens as i64 - 1, 1)).flatten(0, -1);
         let mut values = vec![0f32; logits.numel()];
         logits.copy_data(&mut values, logits.numel());
         if values.iter().any(|v| !v.is_finite()) {
@@ -290,7 +290,7 @@ impl Session {
         Run {
             tokens: tokens.len(),
             at: model.positions(self.fed as i64, tokens.len() as i64),
-            x: model.embed(&Tensor::from_slice(&tokens).to_device(model.device()).unsqueeze(0)),
+            x: model.embed(&Tensor::from_slice(&tokens).unsqueeze(0)),
             next_layer: 0,
         }
     }

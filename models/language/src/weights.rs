@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
@@ -44,6 +44,8 @@ pub enum WeightsError {
 pub struct Weights {
     path: String,
     tensors: BTreeMap<String, Tensor>,
+    /// Where tensors are taken to.
+    device: Device,
 }
 
 #[derive(Deserialize)]
@@ -59,19 +61,24 @@ impl Weights {
         for file in files(folder)? {
             read_file(&file, &mut tensors)?;
         }
-        Ok(Self { path, tensors })
+        Ok(Self { path, tensors, device: Device::Cpu })
     }
 
     /// From one file.
     pub fn load_file(file: &Path) -> Result<Self, WeightsError> {
         let mut tensors = BTreeMap::new();
         read_file(file, &mut tensors)?;
-        Ok(Self { path: file.display().to_string(), tensors })
+        Ok(Self { path: file.display().to_string(), tensors, device: Device::Cpu })
     }
 
     /// From tensors made elsewhere; `path` is for messages.
     pub fn from_tensors(tensors: BTreeMap<String, Tensor>, path: &str) -> Self {
-        Self { path: path.into(), tensors }
+        Self { path: path.into(), tensors, device: Device::Cpu }
+    }
+
+    /// The same, to be taken to another device.
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
     }
 
     /// Takes a tensor out as f32, if it has this shape and only finite values.
@@ -87,7 +94,7 @@ impl Weights {
         if found.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
             return Err(WeightsError::NotFinite { tensor: tensor.into() });
         }
-        Ok(found.f_to_kind(Kind::Float)?)
+        Ok(found.f_to_device(self.device)?.f_to_kind(Kind::Float)?)
     }
 
     /// Takes a tensor out that may be absent.
