@@ -82,18 +82,16 @@ def align(net, stream, lexicon, prior, log=print):
     from .train import IGNORE
 
     labels = torch.full((len(stream) // SUBSAMPLING,), IGNORE, dtype=torch.long)
-    offset, scores = PRIOR_SCALE * torch.log(prior), []
+    acoustic, scores = posteriors(net, stream.clean) - PRIOR_SCALE * torch.log(prior), []
     for i, a in enumerate(stream.about):
         if not all(map(lexicon.known, a["words"])):
             scores.append(-np.inf)
             continue
-        features = stream.clean[a["start"] : a["start"] + a["frames"]].float()
         graph = PhoneGraph(a["words"], lexicon)
-        steps = a["frames"] // SUBSAMPLING
-        acoustic = (posteriors(net, features)[:steps] - offset).numpy().astype(np.float64)
-        path, score = viterbi(acoustic, *graph.arrays(), np.array(sorted(graph.start)), np.array(sorted(graph.ends)))
+        at, steps = a["start"] // SUBSAMPLING, a["frames"] // SUBSAMPLING
+        heard = acoustic[at : at + steps].numpy().astype(np.float64)
+        path, score = viterbi(heard, *graph.arrays(), np.array(sorted(graph.start)), np.array(sorted(graph.ends)))
         scores.append(score / steps)
-        at = a["start"] // SUBSAMPLING
         labels[at : at + steps] = torch.from_numpy(path.astype(np.int64))
         if (i + 1) % 2000 == 0:
             log(f"aligned {i + 1}/{len(stream.about)}", flush=True)

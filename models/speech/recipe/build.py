@@ -11,16 +11,17 @@ from .net import Net
 SEED = 1
 BOOT_STEPS, BOOT_SHARDS = 700, 12  # on flite's own alignments
 FIRST_STEPS, FIRST_SHARDS = 900, 22
+SECOND_STEPS = 2400
 FINAL_STEPS = 3600
-BOOT_RATE, FIRST_RATE, FINAL_RATE = 2e-3, 2e-3, 1.5e-3
+BOOT_RATE, FIRST_RATE, SECOND_RATE, FINAL_RATE = 2e-3, 2e-3, 1.5e-3, 1.5e-3
 
 # How the network's outputs are weighed against each other and the language model; chosen on the training voices.
-ACOUSTIC_SCALE, PRIOR_SCALE, UNKNOWN = 1.0, 0.6, -1.0
+ACOUSTIC_SCALE, PRIOR_SCALE, UNKNOWN, FLOOR = 0.5, 0.6, -0.5, 5.0
 
 MODEL_CONF = """--min-active=200
 --max-active=3000
---beam=13.0
---lattice-beam=6.0
+--beam=11.0
+--lattice-beam=5.0
 --acoustic-scale=1.0
 --frame-subsampling-factor=3
 --endpoint.silence-phones=1
@@ -62,7 +63,7 @@ def aligned(work, name, net, stream, prior):
 
 
 def acoustic(work):
-    """Labels by flite, a small network, its labels, a better network, its labels, and the network that is shipped."""
+    """Labels by flite, a first network, its labels, a better network, and so on to the network that is shipped."""
     stream = train.Stream(work / "corpus", BOOT_SHARDS)
     labels = train.flite_labels(stream)
     net, prior = fitted(work, "boot", stream, labels, BOOT_STEPS, BOOT_RATE), train.priors(labels)
@@ -71,8 +72,10 @@ def acoustic(work):
     net, prior = fitted(work, "first", stream, labels, FIRST_STEPS, FIRST_RATE), train.priors(labels)
     stream = train.Stream(work / "corpus")
     labels = aligned(work, "labels2", net, stream, prior)
+    net, prior = fitted(work, "second", stream, labels, SECOND_STEPS, SECOND_RATE, start="first"), train.priors(labels)
+    labels = aligned(work, "labels3", net, stream, prior)
     save(train.priors(labels), work / "prior.pt")
-    fitted(work, "final", stream, labels, FINAL_STEPS, FINAL_RATE, start="first")
+    fitted(work, "final", stream, labels, FINAL_STEPS, FINAL_RATE, start="second")
 
 
 def language(folder):
@@ -87,6 +90,6 @@ def export(work, folder, name="final"):
     prior = torch.load(work / "prior.pt")
     for part in ("am", "conf"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    nnet3.write(folder / "am" / "final.mdl", net, prior, ACOUSTIC_SCALE, PRIOR_SCALE, UNKNOWN)
+    nnet3.write(folder / "am" / "final.mdl", net, prior, ACOUSTIC_SCALE, PRIOR_SCALE, UNKNOWN, FLOOR)
     (folder / "conf" / "fbank.conf").write_text(features.conf())
     (folder / "conf" / "model.conf").write_text(MODEL_CONF)

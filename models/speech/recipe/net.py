@@ -74,9 +74,12 @@ class Net(nn.Module):
 
 
 @torch.no_grad()
-def posteriors(net, features):
-    """Of a whole utterance, its first and last frame repeated beyond its ends, as the decoder does."""
-    steps = (len(features) + SUBSAMPLING - 1) // SUBSAMPLING
-    missing = SUBSAMPLING * (steps - 1) + 1 + RIGHT - len(features)
-    x = torch.cat([features[:1].expand(LEFT, -1), features, features[-1:].expand(max(0, missing), -1)])
-    return net(x[None])[0][0]
+def posteriors(net, features, chunk=1200):
+    """Log posteriors of a long recording or many, one row a step; its first and last frame are repeated beyond its ends."""
+    steps, rows = len(features) // SUBSAMPLING, []
+    for at in range(0, steps, chunk):
+        n = min(chunk, steps - at)
+        frames = torch.arange(SUBSAMPLING * at - LEFT, SUBSAMPLING * (at + n - 1) + 1 + RIGHT).clamp(0, len(features) - 1)
+        with torch.autocast("cpu", torch.bfloat16):
+            rows.append(net(features[frames].float()[None])[0][0])
+    return torch.cat(rows)

@@ -105,14 +105,17 @@ def folded(linear, norm):
     return linear.weight * gain[:, None], (linear.bias - norm.running_mean) * gain + norm.bias
 
 
-def scoring(prior, acoustic_scale, prior_scale, unknown):
-    """From the heads' log posteriors to what the decoder adds up: likelihoods, scaled; [unk] by whether it is speech."""
+def scoring(prior, acoustic_scale, prior_scale, unknown, floor):
+    """From the heads' log posteriors to what the decoder adds up: likelihoods, scaled; [unk] by whether it is speech.
+
+    No sound is less likely than `floor` says, however sure the network is: real speakers are less clear than synthetic ones.
+    """
     weight, bias = np.zeros((PDFS + 1, PDFS + 2)), np.zeros(PDFS + 1)
     weight[:PDFS, :PDFS] = np.eye(PDFS)
     bias[:PDFS] = -prior_scale * np.log(np.asarray(prior))
     weight[UNKNOWN_PDF, PDFS + 1] = 1.0
     bias[UNKNOWN_PDF] = unknown
-    return acoustic_scale * weight, acoustic_scale * bias
+    return acoustic_scale * weight, acoustic_scale * (bias + floor)
 
 
 def layers(net, prior, scales):
@@ -145,6 +148,7 @@ def layers(net, prior, scales):
     speech = node("speech.log", "logsoftmax", 2, speech)
     scores = tuple(torch.from_numpy(v) for v in scoring(prior, *scales))
     scores = node("scores", "affine", scores, f"Append({main}, {speech})")
+    scores = node("floor", "relu", PDFS + 1, scores)
     lines.append(f"output-node name=output input={scores} objective=linear")
     return lines, parts
 
@@ -185,8 +189,8 @@ def component(w, kind, value):
         w.token(f"</{NONLINEAR[kind]}>")
 
 
-def write(path, net, prior, acoustic_scale, prior_scale, unknown):
-    lines, parts = layers(net, prior, (acoustic_scale, prior_scale, unknown))
+def write(path, net, prior, *scales):
+    lines, parts = layers(net, prior, scales)
     with open(path, "wb") as stream:
         w = Writer(stream)
         transition_model(w)

@@ -8,7 +8,7 @@ from .lexicon import UNKNOWN_WORD, Lexicon
 SEED = 4242
 VOICES = ["flite:awb", "flite:slt", "pico:en-US", "pico:en-GB", "hibari:heart", "espeak:en-us+m3", "espeak:en-gb+f2"]
 SNRS = (None, 5)
-GRID = {"acoustic": (0.6, 0.8, 1.0, 1.3), "prior": (0.4, 0.7), "unknown": (-1.0, 0.0)}
+GRID = {"acoustic": (0.35, 0.5), "prior": (0.6,), "unknown": (-0.5,), "floor": (4.0, 8.0)}
 
 
 def dev_texts(rng, grammar):
@@ -46,10 +46,10 @@ def run(work, model, net, log=print):
     known = set(corpus.vocabulary(phrases.Grammar(), Lexicon()))
     copy = work / "tuned"
     shutil.copytree(model, copy, dirs_exist_ok=True)
-    for acoustic, prior, unknown in itertools.product(*GRID.values()):
-        build.ACOUSTIC_SCALE, build.PRIOR_SCALE, build.UNKNOWN = acoustic, prior, unknown
+    for acoustic, prior, unknown, floor in itertools.product(*GRID.values()):
+        build.ACOUSTIC_SCALE, build.PRIOR_SCALE, build.UNKNOWN, build.FLOOR = acoustic, prior, unknown, floor
         build.export(work, copy, net)
         decoder = evaluate.Decoder(copy)
         error = rate(decoder, folder, tests, known)
-        log(f"acoustic {acoustic} prior {prior} unknown {unknown}: {100 * error:.1f} % "
+        log(f"acoustic {acoustic} prior {prior} unknown {unknown} floor {floor}: {100 * error:.1f} % "
             f"({decoder.took_s / decoder.heard_s:.3f} s a second)", flush=True)
