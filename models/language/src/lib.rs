@@ -24,6 +24,9 @@
 //! 4. [`turn`] puts it together: the intent first ([`turn::TurnState::Understood`]), then the reply in whole characters,
 //!    with the values of the scene put in by [`fill`]: no number is spoken that was not measured.
 //!
+//! A checkpoint that has not learnt this format is spoken to in its own chat template ([`template`]) and answers with a JSON
+//! call, to which [`tool`] holds it instead of [`guide`]'s paths.
+//!
 //! [`catalogue`] (`intents.toml`) says which intents there are; [`corpus`] and [`grammar`] (`grammar.toml`) make exchanges
 //! for [`train`]; [`evaluate`] and [`bench`] measure.
 //!

@@ -124,6 +124,15 @@ impl Lm {
         }
     }
 
+    /// Turns to come begin with what `fed` has read, as far as they read the same: of a model that is spoken to in its chat
+    /// template this is the list of intents, which takes it longer than all that follows. A model's first turn is kept so by
+    /// itself; this is for reading it before anybody has spoken (`fed`: what [`Lm::scene`] made of any scene).
+    pub fn keep(&self, fed: &Session) {
+        if let Dialect::Chat(chat) = &self.dialect {
+            chat.keep(fed);
+        }
+    }
+
     /// A turn from its beginning.
     pub fn turn(&self, scene: &SceneFacts, utterance: &str, sampling: Sampling) -> Result<Turn, LmError> {
         self.begin(None, scene, utterance, sampling)

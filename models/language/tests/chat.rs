@@ -137,6 +137,11 @@ fn a_scene_read_before_changes_nothing_but_the_time_and_an_intent_can_be_given()
     let after = understand(&lm, &mut after, Budget::UNLIMITED);
     assert_eq!(after.0.to_string(), whole.0.to_string());
     assert!(after.1 < whole.1, "{} layers, {} from the beginning", after.1, whole.1);
+    // Kept, it serves turns of other scenes too.
+    lm.keep(&fed);
+    let mut kept = lm.turn(&SceneFacts::default(), "call anna now", Sampling::GREEDY).unwrap();
+    let kept = understand(&lm, &mut kept, Budget::UNLIMITED);
+    assert!(kept.1 * 2 < whole.1, "{} layers, {} from the beginning", kept.1, whole.1);
     let intent = IntentOutput::new("set_temperature", &[("degrees", "21")]);
     let mut given = lm.reply(&scene, "set it to 21", &intent, Sampling::GREEDY).unwrap();
     assert_eq!(given.intent(), Some(&intent));

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Decoding of one model by Auriga, Transformers and llama.cpp, side by side in one run.
+
+    python3 -m venv venv && venv/bin/pip install torch==2.11.0 transformers==5.24.0 llama-cpp-python==0.3.36 gguf==0.19.0
+    venv/bin/python models/language/benches/peers.py --auriga target/release/auriga-lm --folder /tmp/large
+
+The model has the shape of Qwen2.5-0.5B and random weights (made by `auriga-lm bench --large`, brought into llama.cpp's format
+here). Peers take turns, round by round, so that what else the machine does meets them all; figures are medians. Each decodes
+greedily after a prompt of as many tokens. Formats of the same row are the nearest to each other: 8 bits are int8 by rows here
+and Q8_0 there, 4 bits int4 by groups of 32 here and Q4_0 there.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import time
+
+ROWS = ["f32", "bf16", "int8", "int4"]
+GGUF = {"f32": "F32", "bf16": "BF16", "int8": "Q8_0", "int4": "Q4_0"}
+
+
+def to_gguf(folder, file, kind):
+    import gguf
+    import torch
+    from safetensors import safe_open
+
+    c = json.loads((folder / "config.json").read_text())
+    w = gguf.GGUFWriter(file, "qwen2")
+    w.add_context_length(c["max_position_embeddings"])
+    w.add_embedding_length(c["hidden_size"])
+    w.add_block_count(c["num_hidden_layers"])
+    w.add_feed_forward_length(c["intermediate_size"])
+    w.add_head_count(c["num_attention_heads"])
+    w.add_head_count_kv(c["num_key_value_heads"])
+    w.add_rope_freq_base(c["rope_theta"])
+    w.add_layer_norm_rms_eps(c["rms_norm_eps"])
+    w.add_vocab_size(c["vocab_size"])
+    w.add_tokenizer_model("none")
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, c["num_hidden_layers"])
+    with safe_open(folder / "model.safetensors", "pt") as tensors:
+        for name in tensors.keys():
+            value = tensors.get_tensor(name).to(torch.float32).numpy()
+            target = names.get_name(name, try_suffixes=(".weight", ".bias"))
+            # The output matrix, which is the embedding here, keeps 8 bits, as in Auriga and in llama.cpp's own Q4_0.
+            to = "F32" if value.ndim == 1 else "Q8_0" if kind == "Q4_0" and "embed" in name else kind
+            to = gguf.GGMLQuantizationType[to]
+            w.add_tensor(target, gguf.quants.quantize(value, to), raw_dtype=to)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+class Auriga:
+    name = "Auriga"
+
+    def __init__(self, o):
+        self.command = [o.auriga, "bench", "--large", o.folder, "--threads", str(o.threads), "--tokens", str(o.tokens), "--repeats", "1"]
+
+    def measure(self, row):
+        out = subprocess.run([*self.command, "--precision", row], capture_output=True, text=True, check=True).stdout
+        fields = out.splitlines()[-1].split()
+        return dict(decode=float(fields[1]), prefill=float(fields[5]), share=float(fields[4].rstrip("%")))
+
+
+class Transformers:
+    name = "Transformers"
+
+    def __init__(self, o):
+        import torch
+        import transformers
+
+        torch.set_num_threads(o.threads)
+        self.torch, self.tokens, self.models = torch, o.tokens, {}
+        for row, dtype in [("f32", torch.float32), ("bf16", torch.bfloat16)]:
+            self.models[row] = transformers.AutoModelForCausalLM.from_pretrained(o.folder, dtype=dtype).eval()
+
+    def measure(self, row):
+        if row not in self.models:
+            return None
+        torch, model = self.torch, self.models[row]
+        prompt = (torch.arange(self.tokens) * 7919 % model.config.vocab_size).view(1, -1)
+        with torch.inference_mode():
+            start = time.perf_counter()
+            out = model(prompt, use_cache=True, logits_to_keep=1)
+            prefill = time.perf_counter() - start
+            start = time.perf_counter()
+            for _ in range(self.tokens):
+                token = out.logits[:, -1].argmax(-1, keepdim=True)
+                out = model(token, past_key_values=out.past_key_values, use_cache=True)
+            decode = time.perf_counter() - start
+        return dict(decode=self.tokens / decode, prefill=self.tokens / prefill)
+
+
+class LlamaCpp:
+    name = "llama.cpp"
+
+    def __init__(self, o):
+        import llama_cpp
+
+        self.tokens, self.models = o.tokens, {}
+        for row, kind in GGUF.items():
+            file = pathlib.Path(o.folder) / f"{kind}.gguf"
+            if not file.exists():
+                to_gguf(pathlib.Path(o.folder), file, kind)
+            self.models[row] = llama_cpp.Llama(
+                str(file), n_ctx=4 * o.tokens, n_threads=o.threads, n_threads_batch=o.threads, n_batch=o.tokens, verbose=False, logits_all=False
+            )
+
+    def measure(self, row):
+        model = self.models[row]
+        model.reset()
+        vocabulary = model.n_vocab()
+        start = time.perf_counter()
+        model.eval([i * 7919 % vocabulary for i in range(self.tokens)])
+        prefill = time.perf_counter() - start
+        start = time.perf_counter()
+        for i in range(self.tokens):
+            # Which token comes next does not matter to its speed; choosing it is left out.
+            model.eval([i * 31 % vocabulary])
+        decode = time.perf_counter() - start
+        return dict(decode=self.tokens / decode, prefill=self.tokens / prefill)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--auriga", required=True)
+    p.add_argument("--folder", required=True)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--tokens", type=int, default=32)
+    p.add_argument("--rounds", type=int, default=3)
+    o = p.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(o.threads)
+    # Threads that wait for each other sleep: on a machine that has other work, spinning holds up whom they wait for.
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    if not (pathlib.Path(o.folder) / "config.json").exists():
+        Auriga(o).measure("int4")
+    peers = [Auriga(o), Transformers(o), LlamaCpp(o)]
+    found = {}
+    for _ in range(o.rounds):
+        for row in ROWS:
+            for peer in peers:
+                if result := peer.measure(row):
+                    found.setdefault((row, peer.name), []).append(result)
+    print(f"{o.threads} threads, {o.tokens} tokens after {o.tokens}, median of {o.rounds} rounds\n")
+    print("| numbers | runtime | decode, tokens/s | prefill, tokens/s | of memory's speed |\n| --- | --- | ---: | ---: | ---: |")
+    for (row, name), results in sorted(found.items(), key=lambda e: ROWS.index(e[0][0])):
+        median = lambda key: statistics.median(r[key] for r in results)
+        share = f"{median('share'):.0f} %" if "share" in results[0] else ""
+        print(f"| {row} | {name} | {median('decode'):.1f} | {median('prefill'):.0f} | {share} |")
+
+
+if __name__ == "__main__":
+    main()
