@@ -50,6 +50,8 @@ copy sil-tests "$share/sil-tests" -path './drive.yaml'
 copy models/language "$share/models/language" -path './*.toml' -not -name Cargo.toml
 copy calibration "$share/calibration"
 [ ! -d models/language/checkpoint ] || copy models/language/checkpoint "$share/models/language/checkpoint"
+[ ! -d models/language/intents-minilm ] || copy models/language/intents-minilm "$share/models/language/intents-minilm"
+[ ! -e .native/minilm/model.safetensors ] || copy .native/minilm "$share/.native/minilm"
 [ ! -d models/speech/default ] || copy models/speech/default "$share/models/speech/default"
 
 # The ament index, and the environment hooks `ros2` and colcon read.

@@ -27,7 +27,7 @@ pub const NODES: [&str; 9] =
     ["camera", "can", "speech", "perception", "fusion", "language", "arbiter", "hud", "monitor"];
 
 /// Folders of the repository that defaults name.
-const FOLDERS: [&str; 3] = ["calibration/", "launch/", "models/"];
+const FOLDERS: [&str; 4] = [".native/", "calibration/", "launch/", "models/"];
 /// The vehicle that defaults name.
 const DEFAULT_VEHICLE: &str = "calibration/auriga-demo/";
 
