@@ -94,6 +94,9 @@ pub struct Options {
     /// Mixtures of two intents that are trained as out of scope, for each example
     #[arg(long, default_value_t = 0.0)]
     pub outliers: f64,
+    /// The share of what is understood in scope that may be lost so that more of what is out of scope is found
+    #[arg(long, default_value_t = 0.003)]
+    pub outside_cost: f64,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Threads of libtorch; a run goes on bit for bit with one

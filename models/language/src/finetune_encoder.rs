@@ -61,9 +61,10 @@ pub const BASE: &str = ".native/minilm";
 const TUNE: (u64, u64) = (500_009, 3000);
 /// Every so many-th example of the grammar is one that needs its situation.
 const IN_CONTEXT: u64 = 6;
-/// Of all utterances in scope these shares, which are understood, may be lost to the bias of what is out of scope, and to
-/// the bound on confidence.
-const COST: (f64, f64) = (0.003, 0.002);
+/// Of all utterances in scope this share, which is understood, may be lost to the bound on confidence.
+const REJECT_COST: f64 = 0.002;
+/// The tags of a text count this many times its intent.
+const TAG_WEIGHT: f64 = 2.0;
 /// Texts that are run together where nothing is trained.
 const TEST_GROUP: usize = 64;
 /// Examples of each intent from which its head begins.
@@ -190,7 +191,7 @@ impl EncoderTask {
         let intents: Vec<i64> = group.iter().map(|i| i.intent as i64).collect();
         let mut loss = sum(&scores.intents, intents.clone());
         if self.layout.tags() > 1 {
-            loss += self.tag_loss(&scores.tags, group);
+            loss += self.tag_loss(&scores.tags, group) * TAG_WEIGHT;
         }
         if let Some(all) = &scores.choices {
             for c in 0..self.layout.choices.len() {
@@ -311,11 +312,15 @@ impl EncoderTask {
     }
 }
 
-/// The example of this number, with those that need their situation among the others.
+/// The example of this number, with those that need their situation among the others. Both kinds, and what is heard clean,
+/// are numbered so that no intent of the round is passed over.
 fn grammar_example(corpus: &Corpus, split: Split, seed: u64, i: u64) -> Example {
-    let hearing = if i.is_multiple_of(3) { Hearing::Clean } else { Hearing::Noisy };
-    let in_context = i.is_multiple_of(IN_CONTEXT).then(|| corpus.in_context(split, hearing, seed, i / IN_CONTEXT));
-    in_context.flatten().unwrap_or_else(|| corpus.example(split, hearing, seed, i))
+    let (round, within) = (i / IN_CONTEXT, i % IN_CONTEXT);
+    let clean = (i + i / 64).is_multiple_of(3);
+    let hearing = if clean { Hearing::Clean } else { Hearing::Noisy };
+    let in_context = (within == 0).then(|| corpus.in_context(split, hearing, seed, round));
+    let plain = || corpus.example(split, hearing, seed, round * (IN_CONTEXT - 1) + within.saturating_sub(1));
+    in_context.flatten().unwrap_or_else(plain)
 }
 
 impl Task for EncoderTask {
@@ -372,12 +377,12 @@ impl Task for EncoderTask {
         let trained_here = trained.iter().map(|(n, t)| (n.clone(), t.to_device(self.device))).collect();
         let mut scored = self.scored(&self.model(trained_here, 0.0)?)?;
         let outside = self.outside();
-        let outside_bias = outside.map_or(0.0, |o| calibrate::outside_bias(&scored, o, COST.0));
+        let outside_bias = outside.map_or(0.0, |o| calibrate::outside_bias(&scored, o, self.options.outside_cost));
         if let Some(outside) = outside {
             scored.iter_mut().for_each(|s| s.logits[outside] += outside_bias);
         }
         let temperature = calibrate::temperature(&scored);
-        let reject_below = calibrate::reject_below(&scored, temperature, outside, COST.1);
+        let reject_below = calibrate::reject_below(&scored, temperature, outside, REJECT_COST);
         self.save(trained, [outside_bias, temperature, reject_below])?;
         let share = |bound: f64, out: bool| {
             let part: Vec<&Scored> = scored.iter().filter(|s| (Some(s.label) == outside) == out).collect();
@@ -404,5 +409,34 @@ impl Task for EncoderTask {
             );
         }
         Ok(outcomes.iter().filter(|(_, right)| *right).count() as f64 / outcomes.len().max(1) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn an_epoch_has_every_intent_in_its_plain_phrasings_heard_clean_and_noisy() {
+        let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let catalogue = Catalogue::load(here.join("intents.toml")).unwrap();
+        let corpus = Corpus::load(&here.join("grammar.toml"), &catalogue).unwrap();
+        let mut plain: BTreeMap<String, usize> = BTreeMap::new();
+        let clean: BTreeSet<String> = (0..4000)
+            .map(|i| corpus.example(Split::Learn, Hearing::Clean, 5, i))
+            .map(|e| e.utterance)
+            .collect();
+        let mut in_clean: BTreeMap<String, usize> = BTreeMap::new();
+        for i in (0..2400).filter(|i| i % IN_CONTEXT != 0) {
+            let e = grammar_example(&corpus, Split::Learn, 5, i);
+            *plain.entry(e.intent.name.clone()).or_default() += 1;
+            *in_clean.entry(e.intent.name).or_default() += usize::from(clean.contains(&e.utterance));
+        }
+        for intent in catalogue.intents() {
+            let count = plain.get(&intent.name).copied().unwrap_or(0);
+            assert!(count >= 2000 / 42, "{}: {count}", intent.name);
+            assert!(in_clean[&intent.name] > 0, "{}", intent.name);
+        }
     }
 }

@@ -30,6 +30,22 @@
 //! [`catalogue`] (`intents.toml`) says which intents there are; [`corpus`] and [`grammar`] (`grammar.toml`) make exchanges
 //! for [`train`]; [`evaluate`] and [`bench`] measure.
 //!
+//! # The way of an intent by the encoder
+//!
+//! Where set-up could fetch its base, an encoder reads intent and slots in one pass, faster and surer than the decoder writes
+//! them ([`joint_session`] begins with an example):
+//!
+//! ```text
+//! utterance ──encoder_text──► word pieces ─┐                                    ┌─► intent, temperature, out of scope
+//! Context ──joint_context──► the scene's ──┴─► encoder: layer 0 … layer n ──joint──► tags of words (BIO)
+//!                            token             ▲ a slice ends after any of these  └─► values of choices
+//!                                                                                       │ joint_read
+//!                                                                               IntentOutput that keeps to the catalogue
+//! ```
+//!
+//! [`finetune`] trains it, and the decoder, in full or by corrections of low rank ([`lora`], [`lora_budget`]); [`calibrate`]
+//! makes its confidence one that can be believed.
+//!
 //! # Example
 //!
 //! ```no_run,standalone_crate
@@ -56,7 +72,7 @@
 //!
 //! # Invariants
 //!
-//! - No clock is read and no thread started here (`bench` and the progress of `train` apart): a [`session::Budget`] counts
+//! - No clock is read and no thread started here (benches and the progress of trainings apart): a [`session::Budget`] counts
 //!   layers, so the same budget does the same work everywhere.
 //! - How work is sliced has no influence on its outcome, bit for bit, with one thread of libtorch
 //!   (`tch::set_num_threads(1)`).
@@ -72,6 +88,7 @@ pub mod codec;
 pub mod commands;
 pub mod config;
 pub mod corpus;
+pub mod corpus_scene;
 pub mod device;
 pub mod encoder;
 pub mod encoder_bench;

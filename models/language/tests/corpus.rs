@@ -2,7 +2,7 @@
 
 use auriga_lm::{
     catalogue::Catalogue,
-    corpus::{Corpus, Hearing, Split},
+    corpus::{Corpus, Example, Hearing, Split},
     prompt::{SceneFacts, clean_utterance},
 };
 use std::{collections::BTreeSet, path::Path};
@@ -46,6 +46,59 @@ fn held_out_phrasings_are_not_among_those_trained_on() {
     assert!(held_out.len() > 200);
     let both: Vec<_> = held_out.iter().filter(|u| trained.contains(*u)).collect();
     assert!(both.is_empty(), "{both:?}");
+}
+
+#[test]
+fn what_depends_on_the_situation_keeps_to_the_catalogue_and_its_held_out_phrasings_are_not_trained_on() {
+    let (catalogue, corpus) = load();
+    // The same words may be trained for another situation: what matters is what they mean in this one.
+    let key = |e: &Example| (e.intent.name.clone(), e.utterance.clone());
+    let mut trained = BTreeSet::new();
+    for i in 0..40_000 {
+        let e = corpus.in_context(Split::Train, Hearing::Clean, 1, i).unwrap();
+        assert!(catalogue.check(&e.intent).is_ok(), "{e:?}");
+        assert_eq!(e.slot_words.len(), e.utterance.split(' ').count(), "{e:?}");
+        trained.insert(key(&e));
+    }
+    let held_out = corpus.held_out_in_context(1);
+    assert!(held_out.len() > 60);
+    for e in &held_out {
+        assert!(!trained.contains(&key(e)), "{e:?}");
+        assert!(!e.recent.is_empty() || ["warning_lamp", "repeat"].contains(&e.intent.name.as_str()), "{e:?}");
+    }
+    let hazards = held_out.iter().filter(|e| e.intent.name == "warning_lamp");
+    assert!(hazards.clone().count() > 1 && hazards.clone().all(|e| e.scene.fact("hazard").is_some()));
+}
+
+#[test]
+fn phrasings_to_judge_by_are_not_those_learnt_and_words_of_slots_are_known() {
+    let (_, corpus) = load();
+    let mut in_slots = 0;
+    for i in 0..4000 {
+        let [learn, tune] = [Split::Learn, Split::Tune].map(|s| corpus.example(s, Hearing::Noisy, 3, i));
+        assert_eq!(learn.intent.name, tune.intent.name);
+        for e in [learn, tune] {
+            assert_eq!(e.slot_words.len(), e.utterance.split(' ').count(), "{e:?}");
+            for (slot, (name, value)) in e.intent.slots.iter().enumerate() {
+                let words = e.utterance.split(' ').zip(&e.slot_words).filter(|(_, s)| **s == Some(slot));
+                let said = words.map(|(w, _)| w).collect::<Vec<_>>().join(" ");
+                if ["place", "who", "what"].contains(&name.as_str()) {
+                    assert_eq!(&said, value, "{e:?}");
+                    in_slots += 1;
+                }
+            }
+        }
+    }
+    assert!(in_slots > 300);
+    let all = |split| -> BTreeSet<String> {
+        (0..30_000)
+            .map(|i| corpus.example(split, Hearing::Clean, 1, i))
+            .filter(|e| e.intent.name == "help")
+            .map(|e| e.utterance)
+            .collect()
+    };
+    let (learn, tune) = (all(Split::Learn), all(Split::Tune));
+    assert!(!tune.is_empty() && tune.iter().filter(|u| learn.contains(*u)).count() * 2 < tune.len(), "{tune:?}");
 }
 
 #[test]
