@@ -16,7 +16,7 @@ FINAL_STEPS = 3600
 BOOT_RATE, FIRST_RATE, SECOND_RATE, FINAL_RATE = 2e-3, 2e-3, 1.5e-3, 1.5e-3
 
 # How the network's outputs are weighed against each other and the language model; chosen on the training voices.
-ACOUSTIC_SCALE, PRIOR_SCALE, UNKNOWN, FLOOR = 0.5, 0.6, -0.5, 5.0
+ACOUSTIC_SCALE, PRIOR_SCALE, UNKNOWN, FLOOR = 0.5, 0.6, 0.0, 5.0
 
 MODEL_CONF = """--min-active=200
 --max-active=3000

@@ -11,7 +11,7 @@ from . import phrases, sound, voices
 
 SEED = 777
 SNRS = (None, 20, 10, 5, 0)  # None: nothing added
-TEXTS = 24  # of each voice
+TEXTS = 12  # of each voice
 VOICES = voices.HELD_OUT + ["piper:joe"]
 RECORDINGS = {
     "digits.wav": "one zero zero zero one nine oh two one oh zero one eight zero three",
@@ -106,7 +106,7 @@ def errors(reference, found):
 
 def wer_table(decoder, folder, tests, log):
     columns = ["clean" if s is None else f"{s} dB" for s in SNRS]
-    log(f"| voice (24 utterances) | {' | '.join(columns)} |\n|---|{'---:|' * len(SNRS)}")
+    log(f"| voice (12 utterances) | {' | '.join(columns)} |\n|---|{'---:|' * len(SNRS)}")
     total, times, wrong_texts = np.zeros((2, len(SNRS))), [], []
     for voice in VOICES:
         counts = np.zeros((2, len(SNRS)))

@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from . import phrases
 from .lexicon import UNKNOWN_WORD
 
-TEXTS = 120_000
+TEXTS = 300_000
 DISCOUNT = 0.75
-UNIFORM = 0.08  # of unigram probability, shared by all words alike: anything can be said
+UNIFORM = 0.05  # of unigram probability, shared by all words alike: anything can be said
 UNKNOWN = 0.02  # of words are replaced by [unk]: names and the like
 START, END = "<s>", "</s>"
 
@@ -19,15 +19,15 @@ def texts(seed, grammar, vocabulary):
     known = set(vocabulary)
     for _ in range(TEXTS):
         draw = rng.random()
-        if draw < 0.70:
+        if draw < 0.72:
             words = grammar.request(rng)
-        elif draw < 0.82:
+        elif draw < 0.83:
             words = phrases.digit_string(rng)
-        elif draw < 0.87:
+        elif draw < 0.88:
             words = phrases.figures(rng)
-        elif draw < 0.90:
+        elif draw < 0.91:
             words = phrases.spelling(rng)
-        elif draw < 0.95:
+        elif draw < 0.97:
             words = phrases.wake(rng, grammar)
         else:
             words = phrases.salad(rng, vocabulary)

@@ -8,14 +8,14 @@ from .lexicon import UNKNOWN_WORD, Lexicon
 SEED = 4242
 VOICES = ["flite:awb", "flite:slt", "pico:en-US", "pico:en-GB", "hibari:heart", "espeak:en-us+m3", "espeak:en-gb+f2"]
 SNRS = (None, 5)
-GRID = {"acoustic": (0.35, 0.5), "prior": (0.6,), "unknown": (-0.5,), "floor": (4.0, 8.0)}
+GRID = {"acoustic": (0.5,), "prior": (0.6,), "unknown": (-0.5, -1.5, 0.5), "floor": (5.0,)}
 
 
 def dev_texts(rng, grammar):
     lexicon = Lexicon()
     known = set(corpus.vocabulary(grammar, lexicon))
     strange = [w for w in corpus.more_words(lexicon) if w not in known and len(w) > 5]
-    for i in range(14):
+    for i in range(7):
         if i % 7 == 0:
             yield phrases.digit_string(rng)
         elif i % 7 == 1:
