@@ -6,8 +6,8 @@
 
 use crate::{
     device::{self, Direction, Format},
-    echo::{Cleaning, Reference},
-    front_end::FrontEnd,
+    echo::Reference,
+    front_end::{Cleaning, FrontEnd},
     resample::{Listen, ResampleError},
     tape::{Losses, Reader, Writer, tape},
 };
@@ -27,7 +27,7 @@ use v1::Severity;
 /// What the tape holds: a stall of our thread may last this long.
 const TAPE: Duration = Duration::from_secs(2);
 /// How often it is looked at.
-const POLL: Duration = Duration::from_millis(5);
+const POLL: Duration = Duration::from_millis(2);
 /// Time between two attempts to open a device: first, and longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 /// A device that gives nothing for this long is lost, whether it says so or not.
@@ -105,7 +105,9 @@ fn capture(
         while let Some(block) = microphone.tape.read(&mut samples) {
             silence = Duration::ZERO;
             backoff.reset();
-            front_end.block(&block, &samples, reference, |chunk| ear.hear(chunk))?;
+            if let Some(chunk) = front_end.block(&block, &samples, reference)? {
+                ear.hear(chunk);
+            }
         }
         let counts = microphone.tape.counts();
         let losses = counts.losses();

@@ -1,15 +1,8 @@
 //! What the node is told.
 
 use crate::{
-    attention::Activation,
-    capture::Source,
-    device,
-    echo::{Cleaning, Reference},
-    resample::Listen,
-    vad,
-    vocabulary::Vocabulary,
-    wake::WakePhrases,
-    zone::Microphones,
+    attention::Activation, capture::Source, device, echo::Reference, front_end::Cleaning, resample::Listen, vad,
+    vocabulary::Vocabulary, wake::WakePhrases, zone::Microphones,
 };
 use anyhow::ensure;
 use serde::Deserialize;

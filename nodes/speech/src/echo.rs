@@ -9,73 +9,57 @@ use crate::{
     vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
 };
 use auriga_runtime::Nanos;
-use sonora::{
-    AudioProcessing, StreamConfig,
-    config::{EchoCanceller as Aec3, HighPassFilter, NoiseSuppression},
-};
+use sonora_aec3::{block::Block, block_processor::BlockProcessor, common::BLOCK_SIZE, config::EchoCanceller3Config};
 use std::collections::VecDeque;
 
-/// The canceller takes 10 ms at a time.
-pub const FRAME: usize = SAMPLE_RATE_HZ as usize / 100;
+/// The canceller takes 4 ms at a time.
+pub const FRAME: usize = BLOCK_SIZE;
 /// What was played is remembered so long. A frame of the microphone is looked at much earlier.
 const REMEMBERED: usize = 2 * SAMPLE_RATE_HZ as usize;
 /// The reference is shifted when it is further off than this: by less it does not wander within a block's jitter.
 const SLIP: i64 = (SAMPLE_RATE_HZ / 500) as i64;
+/// AEC3 lets a voice through over our own after so many of its blocks, by default 12 (48 ms): who interrupts is to be
+/// heard at once, and a little of our own voice more does no harm.
+const BLOCKS_TO_BELIEVE_A_VOICE: i32 = 1;
+/// AEC3 counts in 16 bits.
+const FULL_SCALE: f32 = 32_768.0;
 
-/// What is done to the microphone's signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cleaning {
-    pub echo: bool,
-    pub noise: bool,
-}
-
-/// Cleans one or two channels, 10 ms at a time.
-pub struct Cleaner {
-    processing: AudioProcessing,
+/// Takes our own voice out of one or two channels.
+pub struct EchoCanceller {
+    processor: BlockProcessor,
     channels: usize,
-    heard: Vec<Vec<f32>>,
-    cleaned: Vec<Vec<f32>>,
+    played: Block,
+    heard: Block,
 }
 
-impl Cleaner {
-    /// `None` when there is nothing to do.
-    pub fn new(channels: usize, cleaning: Cleaning) -> Option<Self> {
-        if cleaning == (Cleaning { echo: false, noise: false }) {
-            return None;
+impl EchoCanceller {
+    pub fn new(channels: usize) -> Self {
+        let mut config = EchoCanceller3Config::default();
+        config.suppressor.dominant_nearend_detection.trigger_threshold = BLOCKS_TO_BELIEVE_A_VOICE;
+        Self {
+            processor: BlockProcessor::new(&config, SAMPLE_RATE_HZ as usize, 1, channels),
+            channels,
+            played: Block::new(1, 1),
+            heard: Block::new(1, channels),
         }
-        let config = sonora::Config {
-            high_pass_filter: Some(HighPassFilter::default()),
-            echo_canceller: cleaning.echo.then(Aec3::default),
-            noise_suppression: cleaning.noise.then(NoiseSuppression::default),
-            ..Default::default()
-        };
-        let processing = AudioProcessing::builder()
-            .config(config)
-            .capture_config(StreamConfig::new(SAMPLE_RATE_HZ, channels as u16))
-            .render_config(StreamConfig::new(SAMPLE_RATE_HZ, 1))
-            .build();
-        let frames = vec![vec![0.0; FRAME]; channels];
-        Some(Self { processing, channels, heard: frames.clone(), cleaned: frames })
     }
 
     /// Cleans a frame (interleaved, [`FRAME`] samples of each channel) in place; `played` is what the loudspeaker gave
-    /// meanwhile. A frame that cannot be cleaned stays as it is.
-    pub fn clean(&mut self, played: &[f32; FRAME], frame: &mut [i16]) -> Result<(), sonora::Error> {
-        for (channel, samples) in self.heard.iter_mut().enumerate() {
+    /// meanwhile.
+    pub fn clean(&mut self, played: &[f32; FRAME], frame: &mut [i16]) {
+        self.played.view_mut(0, 0).iter_mut().zip(played).for_each(|(to, s)| *to = s * FULL_SCALE);
+        for channel in 0..self.channels {
             let of_channel = frame.iter().skip(channel).step_by(self.channels);
-            samples.iter_mut().zip(of_channel).for_each(|(to, &s)| *to = f32::from(s) / 32_768.0);
+            self.heard.view_mut(0, channel).iter_mut().zip(of_channel).for_each(|(to, &s)| *to = s.into());
         }
-        let mut unchanged = [0.0; FRAME];
-        self.processing.process_render_f32(&[played], &mut [&mut unchanged])?;
-        let heard: Vec<&[f32]> = self.heard.iter().map(Vec::as_slice).collect();
-        let mut cleaned: Vec<&mut [f32]> = self.cleaned.iter_mut().map(Vec::as_mut_slice).collect();
-        self.processing.process_capture_f32(&heard, &mut cleaned)?;
-        for (channel, samples) in self.cleaned.iter().enumerate() {
+        let saturated = frame.iter().any(|s| s.unsigned_abs() >= 32_700);
+        self.processor.buffer_render(&self.played);
+        self.processor.process_capture(false, saturated, None, &mut self.heard);
+        for channel in 0..self.channels {
             let of_channel = frame.iter_mut().skip(channel).step_by(self.channels);
             // `as` saturates.
-            of_channel.zip(samples).for_each(|(to, s)| *to = (s * 32_768.0).round() as i16);
+            of_channel.zip(self.heard.view(0, channel)).for_each(|(to, s)| *to = s.round() as i16);
         }
-        Ok(())
     }
 }
 
@@ -124,7 +108,7 @@ impl Reference {
         self.next = u64::try_from(begins + FRAME as i64).ok();
         for (to, at) in frame.iter_mut().zip(begins - self.first as i64..) {
             let sample = usize::try_from(at).ok().and_then(|at| self.samples.get(at));
-            *to = sample.map_or(0.0, |&s| f32::from(s) / 32_768.0);
+            *to = sample.map_or(0.0, |&s| f32::from(s) / FULL_SCALE);
         }
         Ok(frame)
     }

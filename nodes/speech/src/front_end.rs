@@ -2,12 +2,12 @@
 //! own voice. Deterministic: the same blocks give the same chunks; it knows no device.
 
 use crate::{
-    echo::{Cleaner, Cleaning, FRAME, Reference},
+    echo::{self, EchoCanceller, Reference},
+    noise::{self, NoiseSuppressor},
     resample::{Listen, ResampleError, To16k},
     sample_clock::SampleClock,
     tape::Block,
     vad::SAMPLE_RATE_HZ,
-    wav::CHUNK,
 };
 use auriga_msgs::v1;
 
@@ -16,8 +16,15 @@ use auriga_msgs::v1;
 pub enum FrontEndError {
     #[error(transparent)]
     Resample(#[from] ResampleError),
-    #[error("the echo canceller: {0}")]
-    Clean(#[from] sonora::Error),
+    #[error("the noise suppressor: {0}")]
+    Noise(#[from] sonora::Error),
+}
+
+/// What is done to the microphone's signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cleaning {
+    pub echo: bool,
+    pub noise: bool,
 }
 
 /// One stream of one device.
@@ -26,13 +33,14 @@ pub struct FrontEnd {
     clock: SampleClock,
     channels_in: usize,
     channels: usize,
-    cleaner: Option<Cleaner>,
-    /// Converted, not cleaned yet; interleaved.
+    echo: Option<EchoCanceller>,
+    noise: Option<NoiseSuppressor>,
+    /// Converted; freed of our own voice; and done. Interleaved.
     heard: Vec<i16>,
-    /// Cleaned, not yet a chunk.
+    unechoed: Vec<i16>,
     cleaned: Vec<i16>,
-    /// Samples of each channel that were cleaned or handed on.
-    cleaned_count: u64,
+    /// Samples of each channel that the echo canceller has had, and that were handed on.
+    unechoed_count: u64,
     given: u64,
 }
 
@@ -43,60 +51,76 @@ impl FrontEnd {
             clock: SampleClock::new(rate_hz),
             channels_in: channels.into(),
             channels: converter.channels_out(),
-            cleaner: Cleaner::new(converter.channels_out(), cleaning),
+            echo: cleaning.echo.then(|| EchoCanceller::new(converter.channels_out())),
+            noise: cleaning.noise.then(|| NoiseSuppressor::new(converter.channels_out())),
             converter,
             heard: Vec::new(),
+            unechoed: Vec::new(),
             cleaned: Vec::new(),
-            cleaned_count: 0,
+            unechoed_count: 0,
             given: 0,
         })
     }
 
-    /// Takes a block of interleaved samples; `reference` is what our loudspeaker plays, if it does.
+    /// Takes a block of interleaved samples and gives what is ready; `reference` is what our loudspeaker plays, if it does.
     pub fn block(
         &mut self,
         block: &Block,
         samples: &[f32],
         reference: &mut Option<Reference>,
-        mut on: impl FnMut(v1::AudioChunk),
-    ) -> Result<(), FrontEndError> {
+    ) -> Result<Option<v1::AudioChunk>, FrontEndError> {
         if block.after_loss {
             self.clock.start_anew();
         }
         self.clock.block(block.stamp, samples.len() / self.channels_in);
         self.converter.push(samples, &mut self.heard)?;
-        self.clean(reference)?;
-        while self.cleaned.len() >= CHUNK * self.channels {
-            let stamp = self.clock.time_of(self.given);
-            self.given += CHUNK as u64;
-            let pcm: Vec<u8> = self.cleaned.drain(..CHUNK * self.channels).flat_map(i16::to_le_bytes).collect();
-            on(v1::AudioChunk {
-                header: Some(v1::Header::new(stamp.0, 0)),
-                sample_rate_hz: SAMPLE_RATE_HZ,
-                channels: self.channels as u32,
-                pcm_s16le: pcm.into(),
-            });
+        self.take_echo_out(reference)?;
+        self.quieten()?;
+        if self.cleaned.is_empty() {
+            return Ok(None);
         }
+        let stamp = self.clock.time_of(self.given);
+        self.given += (self.cleaned.len() / self.channels) as u64;
+        let pcm: Vec<u8> = self.cleaned.drain(..).flat_map(i16::to_le_bytes).collect();
+        Ok(Some(v1::AudioChunk {
+            header: Some(v1::Header::new(stamp.0, 0)),
+            sample_rate_hz: SAMPLE_RATE_HZ,
+            channels: self.channels as u32,
+            pcm_s16le: pcm.into(),
+        }))
+    }
+
+    fn take_echo_out(&mut self, reference: &mut Option<Reference>) -> Result<(), FrontEndError> {
+        let Some(echo) = &mut self.echo else {
+            self.unechoed.append(&mut self.heard);
+            return Ok(());
+        };
+        let length = echo::FRAME * self.channels;
+        let whole = self.heard.len() / length * length;
+        for frame in self.heard[..whole].chunks_exact_mut(length) {
+            let stamp = self.clock.time_of(self.unechoed_count);
+            let played = match reference {
+                Some(reference) => reference.frame(stamp)?,
+                None => [0.0; echo::FRAME],
+            };
+            echo.clean(&played, frame);
+            self.unechoed_count += echo::FRAME as u64;
+        }
+        self.unechoed.extend(self.heard.drain(..whole));
         Ok(())
     }
 
-    fn clean(&mut self, reference: &mut Option<Reference>) -> Result<(), FrontEndError> {
-        let Some(cleaner) = &mut self.cleaner else {
-            self.cleaned.append(&mut self.heard);
+    fn quieten(&mut self) -> Result<(), FrontEndError> {
+        let Some(noise) = &mut self.noise else {
+            self.cleaned.append(&mut self.unechoed);
             return Ok(());
         };
-        let length = FRAME * self.channels;
-        let whole = self.heard.len() / length * length;
-        for frame in self.heard[..whole].chunks_exact_mut(length) {
-            let stamp = self.clock.time_of(self.cleaned_count);
-            let played = match reference {
-                Some(reference) => reference.frame(stamp)?,
-                None => [0.0; FRAME],
-            };
-            cleaner.clean(&played, frame)?;
-            self.cleaned_count += FRAME as u64;
+        let length = noise::FRAME * self.channels;
+        let whole = self.unechoed.len() / length * length;
+        for frame in self.unechoed[..whole].chunks_exact_mut(length) {
+            noise.quieten(frame)?;
         }
-        self.cleaned.extend(self.heard.drain(..whole));
+        self.cleaned.extend(self.unechoed.drain(..whole));
         Ok(())
     }
 }

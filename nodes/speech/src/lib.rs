@@ -25,6 +25,7 @@ pub mod loudspeaker;
 mod meter;
 pub mod model;
 mod nbest;
+pub mod noise;
 pub mod patience;
 pub mod recogniser;
 pub mod reply;
@@ -69,6 +70,9 @@ const AUDIO_LOST: Duration = Duration::from_millis(500);
 pub enum Effect {
     /// Speak this sentence after those before it.
     Speak(String),
+    /// Be silent at once, but go on from there when told to.
+    HoldSpeaking,
+    GoOnSpeaking,
     /// Be silent at once and forget what was still to be said.
     StopSpeaking,
 }
@@ -78,6 +82,8 @@ impl fmt::Debug for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Effect::Speak(text) => write!(f, "Speak({} bytes)", text.len()),
+            Effect::HoldSpeaking => f.write_str("HoldSpeaking"),
+            Effect::GoOnSpeaking => f.write_str("GoOnSpeaking"),
             Effect::StopSpeaking => f.write_str("StopSpeaking"),
         }
     }
@@ -103,6 +109,7 @@ pub struct SpeechNode {
     zones: Zones,
     meter: Meter,
     reply: Reply,
+    reply_held: bool,
     /// Until when the reply so far is spoken, as it is guessed from its length.
     reply_until: Nanos,
     /// Utterances begun so far: the count of the trace.
@@ -163,6 +170,7 @@ impl SpeechNode {
             zones: Zones::new(config.seats()?),
             meter: Meter::default(),
             reply: Reply::default(),
+            reply_held: false,
             reply_until: Nanos::ZERO,
             utterances: 0,
             chunks: 0,

@@ -106,8 +106,17 @@ impl SpeechNode {
         } else {
             self.remember(samples);
         }
+        self.hold_reply(out);
         self.work_off_button(now, out);
         true
+    }
+
+    /// The first moment of a voice holds the reply; the turn that may follow stops it, and without one it goes on.
+    fn hold_reply(&mut self, out: &mut Outbox<Self>) {
+        let holds = self.config.barge_in && self.reply.speaking() && self.detector.rising();
+        if holds != std::mem::replace(&mut self.reply_held, holds) && self.reply.speaking() {
+            out.effect(if holds { Effect::HoldSpeaking } else { Effect::GoOnSpeaking });
+        }
     }
 
     /// `audio`: the time of the next sample that the recogniser will get.

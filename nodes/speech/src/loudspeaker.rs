@@ -21,7 +21,7 @@ use std::{
 };
 
 /// What the device asks for at once; twice that lies in its own buffer, and is still heard after a stop.
-pub const PERIOD: Duration = Duration::from_millis(10);
+pub const PERIOD: Duration = Duration::from_millis(5);
 /// Speech that may wait to be played: more than a sentence, and the next is synthesised while this one is heard.
 const QUEUE: Duration = Duration::from_secs(20);
 /// What is cut off fades out so fast: no click.
@@ -31,6 +31,8 @@ const FADE: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub struct Gate {
     silent: AtomicBool,
+    /// Nothing is heard, and nothing is lost.
+    held: AtomicBool,
     /// Samples up to this one, counted from the first ever queued, are not to be played.
     cut: AtomicU64,
 }
@@ -39,6 +41,11 @@ impl Gate {
     /// From now on nothing is heard, until [`Feed::open`].
     pub fn shut(&self) {
         self.silent.store(true, Ordering::Release);
+    }
+
+    /// From now on nothing is heard, or it goes on where it was.
+    pub fn hold(&self, hold: bool) {
+        self.held.store(hold, Ordering::Release);
     }
 }
 
@@ -113,10 +120,13 @@ impl Line {
     fn next(&mut self) -> f32 {
         let silent = self.gate.silent.load(Ordering::Acquire);
         let cutting = silent || self.taken < self.gate.cut.load(Ordering::Acquire);
-        self.gain = if cutting { (self.gain - self.fade).max(0.0) } else { 1.0 };
-        if cutting && self.gain == 0.0 {
-            self.drop_queued(silent);
-            if silent {
+        let fades = cutting || self.gate.held.load(Ordering::Acquire);
+        self.gain = (self.gain + if fades { -self.fade } else { self.fade }).clamp(0.0, 1.0);
+        if fades && self.gain == 0.0 {
+            if cutting {
+                self.drop_queued(silent);
+            }
+            if silent || !cutting {
                 return 0.0;
             }
             self.gain = 1.0;
@@ -231,6 +241,21 @@ mod tests {
             taped.extend_from_slice(&block);
         }
         assert_eq!(taped, all);
+    }
+
+    #[test]
+    fn what_is_held_goes_on_where_it_was() {
+        let gate = Arc::new(Gate::default());
+        let (mut feed, mut line, _tape) = line(RATE, 2, gate.clone());
+        let ramp: Vec<f32> = (1..=1000).map(|i| i as f32 / 1000.0).collect();
+        feed.push(&ramp);
+        assert_eq!(heard(&mut line, 100), ramp[..100]);
+        gate.hold(true);
+        assert_eq!(heard(&mut line, 200)[80..], [0.0; 120], "silent after the fade of 80 samples");
+        gate.hold(false);
+        let after = heard(&mut line, 200);
+        let on = ramp.iter().position(|&s| s == after[199]).unwrap();
+        assert!((370..=380).contains(&on), "only the fades lie between: {on}");
     }
 
     #[test]

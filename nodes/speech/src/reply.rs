@@ -46,6 +46,11 @@ impl Reply {
         sentences
     }
 
+    /// Whether there may be something to stop.
+    pub fn speaking(&self) -> bool {
+        self.speaking
+    }
+
     /// The driver speaks: the reply under way is not said any further. True when there may be something to stop.
     pub fn interrupt(&mut self) -> bool {
         self.text.clear();

@@ -78,10 +78,17 @@ impl Speaker {
         let Some(to_thread) = &self.to_thread else { return true };
         let sentence = match effect {
             Effect::Speak(sentence) => Some(sentence),
+            Effect::HoldSpeaking | Effect::GoOnSpeaking => {
+                if let Some(gate) = &self.gate {
+                    gate.hold(effect == Effect::HoldSpeaking);
+                }
+                return true;
+            }
             Effect::StopSpeaking => {
                 // Silence first: whoever sees the new count opens the gate again.
                 if let Some(gate) = &self.gate {
                     gate.shut();
+                    gate.hold(false);
                 }
                 self.stops.fetch_add(1, Ordering::Release);
                 None

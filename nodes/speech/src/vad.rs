@@ -118,6 +118,11 @@ impl TurnDetector {
         matches!(self.turn, Turn::Speaking { .. })
     }
 
+    /// Whether there is a voice that may become a turn.
+    pub fn rising(&self) -> bool {
+        matches!(self.turn, Turn::Rising { .. })
+    }
+
     /// Time of the sample after the last one taken; `None` before the first.
     pub fn position(&self) -> Option<Nanos> {
         self.next

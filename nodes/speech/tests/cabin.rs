@@ -10,8 +10,8 @@ use auriga_msgs::{
 use auriga_runtime::{Nanos, Node, Outbox};
 use auriga_speech::{
     Config, Effect, SpeechNode,
-    echo::{Cleaning, Reference},
-    front_end::FrontEnd,
+    echo::Reference,
+    front_end::{Cleaning, FrontEnd},
     loudspeaker::{Feed, Gate, Line, PERIOD, line},
     resample::Listen,
     tape::Block,
@@ -22,9 +22,9 @@ use std::{sync::Arc, time::Duration};
 
 const MS: usize = RATE / 1000;
 /// The default of capture_period_ms.
-const CAPTURE_MS: usize = 32;
-/// Our thread looks at the tape every 5 ms.
-const POLL_MS: usize = 5;
+const CAPTURE_MS: usize = 20;
+/// Our thread looks at the tape every 2 ms.
+const POLL_MS: usize = 2;
 /// A device's own buffer holds two periods: what is handed over is heard when they have been played.
 const BUFFERED: usize = 2;
 
@@ -55,6 +55,7 @@ struct Cabin {
     heard: Vec<i16>,
     cleaned: Vec<i16>,
     stops: Vec<usize>,
+    holds: usize,
 }
 
 impl Cabin {
@@ -76,6 +77,7 @@ impl Cabin {
             heard: Vec::new(),
             cleaned: Vec::new(),
             stops: Vec::new(),
+            holds: 0,
         }
     }
 
@@ -122,17 +124,25 @@ impl Cabin {
         let samples: Vec<f32> = self.heard[begin..end].iter().map(|&s| f32::from(s) / 32_768.0).collect();
         let stamp = Nanos((begin / MS) as u64 * 1_000_000);
         let block = Block { stamp, samples: samples.len(), after_loss: false };
-        let mut chunks = Vec::new();
-        self.front_end.block(&block, &samples, &mut self.reference, |chunk| chunks.push(chunk)).unwrap();
-        for chunk in chunks {
+        if let Some(chunk) = self.front_end.block(&block, &samples, &mut self.reference).unwrap() {
             let pcm = chunk.pcm_s16le.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]]));
             self.cleaned.extend(pcm);
             self.node.on_input(SpeechInput::DeviceAudio(Arc::new(chunk)), ms(now as u64), &mut self.out);
         }
-        if self.out.take_effects().contains(&Effect::StopSpeaking) {
-            self.gate.shut();
-            self.feed.open();
-            self.stops.push(now);
+        for effect in self.out.take_effects() {
+            match effect {
+                Effect::HoldSpeaking => {
+                    self.gate.hold(true);
+                    self.holds += 1;
+                }
+                Effect::GoOnSpeaking => self.gate.hold(false),
+                Effect::StopSpeaking => {
+                    self.gate.shut();
+                    self.feed.open();
+                    self.stops.push(now);
+                }
+                Effect::Speak(_) => {}
+            }
         }
     }
 
@@ -144,6 +154,13 @@ impl Cabin {
 
 fn power_db(samples: &[i16]) -> f64 {
     10.0 * (samples.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>() / samples.len() as f64 + 1e-9).log10()
+}
+
+/// Sample with which the voice begins: an "s" before it is a hiss, as the car makes many, and tells nobody to be silent.
+fn voice_begins(speech: &[i16]) -> usize {
+    let crossings = |s: &[i16]| s.windows(2).filter(|w| (w[0] < 0) != (w[1] < 0)).count();
+    let voiced = |s: &[i16]| crossings(s) < s.len() / 5 && power_db(s) > 40.0;
+    speech.chunks(10 * MS).position(voiced).map_or(0, |i| i * 10 * MS)
 }
 
 /// Eight seconds of our own voice.
@@ -166,7 +183,7 @@ fn our_own_voice_is_kept_out_of_the_microphone_and_does_not_interrupt_itself() {
     let (before, after) = (power_db(&cabin.heard[part.clone()]), power_db(&cabin.cleaned[part]));
     println!("echo of our voice: {:.1} dB before, {:.1} dB after: {:.1} dB less", before, after, before - after);
     assert!(before - after > 25.0, "{:.1} dB less", before - after);
-    assert_eq!(cabin.stops, [0; 0], "it heard itself");
+    assert_eq!((cabin.stops.len(), cabin.holds), (0, 0), "it heard itself");
     let mut without = Cabin::new(false);
     without.reply(&speech);
     without.run(&silence(4.0));
@@ -186,16 +203,20 @@ fn whoever_speaks_is_given_the_word_within_150_ms() {
         ("window", espeak("Open the window")),
     ] {
         let Some(voice) = voice else { continue };
-        for begins_ms in [2_000, 2_011, 2_023] {
+        println!("{name}: {} ms of hiss before the voice", voice_begins(&voice) / MS);
+        for begins_ms in [2_000, 2_005, 2_011, 2_017, 2_023] {
             let mut cabin = Cabin::new(true);
             cabin.reply(&speech);
             let said = [silence(begins_ms as f64 / 1000.0), voice.clone(), silence(0.5)].concat();
             cabin.run(&said);
-            let onset = begins_ms * MS;
             assert!(!cabin.stops.is_empty(), "{name} is not heard over our own voice");
-            let samples = cabin.played_until() - onset;
-            println!("{name} at {begins_ms} ms: silent {samples} samples ({} ms) after its first", samples / MS);
+            let from_sound = cabin.played_until() - begins_ms * MS;
+            let samples = from_sound.saturating_sub(voice_begins(&voice));
+            println!(
+                "{name} at {begins_ms} ms: silent {samples} samples after the voice, {from_sound} after the sound"
+            );
             worst = worst.max(samples);
+            assert!(from_sound <= 200 * MS, "{name}: {from_sound} samples");
         }
     }
     println!("worst: {worst} samples, {:.1} ms", worst as f64 / MS as f64);
@@ -210,13 +231,11 @@ fn without_a_loudspeaker_the_front_end_changes_no_sample() {
     for (i, piece) in voice.chunks(512).enumerate() {
         let samples: Vec<f32> = piece.iter().map(|&s| f32::from(s) / 32_768.0).collect();
         let block = Block { stamp: ms(i as u64 * 32), samples: samples.len(), after_loss: false };
-        front_end.block(&block, &samples, &mut None, |chunk| out.push(chunk)).unwrap();
+        let chunk = front_end.block(&block, &samples, &mut None).unwrap().unwrap();
+        assert_eq!(chunk.header.unwrap().stamp_ns, i as u64 * 32_000_000);
+        out.extend(chunk.pcm_s16le.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])));
     }
-    let pcm: Vec<i16> =
-        out.iter().flat_map(|c| c.pcm_s16le.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]]))).collect();
-    assert_eq!(pcm, voice[..pcm.len()]);
-    assert!(voice.len() - pcm.len() < 320);
-    assert!(out.iter().zip(0..).all(|(c, i)| c.header.unwrap().stamp_ns == i * 20_000_000));
+    assert_eq!(out, voice);
 }
 
 /// Two channels of a voice: at one microphone it is half as loud and 0.8 ms later.

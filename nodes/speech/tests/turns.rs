@@ -201,8 +201,24 @@ fn the_driver_speaking_stops_the_reply() {
     assert!(!format!("{:?}", rig.effects).contains("212"));
     rig.hear(&vowel(0.4), PIECE);
     assert_eq!(rig.effects.last(), Some(&Effect::StopSpeaking));
+    let effects = rig.effects.len();
     rig.input(SpeechInput::LanguageTurn(Arc::new(piece(" a charger. "))), ms(700));
-    assert_eq!(rig.effects.len(), 2);
+    assert_eq!(rig.effects.len(), effects);
+}
+
+#[test]
+fn a_sound_too_short_for_a_turn_holds_the_reply_and_lets_it_go_on() {
+    let mut rig = Rig::new(&always());
+    rig.hear(&silence(0.2), PIECE);
+    let piece = v1::DialogueTurn { turn_id: 3, text: "You can go on. ".into(), ..Default::default() };
+    rig.input(SpeechInput::LanguageTurn(Arc::new(piece)), ms(200));
+    let short = vowel(1.0)[4000..4000 + 320].to_vec();
+    for _ in 0..20 {
+        rig.hear(&[short.clone(), silence(0.5)].concat(), PIECE);
+    }
+    let held = rig.effects.iter().filter(|e| **e == Effect::HoldSpeaking).count();
+    assert!(held > 0 && !rig.effects.contains(&Effect::StopSpeaking), "{:?}", rig.effects);
+    assert_eq!(rig.effects.last(), Some(&Effect::GoOnSpeaking));
 }
 
 /// Answers with the number of samples it was given.
