@@ -5,7 +5,7 @@
 //! pipe is what runs in a car: alsa-lib, cpal's thread, the tape, the resampler, the chunks. The sound is a slow circle
 //! (sine and cosine in two channels): its angle tells, to a fraction of a sample, how many samples have gone by.
 //!
-//!   cargo bench -p auriga-speech --bench capture -- --seconds 600 [--period-ms 32] [--buffer-ms 64]
+//!   cargo bench -p auriga-speech --bench capture -- --seconds 600 [--period-ms 20] [--buffer-ms 40]
 //!
 //! In a car the node has a real-time priority; `chrt -f 10 target/release/…` gives it one here.
 
@@ -15,13 +15,13 @@ use auriga_runtime::Nanos;
 use auriga_speech::{
     capture::{Ear, Source, run},
     device::{self, Direction},
-    echo::Cleaning,
+    front_end::Cleaning,
     resample::Listen,
 };
 use cpal::SampleFormat;
 use std::{
-    fs::OpenOptions,
-    io::{ErrorKind, Write},
+    fs::{File, OpenOptions},
+    io::Write,
     os::fd::AsRawFd,
     path::{Path, PathBuf},
     process::Command,
@@ -46,7 +46,7 @@ struct Options {
 }
 
 fn options() -> anyhow::Result<Options> {
-    let mut options = Options { seconds: 10, period: Duration::from_millis(32), buffer: Duration::from_millis(64) };
+    let mut options = Options { seconds: 10, period: Duration::from_millis(20), buffer: Duration::from_millis(40) };
     let mut words = std::env::args().skip(1).filter(|w| w != "--bench");
     while let Some(word) = words.next() {
         let mut value =
@@ -115,7 +115,7 @@ impl Ear for &Ears {
         if heard.next_stamp.is_some_and(|next| stamp > next + 5_000_000) {
             heard.gaps += 1;
         }
-        heard.next_stamp = Some(stamp + 20_000_000);
+        heard.next_stamp = Some(stamp + chunk.pcm_s16le.len() as u64 / 4 * 62_500);
         heard.oldest = heard.oldest.max(Nanos::monotonic().since(Nanos(stamp)));
         for frame in chunk.pcm_s16le.chunks_exact(4) {
             let cosine = f64::from(i16::from_le_bytes([frame[0], frame[1]]));
@@ -140,6 +140,8 @@ impl Ear for &Ears {
 }
 
 fn measure(folder: &Path, options: &Options) -> anyhow::Result<()> {
+    // ALSA opens the pipe to read and waits for a writer: there is one from now on.
+    let pipe = OpenOptions::new().read(true).write(true).open(folder.join("pipe"))?;
     let format = device::capture_format(&device::find(PCM, Direction::Capture)?, 2, options.period)?;
     let (rate, channels) = (format.config.sample_rate, format.config.channels);
     let ears = Arc::new(Ears::default());
@@ -155,7 +157,7 @@ fn measure(folder: &Path, options: &Options) -> anyhow::Result<()> {
     println!("{rate} Hz, {channels} channels, {:?}, {} s", format.sample, options.seconds);
     let listening = ears.clone();
     std::thread::spawn(move || run(&source, &listening.as_ref()));
-    let card = Card { pipe: folder.join("pipe"), rate, channels, sample: format.sample, buffer: options.buffer };
+    let mut card = Card { pipe, rate, channels, sample: format.sample, period: options.period, buffer: options.buffer };
     let sent = card.play(options.seconds, &dropped)?;
     let heard = ears.heard.lock().map_err(|_| anyhow::anyhow!("a thread panicked"))?;
     // The last bit of 16 blurs the angle by about a sample.
@@ -176,42 +178,43 @@ fn measure(folder: &Path, options: &Options) -> anyhow::Result<()> {
 
 /// A sound card: writes at the pace of the clock, waits for nobody.
 struct Card {
-    pipe: PathBuf,
+    pipe: File,
     rate: u32,
     channels: u16,
     sample: SampleFormat,
+    period: Duration,
     buffer: Duration,
 }
 
 impl Card {
-    fn play(&self, seconds: u64, dropped: &AtomicU64) -> anyhow::Result<u64> {
-        // Opens once the capture has opened its end.
-        let mut pipe = OpenOptions::new().write(true).open(&self.pipe)?;
+    fn play(&mut self, seconds: u64, dropped: &AtomicU64) -> anyhow::Result<u64> {
         let frame_bytes = self.sample.sample_size() * usize::from(self.channels);
-        let bytes = (f64::from(self.rate) * self.buffer.as_secs_f64()) as usize * frame_bytes;
-        // SAFETY: plain system calls on a descriptor that lives through them.
-        let size = unsafe {
-            libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK);
-            libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, bytes as libc::c_int)
+        let frames = |time: Duration| (f64::from(self.rate) * time.as_secs_f64()) as u64;
+        let (period, buffer) = (frames(self.period), frames(self.buffer));
+        // SAFETY: plain system calls on a descriptor that lives through them; `queued` is the int that FIONREAD fills.
+        let queued = |pipe: &File| unsafe {
+            let mut queued: libc::c_int = 0;
+            libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &mut queued);
+            queued as u64 / frame_bytes as u64
         };
-        let holds = size as f64 / frame_bytes as f64 / f64::from(self.rate) * 1e3;
-        println!("the card's buffer holds {size} bytes, {holds:.0} ms");
+        // SAFETY: as above. The pipe itself never fills up: how much the card holds is counted below.
+        unsafe { libc::fcntl(self.pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 1 << 20) };
+        println!("periods of {period} frames, {buffer} in the card's buffer");
         let began = Nanos::monotonic();
         let (mut sent, total) = (0u64, seconds * u64::from(self.rate));
         let mut bytes = Vec::new();
         while sent < total {
             let due = (Nanos::monotonic().since(began).as_secs_f64() * f64::from(self.rate)) as u64;
-            while sent < due.min(total) {
-                // So little is written whole or not at all.
-                let count = (due.min(total) - sent).min(32);
+            while sent + period <= due {
                 bytes.clear();
-                (sent..sent + count).for_each(|frame| self.frame(frame, &mut bytes));
-                match pipe.write(&bytes) {
-                    Ok(_) => {}
-                    Err(e) if e.kind() == ErrorKind::WouldBlock => drop(dropped.fetch_add(count, Ordering::Relaxed)),
-                    Err(e) => return Err(e.into()),
+                (sent..sent + period).for_each(|frame| self.frame(frame, &mut bytes));
+                // alsa-lib takes a part of a period for the whole: the card hands over whole ones, or overwrites them.
+                if queued(&self.pipe) + period <= buffer {
+                    self.pipe.write_all(&bytes)?;
+                } else {
+                    dropped.fetch_add(period, Ordering::Relaxed);
                 }
-                sent += count;
+                sent += period;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
