@@ -65,7 +65,7 @@ const INT4_ROWS: i64 = 16;
 const INT4_TILES: i64 = 1;
 
 /// Matrices of fewer numbers are not packed: calling the packed product takes longer than it saves.
-const PACKED: i64 = 1 << 20;
+const PACKED: i64 = 1 << 19;
 
 /// The product of oneDNN whose matrices are put in its own order once (`packed.py`): of one token it is twice as fast as
 /// libtorch's plain one. `None` where this libtorch has no oneDNN.
