@@ -19,7 +19,7 @@ def texts(seed, grammar, vocabulary):
     known = set(vocabulary)
     for _ in range(TEXTS):
         draw = rng.random()
-        if draw < 0.72:
+        if draw < 0.66:
             words = grammar.request(rng)
         elif draw < 0.83:
             words = phrases.digit_string(rng)
