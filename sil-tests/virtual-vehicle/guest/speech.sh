@@ -12,8 +12,11 @@ said=$TMPDIR/said.wav
 sox "$said" "$said" "$said" "$said" "$said" "$said" -r 48000 -c 2 "$VEHICLE_OUT/played.wav" pad 0.3
 echo "playing $(soxi -D "$VEHICLE_OUT/played.wav") s"
 
-# As in a car: ahead of what the machine does besides, the sound card's own thread included.
-start_node speech device=plughw:CARD=Loopback,DEV=1 consent_recording=true runtime.realtime_priority=10
+# As in a car: ahead of what the machine does besides, the sound card's own thread included, and with a card that keeps
+# half a second. An emulated processor is taken away for longer than the two periods that cpal alone asks for.
+export ALSA_CONFIG_PATH=$PWD/calibration/asound.conf
+start_node speech device=auriga_microphone:CARD=Loopback,DEV=1 consent_recording=true runtime.realtime_priority=10 \
+    model=
 wait_for 60 "the microphone is open" logged speech "microphone open"
 grep -l alsa /proc/"${PIDS[speech]}"/task/*/comm | while read -r thread; do
     echo "thread $(cat "$thread"): $(chrt -p "$(basename "$(dirname "$thread")")" | sed -n 's/.*policy: //p')"
