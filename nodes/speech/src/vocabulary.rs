@@ -186,8 +186,8 @@ pub fn phrasings(path: &Path, names: &[String]) -> anyhow::Result<Vec<String>> {
             let mut turn = Turn { round, lists: &grammar.lists };
             turn.sequence(&mut rest, 0, &mut said).with_context(|| format!("{}: {phrasing:?}", path.display()))?;
             ensure!(rest.is_empty(), "{}: {phrasing:?}: nothing opens what is closed at {rest:?}", path.display());
-            // A word that is made up each time is none of the model's.
-            if !said.contains('~') {
+            // A word that is made up each time is none of the model's, nor is a figure, which others say in words.
+            if !said.contains('~') && !said.contains(|c: char| c.is_ascii_digit()) && !said.contains(" '") {
                 phrases.insert(spoken(&said));
             }
             ensure!(phrases.len() <= MAX_PHRASES, "{}: more than {MAX_PHRASES} phrases", path.display());

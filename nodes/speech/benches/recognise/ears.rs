@@ -19,8 +19,6 @@ pub struct Ears {
     time: Nanos,
     /// When the node is done with what it got, if it gets it as soon as it is there.
     done: Nanos,
-    /// Spent by the node.
-    pub busy: Duration,
     /// Final utterances and when they came out.
     pub finals: Vec<(Nanos, Arc<v1::Utterance>)>,
 }
@@ -28,8 +26,8 @@ pub struct Ears {
 impl Ears {
     pub fn new(config: &Config) -> Self {
         let node = SpeechNode::new(config, recogniser::open(config)).expect("a node");
-        let (time, busy) = (Nanos::ZERO, Duration::ZERO);
-        let mut ears = Self { node, out: Outbox::default(), time, done: time, busy, finals: Vec::new() };
+        let time = Nanos::ZERO;
+        let mut ears = Self { node, out: Outbox::default(), time, done: time, finals: Vec::new() };
         ears.node.on_tick(Nanos::ZERO, &mut ears.out);
         for any in ears.out.take_messages() {
             if let Any::Fault(fault) = any {
@@ -56,7 +54,6 @@ impl Ears {
             let began = Instant::now();
             self.node.on_input(input, self.time, &mut self.out);
             let took = began.elapsed();
-            self.busy += took;
             self.done = self.done.max(self.time) + took;
             for any in self.out.take_messages() {
                 if let Any::SpeechUtterance(u) = any

@@ -8,7 +8,7 @@ use crate::{
 use auriga_speech::{Config, attention::Activation};
 
 /// Thresholds that are tried.
-const CONFIDENCES: [f32; 4] = [0.5, 0.7, 0.8, 0.9];
+const CONFIDENCES: [f32; 2] = [0.5, 0.8];
 /// Minutes of talk and of noise, unless AURIGA_WAKE_MINUTES says otherwise.
 const MINUTES: f64 = 10.0;
 
