@@ -52,7 +52,7 @@ copy calibration "$share/calibration"
 [ ! -d models/language/checkpoint ] || copy models/language/checkpoint "$share/models/language/checkpoint"
 [ ! -d models/language/intents-minilm ] || copy models/language/intents-minilm "$share/models/language/intents-minilm"
 [ ! -e .native/minilm/model.safetensors ] || copy .native/minilm "$share/.native/minilm"
-[ ! -d models/speech/default ] || copy models/speech/default "$share/models/speech/default"
+[ ! -d models/speech/model ] || copy models/speech/model "$share/models/speech/model"
 
 # The ament index, and the environment hooks `ros2` and colcon read.
 install -d "$index/packages" "$index/package_run_dependencies" "$index/parent_prefix_path" "$share/environment"

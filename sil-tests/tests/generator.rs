@@ -44,6 +44,7 @@ fn short() -> Script {
     script.speech.utterances.truncate(1);
     script.speech.utterances[0].t_s = 0.5;
     script.speech.utterances[0].text = "play some jazz".into();
+    script.speech.utterances[0].button = true;
     script
 }
 
@@ -198,7 +199,8 @@ fn the_bus_tells_what_the_truth_says() {
     let (_folder, drive) = made(&short());
     let truth = drive.truth().expect("truth");
     let database = Database::load(demo().join("vehicle.dbc")).expect("the database");
-    let (mut seen, mut last) = (BTreeMap::new(), Nanos::ZERO);
+    let line = &drive.transcript().expect("a transcript")[0];
+    let (mut seen, mut last, mut held) = (BTreeMap::new(), Nanos::ZERO, Vec::new());
     for batch in auriga_can::log::frames(drive.can().expect("a log"), Nanos::ZERO).expect("a log") {
         let (time, batch) = batch.expect("frames");
         assert!(time >= last, "the log goes back in time");
@@ -208,6 +210,9 @@ fn the_bus_tells_what_the_truth_says() {
             let values: BTreeMap<&str, f64> =
                 message.decode(&frame.data).expect("its length").map(|(s, v)| (s.name(), v)).collect();
             *seen.entry(message.name().to_owned()).or_insert(0) += 1;
+            if message.name() == "WHEEL_BUTTONS" && values["TALK"] > 0.0 {
+                held.push(Nanos(frame.stamp_ns).as_secs_f64());
+            }
             if message.name() == "SPEED" {
                 let t_s = Nanos(frame.stamp_ns).as_secs_f64();
                 let near = &truth[((t_s * FPS).round() as usize).min(truth.len() - 1)];
@@ -216,6 +221,8 @@ fn the_bus_tells_what_the_truth_says() {
             }
         }
     }
+    let (first, last_held) = (held.first().expect("the talk button is held"), held.last().expect("held"));
+    assert!((0.1..0.5).contains(&(line.start_s - first)) && (0.1..0.4).contains(&(last_held - line.end_s)), "{held:?}");
     // Three seconds of each period.
     assert_eq!((seen["SPEED"], seen["STEERING"], seen["BODY"], seen["ENERGY"]), (150, 300, 30, 3));
     assert_eq!((seen["RADAR_TRACK_0"], seen["RADAR_TRACK_7"]), (60, 60));

@@ -117,3 +117,40 @@ fn two_replays_give_the_same_bytes() {
     let timeline = || talk(requests).at(1100, hazard(1100, FAR)).at(2000, full(2000, FAR));
     assert_eq!(run(&config, timeline()).bytes(), run(&config, timeline()).bytes());
 }
+
+#[test]
+fn an_encoder_that_cannot_be_used_is_told_and_the_decoder_understands() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("adapter.json"), "{}").unwrap();
+    let adapter = folder.path().to_owned();
+    for (encoder, what) in [("/nowhere/minilm", "make setup"), (folder.path().to_str().unwrap(), "adapter.json")] {
+        let config = Config { encoder: encoder.into(), adapter: adapter.clone(), ..config() };
+        let o = run(&config, talk(&["call anna".into()]));
+        assert_eq!(o.intents()[0].name, "call");
+        let [fault] =
+            o.faults().into_iter().filter(|f| f.code == "language-model-part").collect::<Vec<_>>().try_into().unwrap();
+        assert!(fault.text.contains(what) && fault.header.unwrap().stamp_ns == 0, "{}", fault.text);
+    }
+}
+
+#[test]
+fn the_encoder_understands_and_the_decoder_replies_to_what_it_understood() {
+    let config = config();
+    if !config.adapter.join("adapter.json").exists() || !config.encoder.exists() {
+        return println!(
+            "skipped: no adapter in {}, or no base in {}",
+            config.adapter.display(),
+            config.encoder.display()
+        );
+    }
+    let requests = requests();
+    let o = run(&config, talk(&requests));
+    assert!(o.faults().iter().all(|f| f.code != "language-model-part"), "{:?}", o.faults());
+    let decoder = Config { encoder: "".into(), ..config.clone() };
+    let alone = run(&decoder, talk(&requests));
+    let names = |o: &Outcome| o.intents().iter().map(|i| i.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&o), names(&alone));
+    let sure = |o: &Outcome| o.intents().iter().map(|i| i.confidence.to_bits()).collect::<Vec<_>>();
+    assert_ne!(sure(&o), sure(&alone), "it was the encoder that understood");
+    assert!(o.turns().iter().filter(|t| t.last).count() >= requests.len());
+}

@@ -30,12 +30,20 @@ struct Sending {
     values: Vec<(&'static str, f64)>,
 }
 
-/// Writes the log of the whole drive.
-pub fn write(script: &Script, road: &Road, motion: &Motion, dbc: &Path, out: &Path) -> Result<()> {
+/// Writes the log of the whole drive. `button_held`: when the talk button is, in seconds.
+pub fn write(
+    script: &Script,
+    road: &Road,
+    motion: &Motion,
+    button_held: &[(f64, f64)],
+    dbc: &Path,
+    out: &Path,
+) -> Result<()> {
     let database = Database::load(dbc)?;
     let mut sendings = Vec::new();
     body(script, road, motion, &mut sendings);
     radar(script, road, motion, &mut sendings);
+    buttons(script.duration_s, button_held, &mut sendings);
     // By sampling time; at one instant in the order they were queued.
     sendings.sort_by(|a, b| a.t_s.total_cmp(&b.t_s));
 
@@ -118,6 +126,18 @@ fn body(script: &Script, road: &Road, motion: &Motion, out: &mut Vec<Sending>) {
         // They warm up.
         let values = vec![("MUX", (i % 4) as f64), (name, pressure + 4.0 * (1.0 - (-t / 60.0).exp()))];
         send(t, "TYRES", values);
+    });
+}
+
+/// The buttons of the steering wheel.
+fn buttons(duration_s: f64, held: &[(f64, f64)], out: &mut Vec<Sending>) {
+    periodic(duration_s, 0.02, 0.016, |_, t| {
+        let talk = held.iter().any(|(from_s, to_s)| (*from_s..*to_s).contains(&t));
+        out.push(Sending {
+            t_s: t,
+            message: "WHEEL_BUTTONS".to_owned(),
+            values: vec![("TALK", f64::from(u8::from(talk)))],
+        });
     });
 }
 

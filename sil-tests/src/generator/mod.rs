@@ -55,8 +55,9 @@ pub fn generate_with(script: &Script, vehicle: &Path, out: &Path, progress: &mut
     write_lines(&out.join("truth.jsonl"), truths.iter().map(serde_json::to_string))?;
 
     progress(0.02);
-    bus::write(script, &road, &motion, &vehicle.join("vehicle.dbc"), &out.join("can.log"))?;
     let transcript = speech::write(&script.speech, script.seed, script.duration_s, &out.join("speech.wav"))?;
+    let held = speech::button_held(&script.speech, &transcript);
+    bus::write(script, &road, &motion, &held, &vehicle.join("vehicle.dbc"), &out.join("can.log"))?;
     let heading = "# Transcript track: what is said in speech.wav, known from the script, not recognised.\n";
     write_yaml(&out.join("transcript.yaml"), heading, &transcript)?;
     progress(0.05);

@@ -159,6 +159,9 @@ pub struct SpeechScript {
 pub struct UtteranceScript {
     pub t_s: f64,
     pub text: String,
+    /// The talk button is held while it is said.
+    #[serde(default)]
+    pub button: bool,
 }
 
 /// Why a script cannot be used.

@@ -16,6 +16,9 @@ pub const SAMPLE_RATE_HZ: u32 = 16_000;
 const PEAK: f32 = 0.5;
 /// What is quieter than this share of the peak at an utterance's ends is not part of it.
 const SILENCE: f32 = 0.012;
+/// From the press to the first word, and from the last word to the release.
+const BUTTON_BEFORE_S: f64 = 0.35;
+const BUTTON_AFTER_S: f64 = 0.2;
 /// Kept around it so that nothing is cut hard.
 const MARGIN_S: f64 = 0.01;
 
@@ -52,6 +55,12 @@ pub fn write(script: &SpeechScript, seed: u64, duration_s: f64, out: &Path) -> R
     }
     save(out, &cabin)?;
     Ok(transcript)
+}
+
+/// When the talk button is held, in seconds: from before the words until after them.
+pub fn button_held(script: &SpeechScript, transcript: &[TranscriptLine]) -> Vec<(f64, f64)> {
+    let by_button = script.utterances.iter().zip(transcript).filter(|(utterance, _)| utterance.button);
+    by_button.map(|(_, line)| (line.start_s - BUTTON_BEFORE_S, line.end_s + BUTTON_AFTER_S)).collect()
 }
 
 /// One utterance at [`SAMPLE_RATE_HZ`], from its first to its last sound.

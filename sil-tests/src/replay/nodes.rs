@@ -29,7 +29,7 @@ pub const NODES: [&str; 9] =
 /// Folders of the repository that defaults name.
 const FOLDERS: [&str; 4] = [".native/", "calibration/", "launch/", "models/"];
 /// The vehicle that defaults name.
-const DEFAULT_VEHICLE: &str = "calibration/auriga-demo/";
+const DEFAULT_VEHICLE: &str = "auriga-demo";
 
 /// The folder with calibration/, launch/ and models/: above the working directory or the executable.
 pub fn find_root() -> Result<PathBuf> {
@@ -101,8 +101,8 @@ impl Nodes {
             "can" => place.put(auriga_can::CanNode::new(&self.config(name, auriga_can::DEFAULTS)?)?),
             "speech" => {
                 let config: auriga_speech::Config = self.config(name, auriga_speech::DEFAULTS)?;
-                let recogniser = auriga_speech::recogniser::open(&config.model);
-                place.put(auriga_speech::SpeechNode::new(&config, recogniser)?);
+                let opened = auriga_speech::recogniser::open(&config);
+                place.put(auriga_speech::SpeechNode::new(&config, opened)?);
             }
             "perception" => {
                 place.put(auriga_perception::PerceptionNode::new(&self.config(name, auriga_perception::DEFAULTS)?)?)
@@ -123,24 +123,35 @@ impl Nodes {
     }
 
     fn config<C: DeserializeOwned>(&self, node: &str, defaults: &str) -> Result<C> {
-        let own = self.params.iter().filter(|p| p.node == node).map(|p| (p.key.clone(), p.value.clone()));
-        let mut params = self.paths(defaults)?;
-        params.extend(own);
-        Ok(config::load(defaults, &Args { params, ..Default::default() })?.0)
+        config(node, defaults, &self.root, &self.vehicle, &self.params)
     }
+}
 
-    /// Paths that defaults name are relative to the repository and of its demonstration vehicle.
-    fn paths(&self, defaults: &str) -> Result<Vec<(String, String)>> {
-        let table = config::effective(defaults, &Args::default())?;
-        let mut found = Vec::new();
-        for (key, value) in table.into_iter().filter(|(key, _)| key != "runtime") {
-            strings(key, value, &mut found);
-        }
-        let vehicle = format!("calibration/{}/", self.vehicle);
-        let absolute = |text: String| self.root.join(text.replace(DEFAULT_VEHICLE, &vehicle)).display().to_string();
-        let ours = found.into_iter().filter(|(_, text)| FOLDERS.iter().any(|f| text.starts_with(f)));
-        Ok(ours.map(|(key, text)| (key, absolute(text))).collect())
+/// Whether a replay of files recognises speech and does not read it from a track: there is a model that can be used.
+pub(super) fn recognises(options: &Options) -> Result<bool> {
+    let config: auriga_speech::Config =
+        config("speech", auriga_speech::DEFAULTS, &options.root, DEFAULT_VEHICLE, &options.params)?;
+    Ok(!config.model.as_os_str().is_empty() && auriga_speech::model::check(&config.model).is_ok())
+}
+
+fn config<C: DeserializeOwned>(node: &str, defaults: &str, root: &Path, vehicle: &str, params: &[Param]) -> Result<C> {
+    let own = params.iter().filter(|p| p.node == node).map(|p| (p.key.clone(), p.value.clone()));
+    let mut params = paths(defaults, root, vehicle)?;
+    params.extend(own);
+    Ok(config::load(defaults, &Args { params, ..Default::default() })?.0)
+}
+
+/// Paths that defaults name are relative to the repository and of its demonstration vehicle.
+fn paths(defaults: &str, root: &Path, vehicle: &str) -> Result<Vec<(String, String)>> {
+    let table = config::effective(defaults, &Args::default())?;
+    let mut found = Vec::new();
+    for (key, value) in table.into_iter().filter(|(key, _)| key != "runtime") {
+        strings(key, value, &mut found);
     }
+    let (default, vehicle) = [DEFAULT_VEHICLE, vehicle].map(|name| format!("calibration/{name}/")).into();
+    let absolute = |text: String| root.join(text.replace(&default, &vehicle)).display().to_string();
+    let ours = found.into_iter().filter(|(_, text)| FOLDERS.iter().any(|f| text.starts_with(f)));
+    Ok(ours.map(|(key, text)| (key, absolute(text))).collect())
 }
 
 /// All texts of a configuration, by their dotted names.

@@ -1,6 +1,6 @@
 //! The files of a drive, or a recording of one, as what the devices deliver.
 
-use super::{Options, Source};
+use super::{Options, Source, nodes};
 use crate::drive::Drive;
 use anyhow::{Context, Result};
 use auriga_camera::source::VideoSource;
@@ -53,7 +53,8 @@ fn of_drive(drive: Drive, options: &Options) -> Result<Input> {
         Ok(())
     };
     // Lines are handed over before the sound they belong to.
-    let track = drive.transcript_file().filter(|_| !has_recogniser(options));
+    let recognises = nodes::recognises(options)?;
+    let track = drive.transcript_file().filter(|_| !recognises);
     if let Some(path) = &track {
         let begin = start + Duration::from_secs_f64(options.from_s);
         let lines = transcript::load(path, start)?.into_iter().filter(move |(_, line)| line.start_ns >= begin.0);
@@ -89,8 +90,8 @@ fn of_drive(drive: Drive, options: &Options) -> Result<Input> {
     })
 }
 
-/// Whether speech is recognised and not read from a track.
-fn has_recogniser(options: &Options) -> bool {
+/// Whether somebody asks for a recogniser.
+fn wants_recogniser(options: &Options) -> bool {
     options.params.iter().any(|p| p.node == "speech" && p.key == "model" && !p.value.is_empty())
 }
 
@@ -109,8 +110,8 @@ fn of_recording(path: &Path, options: &Options) -> Result<Input> {
     let reader = recording(path)?;
     let info = reader.drive_info().cloned().unwrap_or_default();
     let start = start_of_recording(&reader, path)?;
-    // Without a recogniser nobody could hear again what was said; then what was heard is played.
-    let heard_again = has_recogniser(options);
+    // What was heard is played, unless somebody asks for it to be heard again.
+    let heard_again = wants_recogniser(options);
     let mut recorded: Vec<&'static str> = vec!["monitor"];
     recorded.extend(played_as_it_is().map(|spec| spec.publisher));
     if !heard_again {

@@ -31,6 +31,7 @@ pub fn short(duration_s: f64) -> Script {
     script.speech.utterances.truncate(1);
     script.speech.utterances[0].t_s = 0.5;
     script.speech.utterances[0].text = "play some jazz".into();
+    script.speech.utterances[0].button = true;
     script
 }
 

@@ -41,10 +41,10 @@ pub struct Drive {
     /// What was said in the cabin.
     #[arg(long, value_name = "WAV")]
     speech: Option<PathBuf>,
-    /// What is said in it (YAML), where nothing recognises it.
+    /// What is said in it (YAML); without --model nothing is recognised then.
     #[arg(long, value_name = "FILE")]
     transcript: Option<PathBuf>,
-    /// Folder of a Vosk model that recognises speech.
+    /// Folder of a Vosk model that recognises speech, in place of the shipped one; "": none, the transcript is read.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// The vehicle's folder in calibration/.
@@ -164,7 +164,7 @@ impl Drive {
             ("mapping", path(&self.mapping)),
             ("speech", path(&self.speech)),
             ("transcript", path(&self.transcript)),
-            ("model", path(&self.model)),
+            ("model", path(&self.model).or_else(|| self.transcript.as_ref().map(|_| String::new()))),
             ("vehicle", self.vehicle.clone()),
         ];
         arguments.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));

@@ -1,0 +1,68 @@
+//! How many intents are lost between the driver's mouth and the language model: held-out phrasings spoken by held-out
+//! voices, understood from what was said and from what was recognised.
+//!
+//! `cargo bench -p auriga-sil --bench spoken_intents`; AURIGA_VOSK_MODEL names another model than models/speech/model,
+//! AURIGA_VOCABULARY=catalogue gives it the intents' phrasings (those trained on) as its vocabulary.
+
+#[allow(dead_code)]
+#[path = "../../nodes/speech/benches/recognise/sound.rs"]
+mod sound;
+
+use auriga_lm::{
+    catalogue::Catalogue,
+    corpus::{Corpus, Example},
+    evaluate::{self, Report},
+    turn::Lm,
+};
+use auriga_speech::{
+    Config,
+    recogniser::{self, Recogniser},
+    vocabulary::Vocabulary,
+};
+use sound::{RATE, VOICES, in_cabin, say};
+use std::path::{Path, PathBuf};
+
+const SEED: u64 = 1_000_001;
+/// Speech above the cabin's noise.
+const SNR_DB: f64 = 15.0;
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository");
+    let model = std::env::var_os("AURIGA_VOSK_MODEL").map_or(root.join("models/speech/model"), PathBuf::from);
+    let language = root.join("models/language");
+    if !model.is_dir() || !language.join("checkpoint/model.safetensors").is_file() {
+        return println!("skipped: {} or {} is not there", model.display(), language.join("checkpoint").display());
+    }
+    let vocabulary = match std::env::var("AURIGA_VOCABULARY").as_deref() {
+        Ok("catalogue") => Vocabulary::Catalogue,
+        _ => Vocabulary::Model,
+    };
+    let config = Config { model, vocabulary, phrasings: language.join("grammar.toml"), ..Config::default() };
+    let mut ears = recogniser::open(&config).expect("a model").expect("a model").recogniser;
+    let catalogue = Catalogue::load(language.join("intents.toml")).expect("the catalogue");
+    let lm = Lm::load(&language.join("checkpoint"), catalogue).expect("the language model");
+    let corpus = Corpus::load(&language.join("grammar.toml"), lm.catalogue()).expect("the grammar");
+    let said = corpus.held_out(SEED);
+    let heard: Vec<Example> = said.iter().enumerate().map(|(i, e)| spoken(ears.as_mut(), i, e)).collect();
+    let exact = said.iter().zip(&heard).filter(|(s, h)| s.utterance == h.utterance).count();
+    println!("model {}, vocabulary {vocabulary:?}", config.model.display());
+    println!(
+        "{} held-out phrasings, {} voices, {SNR_DB} dB; {exact} recognised word for word",
+        said.len(),
+        VOICES.len()
+    );
+    let row = |what: &str, report: &Report| {
+        let (intents, slots) = (100.0 * report.accuracy(), 100.0 * report.slot_accuracy());
+        println!("  {what:<34} intents {intents:6.2} %   with all slots {slots:6.2} % of {}", report.with_slots);
+    };
+    row("from what was said", &evaluate::intents(&lm, &said).expect("understood"));
+    row("from what was recognised", &evaluate::intents(&lm, &heard).expect("understood"));
+}
+
+/// The example with what is recognised of it.
+fn spoken(ears: &mut dyn Recogniser, number: usize, example: &Example) -> Example {
+    let speech = say(VOICES[number % VOICES.len()], &example.utterance);
+    let sound = in_cabin(&speech, RATE / 2, speech.len() + RATE, SNR_DB, number as u64);
+    sound.chunks(RATE / 50).for_each(|piece| ears.accept(piece).expect("recognised"));
+    Example { utterance: ears.finish().expect("recognised").text(), ..example.clone() }
+}
