@@ -11,7 +11,7 @@ def main():
     parser.add_argument("step", choices=STEPS + ("all", "tune"))
     parser.add_argument("--work", type=Path, required=True, help="scratch folder, some gigabytes")
     parser.add_argument("--model", type=Path, default=HERE / "model", help="model folder to write or evaluate")
-    parser.add_argument("--shards", type=int, default=64, help="of 400 utterances each")
+    parser.add_argument("--shards", type=int, default=36, help="of 400 utterances each")
     parser.add_argument("--net", default="final", help="which network of the work folder to export")
     parser.add_argument("--recordings", type=Path, default=HERE.parents[2] / "shared" / "data" / "speech",
                         help="folder of real recordings to evaluate on; skipped when absent")

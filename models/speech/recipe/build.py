@@ -11,8 +11,8 @@ from .net import Net
 SEED = 1
 BOOT_STEPS, BOOT_SHARDS = 700, 12  # on flite's own alignments
 FIRST_STEPS, FIRST_SHARDS = 900, 22
-SECOND_STEPS, THIRD_STEPS, FINAL_STEPS = 2400, 3600, 1100
-BOOT_RATE, FIRST_RATE, SECOND_RATE, THIRD_RATE, FINAL_RATE = 2e-3, 2e-3, 1.5e-3, 1.5e-3, 6e-4
+SECOND_STEPS, FINAL_STEPS = 2400, 3600
+BOOT_RATE, FIRST_RATE, SECOND_RATE, FINAL_RATE = 2e-3, 2e-3, 1.5e-3, 1.5e-3
 
 # How the network's outputs are weighed against each other and the language model; chosen on the training voices.
 ACOUSTIC_SCALE, PRIOR_SCALE, UNKNOWN, FLOOR = 0.5, 0.6, 0.0, 5.0
@@ -74,8 +74,7 @@ def acoustic(work):
     net, prior = fitted(work, "second", stream, labels, SECOND_STEPS, SECOND_RATE, start="first"), train.priors(labels)
     labels = aligned(work, "labels3", net, stream, prior)
     save(train.priors(labels), work / "prior.pt")
-    fitted(work, "third", stream, labels, THIRD_STEPS, THIRD_RATE, start="second")
-    fitted(work, "final", stream, labels, FINAL_STEPS, FINAL_RATE, start="third")
+    fitted(work, "final", stream, labels, FINAL_STEPS, FINAL_RATE, start="second")
 
 
 def language(folder):
