@@ -9,7 +9,7 @@ from .lexicon import Lexicon
 from .net import Net
 
 SEED = 1
-BOOT_STEPS, BOOT_SHARDS = 700, 12  # on flite's own alignments
+BOOT_STEPS, BOOT_SHARDS = 700, 4  # on flite's own alignments
 FIRST_STEPS, FIRST_SHARDS = 900, 22
 SECOND_STEPS, FINAL_STEPS = 2400, 3600
 BOOT_RATE, FIRST_RATE, SECOND_RATE, FINAL_RATE = 2e-3, 2e-3, 1.5e-3, 1.5e-3
