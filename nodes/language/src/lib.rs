@@ -360,6 +360,7 @@ impl Node for LanguageNode {
 
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         self.tell_model(now, out);
+        self.tell_problem(now, out);
         self.tell_changes(now, out);
         self.slice(now, out);
         self.settle(now, out);

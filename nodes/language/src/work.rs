@@ -194,11 +194,11 @@ impl LanguageNode {
     }
 
     /// A part of the model that is missing or failed is told; the rest goes on.
-    fn tell_problem(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+    pub(crate) fn tell_problem(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         if let Ok(engine) = &mut self.model
             && let Some(problem) = engine.problem()
         {
-            out.fault(now, Severity::Info, "language-model-part", "encoder", problem);
+            out.fault(now, Severity::Warning, "language-model-part", "encoder", problem);
         }
     }
 

@@ -258,7 +258,7 @@ fn a_revoked_intent_leaves_the_processor_and_goes_on_later() {
 #[test]
 fn a_missing_model_is_told_by_fault_and_to_the_driver() {
     let mut config = config();
-    config.checkpoint = "/nowhere/checkpoint".into();
+    (config.checkpoint, config.encoder) = ("/nowhere/checkpoint".into(), "".into());
     let node = LanguageNode::new(&config).unwrap();
     let o = calm().say(1000, "call anna").say(2000, "call anna").run_node(node, Default::default());
     let faults = o.faults();
