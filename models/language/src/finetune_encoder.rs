@@ -423,10 +423,8 @@ mod tests {
         let catalogue = Catalogue::load(here.join("intents.toml")).unwrap();
         let corpus = Corpus::load(&here.join("grammar.toml"), &catalogue).unwrap();
         let mut plain: BTreeMap<String, usize> = BTreeMap::new();
-        let clean: BTreeSet<String> = (0..4000)
-            .map(|i| corpus.example(Split::Learn, Hearing::Clean, 5, i))
-            .map(|e| e.utterance)
-            .collect();
+        let clean: BTreeSet<String> =
+            (0..4000).map(|i| corpus.example(Split::Learn, Hearing::Clean, 5, i)).map(|e| e.utterance).collect();
         let mut in_clean: BTreeMap<String, usize> = BTreeMap::new();
         for i in (0..2400).filter(|i| i % IN_CONTEXT != 0) {
             let e = grammar_example(&corpus, Split::Learn, 5, i);
