@@ -43,7 +43,8 @@ fn main() {
     let config = Config { model, phrasings, vocabulary, activation: Activation::Always, ..Config::default() };
     println!("model {}, vocabulary {vocabulary:?}", config.model.display());
     let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn(&Config)); 6] = [
+    type Part = fn(&Config);
+    let all: [(&str, Part); 6] = [
         ("turns", turns),
         ("latency", latency),
         ("speed", speed),
