@@ -93,7 +93,7 @@ fn a_batch_becomes_one_state_stamped_with_its_newest_frame() {
     let left = "Vehicle.Body.Lights.DirectionIndicator.Left.IsSignaling";
     assert_eq!(value(left), Some(Value::Flag(true)));
     assert_eq!(value("Vehicle.Body.Lights.Brake.IsActive"), Some(Value::Label("ACTIVE".into())));
-    assert_eq!(state.frames_total, 6);
+    assert_eq!(state.frames_total, 7);
 }
 
 #[test]
