@@ -81,7 +81,7 @@ pub fn check(folder: &Path) -> Result<Parts, ModelError> {
         return Err(ModelError::Foreign {
             path: layout.network,
             expected: "a network whose input is as wide as the features",
-            found: format!("{wanted} inputs for {features} features in {features_file}"),
+            found: format!("{wanted} inputs for {features} features in {}", layout.conf.join(features_file).display()),
         });
     }
     if network.ivector && !folder.join("ivector/final.ie").is_file() {

@@ -153,7 +153,7 @@ fn a_foreign_or_unfitting_file_of_a_model_is_named() {
         ("am/final.mdl", b"PK\x03\x04", "transition model"),
         ("am/final.mdl", b"\0B<TransitionModel> <DIMENSION>", "nnet3"),
         ("am/final.mdl", b"<TransitionModel> <Nnet3> input-node name=input dim=40\n", "end of the file"),
-        ("conf/mfcc.conf", b"--num-ceps=13\n", "40 inputs for 13 features"),
+        ("conf/mfcc.conf", b"--num-ceps=13\n", "40 inputs for 13 features in"),
         ("conf/model.conf", b"{\"beam\": 10}", "line 1"),
         ("graph/HCLG.fst", b"#!/bin/sh\n", "OpenFst"),
         ("graph/words.txt", b"<eps> 0\nhello\n", "line 2"),
@@ -170,6 +170,19 @@ fn a_foreign_or_unfitting_file_of_a_model_is_named() {
         "<TransitionModel> <Nnet3>\ninput-node name=ivector dim=100\ninput-node name=input dim=40\n<NumComponents> 0";
     fs::write(folder.join("am/final.mdl"), with_ivector).unwrap();
     assert!(model::check(&folder).unwrap_err().to_string().contains("ivector"));
+}
+
+#[test]
+fn the_older_layout_with_all_files_side_by_side_is_taken_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = model_folder(dir.path());
+    for file in ["am/final.mdl", "conf/mfcc.conf", "graph/HCLG.fst", "graph/words.txt"] {
+        fs::rename(folder.join(file), folder.join(file.rsplit('/').next().unwrap())).unwrap();
+    }
+    let parts = model::check(&folder).unwrap();
+    assert!(parts.words.contains("hello") && !parts.takes_grammar);
+    fs::remove_file(folder.join("mfcc.conf")).unwrap();
+    assert!(model::check(&folder).is_err());
 }
 
 proptest! {

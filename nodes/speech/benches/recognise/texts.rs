@@ -17,7 +17,7 @@ pub const REQUESTS: [&str; 12] = [
 ];
 
 /// Talk between people, on the radio, on the telephone.
-pub const TALK: [&str; 40] = [
+pub const TALK: [&str; 30] = [
     "did you remember to lock the back door this morning",
     "the children have football practice on thursday",
     "i told him that we would be there by half past six",
@@ -48,7 +48,10 @@ pub const TALK: [&str; 40] = [
     "they have closed the bridge until august",
     "he works in a garage on the other side of town",
     "you should have turned left at the church",
-    // What is near the wake phrase.
+];
+
+/// What is near the wake phrase.
+pub const NEAR: [&str; 10] = [
     "hey are you going to the party",
     "hey laura come over here",
     "hey maria how are you",

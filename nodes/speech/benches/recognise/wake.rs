@@ -3,7 +3,7 @@
 use crate::{
     ears::Ears,
     sound::{Dice, RATE, VOICES, cabin, in_cabin, say},
-    texts::{REQUESTS, TALK},
+    texts::{NEAR, REQUESTS, TALK},
 };
 use auriga_speech::{Config, attention::Activation};
 
@@ -24,10 +24,11 @@ pub fn figures(config: &Config) {
         println!("  {wake_confidence:>10.1} {:>7.1} {:>7.1} {:>7.1}", missed[0], missed[1], missed[2]);
     }
     println!("  false wakes an hour, by {minutes} minutes of each");
-    println!("  confidence    talk   noise at -35 dB");
+    println!("  confidence    talk   noise at -35 dB   talk of nothing but what sounds like the phrase");
     for wake_confidence in CONFIDENCES {
         let config = Config { wake_confidence, ..config.clone() };
-        println!("  {wake_confidence:>10.1} {:>7.1} {:>17.1}", on_talk(&config, minutes), on_noise(&config, minutes));
+        let [talk, near] = [&TALK[..], &NEAR[..]].map(|texts| on_talk(&config, texts, minutes));
+        println!("  {wake_confidence:>10.1} {talk:>7.1} {:>17.1} {near:>15.1}", on_noise(&config, minutes));
     }
 }
 
@@ -46,12 +47,12 @@ fn missed(config: &Config, snr_db: f64) -> f64 {
     100.0 * missed as f64 / count as f64
 }
 
-fn on_talk(config: &Config, minutes: f64) -> f64 {
+fn on_talk(config: &Config, texts: &[&str], minutes: f64) -> f64 {
     let mut ears = Ears::new(config);
     let mut dice = Dice::new(7);
     let mut seed = 0;
     while ears.now().as_secs_f64() < 60.0 * minutes {
-        let speech = say(VOICES[dice.below(VOICES.len())], TALK[dice.below(TALK.len())]);
+        let speech = say(VOICES[dice.below(VOICES.len())], texts[dice.below(texts.len())]);
         let pause = (RATE as f64 * (0.3 + dice.next())) as usize;
         let snr_db = 5.0 + 20.0 * dice.next();
         seed += 1;
