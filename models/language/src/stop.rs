@@ -1,7 +1,7 @@
 //! Strings that end a text wherever they come, even when their parts come in several pieces.
 
-/// Lets a text through piece by piece, up to the first of its stop strings. What may be the beginning of one is held back
-/// until it is known.
+/// Lets a text through piece by piece, up to the stop string that is complete first (of two that end together, the longer
+/// one). What may be the beginning of one is held back until it is known.
 #[derive(Debug, Clone, Default)]
 pub struct StopStrings {
     stops: Vec<String>,
@@ -21,7 +21,7 @@ impl StopStrings {
             return String::new();
         }
         self.held += piece;
-        if let Some(at) = self.stops.iter().filter_map(|s| self.held.find(s.as_str())).min() {
+        if let Some(at) = first(&self.stops, &self.held) {
             self.held.truncate(at);
             self.hit = true;
             return std::mem::take(&mut self.held);
@@ -41,6 +41,12 @@ impl StopStrings {
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
+}
+
+/// Where the stop string begins that is complete first: by its end, so that it does not matter how the text was cut.
+fn first(stops: &[String], text: &str) -> Option<usize> {
+    let places = stops.iter().filter_map(|s| text.find(s.as_str()).map(|at| (at + s.len(), at)));
+    places.min().map(|(_, at)| at)
 }
 
 #[cfg(test)]
@@ -70,7 +76,9 @@ mod tests {
                 out += &stream.push(&piece);
             }
             out += &stream.finish();
-            let end = stops.iter().filter_map(|s| text.find(s.as_str())).min();
+            let complete = (0..=text.len()).find(|&end| stops.iter().any(|s| text.as_bytes()[..end].ends_with(s.as_bytes())));
+            let longest = |end| stops.iter().filter(|s| text.as_bytes()[..end].ends_with(s.as_bytes())).map(String::len).max();
+            let end = complete.map(|end| end - longest(end).unwrap());
             prop_assert_eq!(stream.hit(), end.is_some());
             prop_assert_eq!(out.as_str(), &text[..end.unwrap_or(text.len())]);
         }

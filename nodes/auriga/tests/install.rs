@@ -32,6 +32,10 @@ fn an_installed_prefix_is_a_ros_package_whose_launch_files_find_everything() {
         fs::copy("/bin/true", tree.path().join("target/release").join(name)).unwrap();
     });
     fs::copy("/bin/true", tree.path().join(".native/lib/libx.so")).unwrap();
+    // Only copied here, as the executables are.
+    let base = tree.path().join(".native/minilm");
+    fs::create_dir_all(&base).unwrap();
+    fs::write(base.join("model.safetensors"), "weights").unwrap();
 
     let prefix = tree.path().join("prefix");
     let output = Command::new("bash")

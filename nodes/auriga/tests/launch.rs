@@ -67,9 +67,12 @@ fn the_replay_launch_plays_a_drives_files_and_ends_with_the_monitor() {
     }
     let monitor = launch.processes.last().unwrap();
     assert!(monitor.name == "monitor" && monitor.shutdown_on_exit);
-    assert_eq!(value(&launch, "monitor", "transcript_track"), Some(&Value::Bool(true)));
-    let launch = shipped("replay.launch.xml", &[("transcript", "")]);
-    assert_eq!(value(&launch, "monitor", "transcript_track"), Some(&Value::Bool(false)));
+    // What is said is recognised; where there is no model it is read from the track, if there is one.
+    for (model, transcript, track) in [("/m", "/t", false), ("", "/t", true), ("", "", false)] {
+        let launch = shipped("replay.launch.xml", &[("model", model), ("transcript", transcript)]);
+        let read = value(&launch, "monitor", "transcript_track");
+        assert_eq!(read, Some(&Value::Bool(track)), "{model:?} {transcript:?}");
+    }
 }
 
 /// A parameter of a shipped launch file exists in the node's own defaults and has their type: `ros2 launch` is strict
