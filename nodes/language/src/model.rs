@@ -38,8 +38,7 @@ enum Understanding {
 /// The models of the configuration's folders, or the reason why there are none, with what to do about it. `stopwatch`:
 /// slices are to be measured.
 pub fn open(config: &Config, catalogue: &Catalogue, stopwatch: Option<Stopwatch>) -> crate::Model {
-    // One thread: a slice then takes one core and no more, and sums come out in the same order each time.
-    tch::set_num_threads(1);
+    one_thread();
     let checkpoint = config.checkpoint.display();
     let decoder = Lm::load_as(&config.checkpoint, catalogue.clone(), config.precision)
         .map_err(|e| format!("no language model in {checkpoint} ({e}); set checkpoint to a folder with one"));
@@ -58,6 +57,12 @@ pub fn open(config: &Config, catalogue: &Catalogue, stopwatch: Option<Stopwatch>
         stopwatch,
         last: None,
     }))
+}
+
+/// One thread: a slice then takes one core and no more, and sums come out in the same order each time. OpenMP keeps the
+/// number for each calling thread, and a node need not be run by the thread that opened its models.
+fn one_thread() {
+    tch::set_num_threads(1);
 }
 
 /// The encoder, if its adapter is there.
@@ -153,6 +158,7 @@ impl Models {
 
 impl Engine for Models {
     fn begin_intent(&mut self, ask: &Ask) -> Result<(), EngineError> {
+        one_thread();
         self.understood = None;
         let Some(encoder) = &self.encoder else { return self.decode(ask) };
         match encoder.classify(&ask.context, &ask.text) {
@@ -167,6 +173,7 @@ impl Engine for Models {
     }
 
     fn begin_reply(&mut self, ask: &Ask, intent: &IntentOutput, max_tokens: usize) -> Result<(), EngineError> {
+        one_thread();
         let same = |(turn, of): &(Turn, Ask)| {
             of == ask && turn.intent().is_some_and(|i| i.name == intent.name && i.slots == intent.slots)
         };
@@ -180,6 +187,7 @@ impl Engine for Models {
     }
 
     fn advance(&mut self, class: Class, layers: usize) -> Result<Progress, EngineError> {
+        one_thread();
         let begin = self.stopwatch.map(|now| now());
         let (layers, progress) = match class {
             Class::Intent => self.understand(layers)?,
