@@ -45,13 +45,12 @@ fn number(words: &[&str]) -> Option<(usize, i64)> {
     if let ["minus", rest @ ..] = words {
         return number(rest).map(|(count, value)| (count + 1, -value));
     }
-    let below = |words: &[&str]| below_hundred(words);
-    let (mut count, mut value) = below(words)?;
+    let (mut count, mut value) = below_hundred(words)?;
     if (1..10).contains(&value) && words.get(count) == Some(&"hundred") {
         count += 1;
         value *= 100;
         let and = usize::from(words.get(count) == Some(&"and"));
-        if let Some((more, rest)) = below(&words[count + and..]) {
+        if let Some((more, rest)) = below_hundred(&words[count + and..]) {
             count += and + more;
             value += rest;
         }
@@ -64,15 +63,17 @@ fn below_hundred(words: &[&str]) -> Option<(usize, i64)> {
     if !word.is_empty() && word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit()) {
         return word.parse().ok().map(|value| (1, value));
     }
-    let small = |word: &str| SMALL.iter().position(|w| *w == word).map(|i| i as i64);
-    if let Some(value) = small(word) {
-        return Some((1, value));
-    }
-    let tens = 20 + 10 * TENS.iter().position(|w| *w == word)? as i64;
+    let value = i64::from(small(word)?);
     match words.get(1).and_then(|w| small(w)) {
-        Some(ones @ 1..=9) => Some((2, tens + ones)),
-        _ => Some((1, tens)),
+        Some(ones @ 1..=9) if value >= 20 => Some((2, value + i64::from(ones))),
+        _ => Some((1, value)),
     }
+}
+
+/// What one word says: 0 to 19, and the tens up to 90.
+pub fn small(word: &str) -> Option<u32> {
+    let at = |list: &[&str]| list.iter().position(|w| *w == word).map(|i| i as u32);
+    at(&SMALL).or_else(|| at(&TENS).map(|i| 20 + 10 * i))
 }
 
 #[cfg(test)]

@@ -144,33 +144,8 @@ fn cardinal(words: &[String]) -> Option<(u64, usize)> {
     part.map(|p| (total + p, length))
 }
 
-/// 0 to 19 and the tens.
 fn small(word: &str) -> Option<u64> {
-    const SMALL: [&str; 20] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ];
-    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-    let ones = SMALL.iter().position(|w| *w == word).map(|i| i as u64);
-    ones.or_else(|| TENS.iter().position(|w| *w == word).map(|i| (i as u64 + 2) * 10))
+    auriga_lm::numbers::small(word).map(u64::from)
 }
 
 fn unit_at(words: &[String]) -> Unit {
