@@ -165,39 +165,75 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Each of these fields, where it is given, has the value beside it.
+    pub fn only(&mut self, supported: &[(&'a str, Value)]) -> Result<(), String> {
+        for (name, value) in supported {
+            if let Some(found) = self.get(name)
+                && found != value
+                && !(found.is_number() && found.as_f64() == value.as_f64())
+            {
+                return Err(format!("`{name}` = {found} is not supported: expected {value}"));
+            }
+        }
+        Ok(())
+    }
+
     /// The first field that nobody read, with its value.
     pub fn unread(&self) -> Option<(&'a String, &'a Value)> {
         self.map.iter().find(|(name, _)| !self.read.contains(&name.as_str()))
     }
+
+    /// An error names the first field that nobody read.
+    pub fn all_read(&self) -> Result<(), String> {
+        match self.unread() {
+            Some((name, value)) => {
+                Err(format!("`{name}` = {value} is not known; it may change what the model computes"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A file's text, and its name for messages.
+pub(crate) fn read(path: &Path) -> Result<(String, String), ConfigError> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((text, name)),
+        Err(source) => Err(ConfigError::Read { path: name, source }),
+    }
+}
+
+/// What `take` makes of the fields of a JSON text; errors get its `name`.
+pub(crate) fn with_fields<T>(
+    text: &str,
+    name: &str,
+    take: impl FnOnce(&Map<String, Value>) -> Result<T, String>,
+) -> Result<T, ConfigError> {
+    let map = serde_json::from_str(text).map_err(|source| ConfigError::Json { path: name.into(), source })?;
+    take(&map).map_err(|what| ConfigError::Field { path: name.into(), what })
 }
 
 impl Config {
     /// From `config.json`.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        let (text, name) = read(path)?;
         Self::parse(&text, &name)
     }
 
     /// `name`: of the text, for messages.
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
-        let map: Map<String, Value> =
-            serde_json::from_str(text).map_err(|source| ConfigError::Json { path: name.into(), source })?;
-        Self::from_map(&map).map_err(|what| ConfigError::Field { path: name.into(), what })
+        with_fields(text, name, Self::from_map)
     }
 
     /// Adds the tokens that end a text of `generation_config.json`, if there is one. What else it holds are suggestions for
     /// sampling.
     pub fn read_generation(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let name = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(ConfigError::Read { path: name, source }),
+        let (text, name) = match read(path) {
+            Ok(read) => read,
+            Err(ConfigError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e),
         };
-        let map: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|source| ConfigError::Json { path: name.clone(), source })?;
-        let more = eos(map.get("eos_token_id")).map_err(|what| ConfigError::Field { path: name, what })?;
+        let more = with_fields(&text, &name, |map| eos(map.get("eos_token_id")))?;
         self.eos.extend(more.iter().filter(|t| !self.eos.contains(t)).copied().collect::<Vec<_>>());
         Ok(())
     }
@@ -213,14 +249,7 @@ impl Config {
             }
             None => return Err("`model_type` is missing".into()),
         };
-        for (name, value) in only_supported() {
-            if let Some(found) = f.get(name)
-                && *found != value
-                && !(found.is_number() && found.as_f64() == value.as_f64())
-            {
-                return Err(format!("`{name}` = {found} is not supported: expected {value}"));
-            }
-        }
+        f.only(&only_supported())?;
         let hidden_size = f.needed("hidden_size", 1, 1 << 16)?;
         let heads = f.needed("num_attention_heads", 1, 1 << 10)?;
         let kv_heads = f.int("num_key_value_heads", 1, heads)?.unwrap_or(heads);
@@ -262,12 +291,7 @@ impl Config {
             output_bias: family != Family::Qwen2 && biased,
             eos: eos(f.get("eos_token_id"))?,
         };
-        match f.unread() {
-            Some((name, value)) => {
-                Err(format!("`{name}` = {value} is not known; it may change what the model computes"))
-            }
-            None => Ok(config),
-        }
+        f.all_read().map(|()| config)
     }
 
     /// As a Hugging Face `config.json`; weights are said to be `dtype`.

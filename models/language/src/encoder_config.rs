@@ -1,7 +1,7 @@
 //! `config.json` of a Hugging Face folder of the BERT family. As with the decoder's ([`crate::config`]), every field is
 //! used, known to change nothing, or an error by its name.
 
-use crate::config::{ConfigError, Fields, HARMLESS};
+use crate::config::{self, ConfigError, Fields, HARMLESS};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -48,16 +48,13 @@ fn only_supported() -> [(&'static str, Value); 9] {
 impl EncoderConfig {
     /// From `config.json`.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        let (text, name) = config::read(path)?;
         Self::parse(&text, &name)
     }
 
     /// `name`: of the text, for messages.
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
-        let map: Map<String, Value> =
-            serde_json::from_str(text).map_err(|source| ConfigError::Json { path: name.into(), source })?;
-        Self::from_map(&map).map_err(|what| ConfigError::Field { path: name.into(), what })
+        config::with_fields(text, name, Self::from_map)
     }
 
     fn from_map(map: &Map<String, Value>) -> Result<Self, String> {
@@ -65,11 +62,7 @@ impl EncoderConfig {
         if !map.contains_key("model_type") {
             return Err("`model_type` is missing: expected \"bert\"".into());
         }
-        for (name, value) in only_supported() {
-            if let Some(found) = f.get(name).filter(|found| **found != value) {
-                return Err(format!("`{name}` = {found} is not supported: expected {value}"));
-            }
-        }
+        f.only(&only_supported())?;
         let config = Self {
             vocab_size: f.needed("vocab_size", 1, 1 << 20)?,
             hidden_size: f.needed("hidden_size", 1, 1 << 16)?,
@@ -83,12 +76,7 @@ impl EncoderConfig {
         if config.hidden_size % config.heads != 0 {
             return Err(format!("`hidden_size` = {} is not a multiple of {} heads", config.hidden_size, config.heads));
         }
-        match f.unread() {
-            Some((name, value)) => {
-                Err(format!("`{name}` = {value} is not known; it may change what the model computes"))
-            }
-            None => Ok(config),
-        }
+        f.all_read().map(|()| config)
     }
 }
 
