@@ -202,15 +202,8 @@ impl PlayingCommand {
 
 impl Mouth for PlayingCommand {
     fn begin(&mut self, words: &str) -> Result<(), String> {
-        let mut child = Command::new(&self.words[0])
-            .args(&self.words[1..])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|e| format!("{}: {e}; is it installed? (speak_command)", self.words[0]))?;
-        feed_text(&mut child, words);
-        self.child = Some(child);
+        let started = start(&self.words, words, Stdio::null());
+        self.child = Some(started.map_err(|e| format!("{}: {e}; is it installed? (speak_command)", self.words[0]))?);
         Ok(())
     }
 
@@ -227,21 +220,32 @@ impl Mouth for PlayingCommand {
     }
 
     fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It may have ended by itself just now; either way it is over.
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(child) = self.child.take() {
+            end(child);
         }
     }
 }
 
-/// Hands a text to a process. So much fits into the pipe: this does not wait for one that does not read. One that has
-/// gone already shows in its exit status.
-pub(crate) fn feed_text(child: &mut Child, words: &str) {
+/// Starts a command (program and arguments) and hands it a text. So much fits into the pipe: this does not wait for a
+/// process that does not read. One that has gone already shows in its exit status.
+pub(crate) fn start(command: &[String], text: &str, output: Stdio) -> std::io::Result<Child> {
+    let mut child = Command::new(&command[0])
+        .args(&command[1..])
+        .stdin(Stdio::piped())
+        .stdout(output)
+        .stderr(Stdio::null())
+        .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        let text = &words[..words.floor_char_boundary(LONGEST_TEXT_BYTES)];
+        let text = &text[..text.floor_char_boundary(LONGEST_TEXT_BYTES)];
         let _ = stdin.write_all(text.as_bytes());
     }
+    Ok(child)
+}
+
+/// Ends a process. It may have ended by itself just now; either way it is over.
+pub(crate) fn end(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 #[cfg(test)]

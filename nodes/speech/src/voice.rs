@@ -5,12 +5,12 @@ use crate::{
     echo::Reference,
     loudspeaker::{Gate, Loudspeaker},
     resample::ToMono,
-    speak::{Mouth, feed_text},
+    speak::{self, Mouth},
 };
 use hound::{SampleFormat, WavReader};
 use std::{
     io::{BufReader, Read},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Stdio},
     sync::{
         Arc,
         mpsc::{Receiver, Sender, SyncSender, TryRecvError, sync_channel},
@@ -76,14 +76,7 @@ impl Voice {
 /// Starts the engine on a sentence; its speech comes at this rate.
 fn synthesise(engine: &[String], words: &str, rate_hz: u32) -> Result<Sentence, String> {
     let trouble = |e: std::io::Error| format!("{}: {e}; is it installed? (voice)", engine[0]);
-    let mut child = Command::new(&engine[0])
-        .args(&engine[1..])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(trouble)?;
-    feed_text(&mut child, words);
+    let mut child = speak::start(engine, words, Stdio::piped()).map_err(trouble)?;
     let (to_us, pieces) = sync_channel(PIECES);
     if let Some(output) = child.stdout.take() {
         // It ends with the engine, which is killed when it is not wanted any more.
@@ -147,10 +140,8 @@ impl Mouth for Voice {
 
 impl Voice {
     fn stop_engine(&mut self) {
-        if let Some(mut sentence) = self.sentence.take() {
-            // It may have ended by itself; either way it is over.
-            let _ = sentence.engine.kill();
-            let _ = sentence.engine.wait();
+        if let Some(sentence) = self.sentence.take() {
+            speak::end(sentence.engine);
         }
     }
 }
