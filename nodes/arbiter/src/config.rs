@@ -2,7 +2,7 @@
 
 use crate::workloads::{MODES, mode_name};
 use auriga_msgs::v1::Mode;
-use auriga_runtime::config::{ConfigError, check_ranges};
+use auriga_runtime::config::{ConfigError, check_ranges, shipped};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -73,7 +73,7 @@ pub struct ActuationConfig {
 
 impl Default for Config {
     fn default() -> Self {
-        auriga_runtime::config::shipped(DEFAULTS)
+        shipped(DEFAULTS)
     }
 }
 

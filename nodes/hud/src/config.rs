@@ -1,6 +1,6 @@
 //! What can be set, checked; `config.toml` documents the fields.
 
-use auriga_runtime::config::{ConfigError, check_ranges};
+use auriga_runtime::config::{ConfigError, check_ranges, shipped};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub enum Background {
 
 impl Default for Config {
     fn default() -> Self {
-        auriga_runtime::config::shipped(DEFAULTS)
+        shipped(DEFAULTS)
     }
 }
 

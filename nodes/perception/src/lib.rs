@@ -12,7 +12,11 @@ pub mod model;
 pub mod vote;
 
 use auriga_msgs::{Stamped, node, topic, v1};
-use auriga_runtime::{Nanos, Node, Outbox, image::packed_bgr8};
+use auriga_runtime::{
+    Nanos, Node, Outbox,
+    config::{ConfigError, check_ranges, shipped},
+    image::packed_bgr8,
+};
 use ground::{BirdsEye, Region};
 use lanes::LaneDetector;
 use serde::Deserialize;
@@ -30,7 +34,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        auriga_runtime::config::shipped(DEFAULTS)
+        shipped(DEFAULTS)
     }
 }
 
@@ -39,14 +43,13 @@ pub const DEFAULTS: &str = include_str!("../config.toml");
 
 impl Config {
     /// Errors name the field.
-    fn region(&self) -> anyhow::Result<Region> {
+    fn region(&self) -> Result<Region, ConfigError> {
         let Config { near_m, far_m, half_width_m } = *self;
-        anyhow::ensure!((1.0..=30.0).contains(&near_m), "near_m = {near_m}: expected 1 to 30 m");
-        anyhow::ensure!(
-            (near_m + 10.0..=near_m + 60.0).contains(&far_m),
-            "far_m = {far_m}: expected 10 to 60 m beyond near_m"
-        );
-        anyhow::ensure!((3.0..=15.0).contains(&half_width_m), "half_width_m = {half_width_m}: expected 3 to 15 m");
+        check_ranges(&[
+            ("near_m", near_m, 1.0, 30.0, "1 to 30 m"),
+            ("far_m", far_m, near_m + 10.0, near_m + 60.0, "10 to 60 m beyond near_m"),
+            ("half_width_m", half_width_m, 3.0, 15.0, "3 to 15 m"),
+        ])?;
         Ok(Region { near_m, far_m, half_width_m })
     }
 }

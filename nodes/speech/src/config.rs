@@ -5,6 +5,7 @@ use crate::{
     vocabulary::Vocabulary, wake::WakePhrases, zone::Microphones,
 };
 use anyhow::ensure;
+use auriga_runtime::config::{check_ranges, shipped};
 use serde::Deserialize;
 use std::{path::PathBuf, sync::mpsc::Receiver, time::Duration};
 
@@ -46,7 +47,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        toml::from_str(DEFAULTS).expect("the shipped config.toml is valid: a test loads it")
+        shipped(DEFAULTS)
     }
 }
 
@@ -66,47 +67,35 @@ impl Config {
             "voice = \"\": expected a command that writes a WAV file, since speaker is set"
         );
         ensure!(
-            (5..=200).contains(&self.capture_period_ms),
-            "capture_period_ms = {}: expected 5 to 200",
-            self.capture_period_ms
-        );
-        ensure!(
             (0.05..=0.99).contains(&self.voice_threshold),
             "voice_threshold = {}: expected 0.05 to 0.99",
             self.voice_threshold
-        );
-        ensure!(
-            (16..=1000).contains(&self.start_voice_ms),
-            "start_voice_ms = {}: expected 16 to 1000",
-            self.start_voice_ms
-        );
-        ensure!(
-            (50..=3000).contains(&self.end_silence_ms),
-            "end_silence_ms = {}: expected 50 to 3000",
-            self.end_silence_ms
-        );
-        ensure!(
-            (self.end_silence_ms..=3000).contains(&self.open_end_silence_ms),
-            "open_end_silence_ms = {}: expected end_silence_ms ({}) to 3000",
-            self.open_end_silence_ms,
-            self.end_silence_ms
         );
         ensure!(
             (0.0..=1.0).contains(&self.wake_confidence),
             "wake_confidence = {}: expected 0 to 1",
             self.wake_confidence
         );
-        ensure!((0.0..=120.0).contains(&self.attention_s), "attention_s = {}: expected 0 to 120", self.attention_s);
-        ensure!(self.alternatives <= 20, "alternatives = {}: expected 0 to 20", self.alternatives);
         ensure!(
             self.activation != Activation::WakeWord || WakePhrases::new(&self.wake_phrases).texts().count() > 0,
             "wake_phrases = []: expected at least one with activation = \"wake-word\""
         );
-        ensure!(
-            (1..=120).contains(&self.longest_turn_s),
-            "longest_turn_s = {}: expected 1 to 120",
-            self.longest_turn_s
-        );
+        let ms = |ms: u64| ms as f64;
+        check_ranges(&[
+            ("capture_period_ms", ms(self.capture_period_ms), 5.0, 200.0, "5 to 200"),
+            ("start_voice_ms", ms(self.start_voice_ms), 16.0, 1000.0, "16 to 1000"),
+            ("end_silence_ms", ms(self.end_silence_ms), 50.0, 3000.0, "50 to 3000"),
+            (
+                "open_end_silence_ms",
+                ms(self.open_end_silence_ms),
+                ms(self.end_silence_ms),
+                3000.0,
+                "end_silence_ms to 3000",
+            ),
+            ("attention_s", self.attention_s, 0.0, 120.0, "0 to 120"),
+            ("alternatives", self.alternatives.into(), 0.0, 20.0, "0 to 20"),
+            ("longest_turn_s", self.longest_turn_s as f64, 1.0, 120.0, "1 to 120"),
+        ])?;
         Ok(())
     }
 
