@@ -8,7 +8,7 @@ use crate::{
     joint_session::IntentEncoder,
     plots,
     prompt::{Gear, SceneFacts},
-    sample::Sampling,
+    sample::{Sampling, Wishes},
     session::Budget,
     turn::{Lm, TurnState},
 };
@@ -152,13 +152,8 @@ fn show(name: &str, report: &Report, wrong: bool) {
 pub struct ChatOptions {
     #[command(flatten)]
     pub common: Common,
-    /// 0 is greedy
-    #[arg(long, default_value_t = 0.0)]
-    pub temperature: f64,
-    #[arg(long, default_value_t = 0.9)]
-    pub top_p: f64,
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    #[command(flatten)]
+    pub wishes: Wishes,
 }
 
 /// A line is an utterance; the scene is that of a drive through a town.
@@ -175,9 +170,8 @@ pub fn chat(options: &ChatOptions) -> anyhow::Result<()> {
         driving_load: Some(0.3),
         ..SceneFacts::default()
     };
-    println!("the scene: {}", scene.preamble());
-    let (temperature, top_p, seed) = (options.temperature, options.top_p, options.seed);
-    let sampling = Sampling { temperature, top_p, seed, ..Sampling::GREEDY };
+    let sampling = options.wishes.over(lm.sampling());
+    println!("the scene: {}\nreplies: {sampling}", scene.preamble());
     let prompt = || -> std::io::Result<()> {
         print!("> ");
         std::io::stdout().flush()

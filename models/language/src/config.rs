@@ -157,6 +157,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    pub fn number(&mut self, name: &'a str, low: f64, high: f64) -> Result<Option<f64>, String> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_f64() {
+            Some(v) if (low..=high).contains(&v) => Ok(Some(v)),
+            _ => Err(format!("`{name}` = {value}: expected a number from {low} to {high}")),
+        }
+    }
+
     pub fn flag(&mut self, name: &'a str, default: bool) -> Result<bool, String> {
         match self.get(name) {
             None => Ok(default),
@@ -203,6 +211,14 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), ConfigError> {
     }
 }
 
+/// The same of a file that need not be there.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<(String, String)>, ConfigError> {
+    match read(path) {
+        Err(ConfigError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
 /// What `take` makes of the fields of a JSON text; errors get its `name`.
 pub(crate) fn with_fields<T>(
     text: &str,
@@ -225,14 +241,10 @@ impl Config {
         with_fields(text, name, Self::from_map)
     }
 
-    /// Adds the tokens that end a text of `generation_config.json`, if there is one. What else it holds are suggestions for
-    /// sampling.
+    /// Adds the tokens that end a text of `generation_config.json`, if there is one. What else it holds is for
+    /// [`crate::sample::Sampling::suggested`].
     pub fn read_generation(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let (text, name) = match read(path) {
-            Ok(read) => read,
-            Err(ConfigError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(e),
-        };
+        let Some((text, name)) = read_if_there(path)? else { return Ok(()) };
         let more = with_fields(&text, &name, |map| eos(map.get("eos_token_id")))?;
         self.eos.extend(more.iter().filter(|t| !self.eos.contains(t)).copied().collect::<Vec<_>>());
         Ok(())

@@ -100,6 +100,7 @@ pub mod finetune;
 pub mod finetune_data;
 pub mod finetune_decoder;
 pub mod finetune_encoder;
+mod generation;
 pub mod grammar;
 pub mod guide;
 pub mod joint;

@@ -1,14 +1,17 @@
 //! Choosing a token from logits: the most likely one, or by chance with a seed.
 
 use crate::guide::Allowed;
+use clap::Args;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
     /// 0 takes the most likely token.
     pub temperature: f64,
+    /// So many of the most likely tokens are kept; 0 keeps all.
+    pub top_k: usize,
     /// Of the most likely tokens, as many are kept as have this probability together.
     pub top_p: f64,
     /// Tokens are dropped whose probability is below this share of the most likely one's.
@@ -20,7 +23,55 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    pub const GREEDY: Self = Self { temperature: 0.0, top_p: 1.0, min_p: 0.0, repetition_penalty: 1.0, seed: 0 };
+    pub const GREEDY: Self =
+        Self { temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repetition_penalty: 1.0, seed: 0 };
+}
+
+impl fmt::Display for Sampling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { temperature, top_k, top_p, min_p, repetition_penalty, .. } = self;
+        if *temperature > 0.0 {
+            write!(f, "temperature {temperature}, top-k {top_k}, top-p {top_p}, min-p {min_p}")?;
+        } else {
+            write!(f, "the most likely token")?;
+        }
+        write!(f, ", repetition penalty {repetition_penalty}")
+    }
+}
+
+/// What somebody wants otherwise than a checkpoint suggests ([`Sampling::suggested`]).
+#[derive(Debug, Clone, Default, Args)]
+pub struct Wishes {
+    /// 0 takes the most likely token [default, of this and the next four: as the checkpoint's generation_config.json says]
+    #[arg(long)]
+    pub temperature: Option<f64>,
+    /// Draw from so many of the most likely tokens; 0 is all
+    #[arg(long)]
+    pub top_k: Option<usize>,
+    /// Draw from the most likely tokens that have this probability together
+    #[arg(long)]
+    pub top_p: Option<f64>,
+    /// Draw from tokens that have this share of the most likely one's probability
+    #[arg(long)]
+    pub min_p: Option<f64>,
+    /// Divides the logits of tokens that are in the text already; 1 is none
+    #[arg(long)]
+    pub repetition_penalty: Option<f64>,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+impl Wishes {
+    pub fn over(&self, suggested: Sampling) -> Sampling {
+        Sampling {
+            temperature: self.temperature.unwrap_or(suggested.temperature),
+            top_k: self.top_k.unwrap_or(suggested.top_k),
+            top_p: self.top_p.unwrap_or(suggested.top_p),
+            min_p: self.min_p.unwrap_or(suggested.min_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(suggested.repetition_penalty),
+            seed: self.seed,
+        }
+    }
 }
 
 /// A token and its probability among those that were allowed (at temperature 1).
@@ -110,9 +161,12 @@ impl Sampler {
         }
     }
 
-    /// Those that temperature, top-p and min-p leave, with their weights, most likely first; at least one.
+    /// Those that temperature, top-k, top-p and min-p leave, with their weights, most likely first; at least one.
     fn keep(&self, mut candidates: Vec<Candidate>, top: f64) -> Vec<Candidate> {
         candidates.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        if self.sampling.top_k > 0 {
+            candidates.truncate(self.sampling.top_k);
+        }
         for c in &mut candidates {
             c.1 = ((c.1 - top) / self.sampling.temperature).exp();
         }

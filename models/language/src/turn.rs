@@ -65,6 +65,7 @@ pub struct Lm {
     tokenizer: Arc<Tokenizer>,
     catalogue: Arc<Catalogue>,
     dialect: Dialect,
+    sampling: Sampling,
 }
 
 /// Tokens a turn has room for: preamble, utterance, intent and [`MAX_REPLY_TOKENS`].
@@ -85,13 +86,15 @@ impl Lm {
     pub fn load_as(checkpoint: &Path, catalogue: Catalogue, precision: Precision) -> Result<Self, LmError> {
         let tokenizer = Tokenizer::load(&checkpoint.join("tokenizer.json"))?;
         let model = Model::load_as(checkpoint, precision)?;
+        let sampling = Sampling::suggested(&checkpoint.join("generation_config.json")).map_err(ModelError::from)?;
         if tokenizer.is_own() {
-            return Self::new(model, tokenizer, catalogue, &checkpoint.display().to_string());
+            let own = Self::new(model, tokenizer, catalogue, &checkpoint.display().to_string())?;
+            return Ok(Self { sampling, ..own });
         }
         let (tokenizer, catalogue) = (Arc::new(tokenizer.with_special_tokens()), Arc::new(catalogue));
         fits(&model, &tokenizer, &checkpoint.display().to_string())?;
         let chat = Chat::load(checkpoint, &model, tokenizer.clone(), catalogue.clone())?;
-        Ok(Self { model, tokenizer, catalogue, dialect: Dialect::Chat(Box::new(chat)) })
+        Ok(Self { model, tokenizer, catalogue, dialect: Dialect::Chat(Box::new(chat)), sampling })
     }
 
     /// Of a model that has learnt the format of [`crate::prompt`]. `path`: for messages.
@@ -100,7 +103,8 @@ impl Lm {
         let tokenizer = Arc::new(tokenizer);
         let codec = Arc::new(Codec::new(tokenizer.clone())?);
         let names = Arc::new(Names::new(&catalogue, &codec)?);
-        Ok(Self { model, tokenizer, catalogue: Arc::new(catalogue), dialect: Dialect::Own(codec, names) })
+        let (catalogue, dialect) = (Arc::new(catalogue), Dialect::Own(codec, names));
+        Ok(Self { model, tokenizer, catalogue, dialect, sampling: Sampling::GREEDY })
     }
 
     pub fn model(&self) -> &Model {
@@ -109,6 +113,12 @@ impl Lm {
 
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
+    }
+
+    /// What the checkpoint's `generation_config.json` suggests for replies, for who has no other wish; greedy where there is
+    /// none.
+    pub fn sampling(&self) -> Sampling {
+        self.sampling
     }
 
     /// A session with the scene pushed, to be fed ([`Session::step`] until [`State::Idle`]) while the driver still speaks;
@@ -133,7 +143,7 @@ impl Lm {
         }
     }
 
-    /// A turn from its beginning.
+    /// A turn from its beginning. `sampling` is of the reply: the intent is always the likeliest one.
     pub fn turn(&self, scene: &SceneFacts, utterance: &str, sampling: Sampling) -> Result<Turn, LmError> {
         self.begin(None, scene, utterance, sampling)
     }

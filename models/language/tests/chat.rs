@@ -148,6 +148,30 @@ fn a_scene_read_before_changes_nothing_but_the_time_and_an_intent_can_be_given()
     assert!(!reply(&lm, &mut given, Budget::layers(3)).is_empty());
 }
 
+#[test]
+fn replies_are_drawn_as_the_folder_suggests() {
+    assert_eq!(load(&folder()).unwrap().sampling(), Sampling::GREEDY);
+    let warm = changed("generation_config.json", |c| {
+        c["do_sample"] = json!(true);
+        c["temperature"] = json!(1.5);
+    });
+    let lm = load(warm.path()).unwrap();
+    let suggested = lm.sampling();
+    assert_eq!(suggested, Sampling { temperature: 1.5, top_k: 50, ..Sampling::GREEDY });
+    let say = |sampling| {
+        let mut turn = lm.turn(&SceneFacts::default(), "call anna", sampling).unwrap();
+        let (intent, _) = understand(&lm, &mut turn, Budget::UNLIMITED);
+        (intent.to_string(), reply(&lm, &mut turn, Budget::UNLIMITED))
+    };
+    let (drawn, other) = (say(suggested), say(Sampling { seed: 1, ..suggested }));
+    assert_eq!(drawn, say(suggested));
+    assert_ne!(drawn.1, other.1);
+    // What is to be done is not left to chance.
+    assert_eq!((&drawn.0, &other.0), (&say(Sampling::GREEDY).0, &drawn.0));
+    let beams = changed("generation_config.json", |c| c["num_beams"] = json!(3));
+    assert!(refused(beams.path()).contains("generation_config.json: `num_beams` = 3 is not supported: expected 1"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 

@@ -52,6 +52,7 @@ const DRIVE: [(&str, &str); 7] = [
 #[test]
 fn the_requests_of_the_shipped_drive_are_understood_whatever_is_known_of_the_scene() {
     let lm = load();
+    assert_eq!(lm.sampling(), Sampling::GREEDY);
     let hazard = SceneFacts { hazards: vec!["forward_collision".into()], driving_load: Some(0.9), ..drive() };
     for scene in [drive(), SceneFacts::default(), hazard] {
         for (utterance, expected) in DRIVE {

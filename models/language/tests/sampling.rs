@@ -2,14 +2,16 @@
 
 use auriga_lm::{
     guide::Allowed,
-    sample::{Sampler, Sampling},
+    sample::{Sampler, Sampling, Wishes},
 };
 use proptest::prelude::*;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 struct Case {
     temperature: f64,
+    top_k: usize,
     top_p: f64,
     min_p: f64,
     repetition_penalty: f64,
@@ -22,6 +24,7 @@ fn cases() -> Vec<(Sampling, Case)> {
     let cases: Vec<Case> = serde_json::from_str(include_str!("fixtures/sampling.json")).unwrap();
     let sampling = |c: &Case| Sampling {
         temperature: c.temperature,
+        top_k: c.top_k,
         top_p: c.top_p,
         min_p: c.min_p,
         repetition_penalty: c.repetition_penalty,
@@ -71,16 +74,71 @@ fn a_seed_repeats_what_was_drawn_and_another_does_not() {
     assert_ne!(draw(1), draw(2));
 }
 
+fn suggested(file: &Value) -> Result<Sampling, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("generation_config.json");
+    std::fs::write(&path, file.to_string()).unwrap();
+    Sampling::suggested(&path).map_err(|e| e.to_string())
+}
+
+/// As Qwen2.5-0.5B-Instruct is published.
+fn published() -> Value {
+    json!({
+        "bos_token_id": 151643, "pad_token_id": 151643, "do_sample": true, "eos_token_id": [151645, 151643],
+        "repetition_penalty": 1.1, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "transformers_version": "4.37.0",
+    })
+}
+
+#[test]
+fn what_a_checkpoint_suggests_is_taken_unless_there_is_another_wish() {
+    let of_file = suggested(&published()).unwrap();
+    let expected = Sampling { temperature: 0.7, top_k: 20, top_p: 0.8, min_p: 0.0, repetition_penalty: 1.1, seed: 0 };
+    assert_eq!(of_file, expected);
+    let wishes = Wishes { temperature: Some(0.0), min_p: Some(0.1), seed: 4, ..Wishes::default() };
+    assert_eq!(wishes.over(of_file), Sampling { temperature: 0.0, min_p: 0.1, seed: 4, ..expected });
+    // The defaults of Transformers: greedy, and where it samples the 50 likeliest.
+    assert_eq!(suggested(&json!({ "temperature": 0.6, "_from_model_config": true })).unwrap(), Sampling::GREEDY);
+    let plain = Sampling { temperature: 1.0, top_k: 50, ..Sampling::GREEDY };
+    assert_eq!(suggested(&json!({ "do_sample": true, "num_beams": 1, "stop_strings": null })).unwrap(), plain);
+    assert_eq!(Sampling::suggested("no/such/generation_config.json".as_ref()).unwrap(), Sampling::GREEDY);
+}
+
+#[test]
+fn what_a_checkpoint_suggests_and_cannot_be_had_is_an_error_by_its_name() {
+    for (field, value) in [
+        ("num_beams", json!(4)),
+        ("typical_p", json!(0.9)),
+        ("no_repeat_ngram_size", json!(3)),
+        ("suppress_tokens", json!([1, 2])),
+        ("stop_strings", json!(["User:"])),
+        ("min_new_tokens", json!(5)),
+        ("guidance_scale", json!(1.5)),
+        ("penalty_alpha", json!(0.6)),
+        ("mirostat", json!(2)),
+        ("do_sample", json!("yes")),
+        ("temperature", json!(-1)),
+        ("top_k", json!(-1)),
+        ("top_p", json!(1.5)),
+        ("min_p", json!("low")),
+        ("repetition_penalty", json!(0)),
+    ] {
+        let mut file = published();
+        file[field] = value.clone();
+        let message = suggested(&file).unwrap_err();
+        assert!(message.contains("generation_config.json: ") && message.contains(&format!("`{field}`")), "{message}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_token_that_is_not_allowed_is_never_chosen(
         logits in prop::collection::vec(-9.0f32..9.0, 1..40),
         mut tokens in prop::collection::vec(0..60u32, 1..8),
         temperature in prop::sample::select(vec![0.0, 0.5, 2.0]),
-        (top_p, min_p, penalty) in (0.0..1.0, 0.0..1.0, 0.5..2.0),
+        (top_k, top_p, min_p, penalty) in (0..9usize, 0.0..1.0, 0.0..1.0, 0.5..2.0),
     ) {
         tokens.sort();
-        let sampling = Sampling { temperature, top_p, min_p, repetition_penalty: penalty, seed: 1 };
+        let sampling = Sampling { temperature, top_k, top_p, min_p, repetition_penalty: penalty, seed: 1 };
         let chosen = Sampler::new(sampling).choose(&logits, &Allowed::Only(tokens.clone()), &tokens);
         prop_assert!(tokens.contains(&chosen.token));
         prop_assert!((0.0..=1.0).contains(&chosen.probability));

@@ -19,7 +19,7 @@ fn prompt(len: usize) -> Vec<u32> {
 }
 
 fn warm() -> Sampling {
-    Sampling { temperature: 0.9, top_p: 0.95, min_p: 0.01, repetition_penalty: 1.1, seed: 3 }
+    Sampling { temperature: 0.9, top_k: 60, top_p: 0.95, min_p: 0.01, repetition_penalty: 1.1, seed: 3 }
 }
 
 fn generate(max_tokens: usize) -> Generate {
