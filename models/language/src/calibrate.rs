@@ -1,6 +1,9 @@
 //! Confidence that can be believed: the temperature that makes it the share of those that are right (arXiv 1706.04599), how
 //! far it is from that (ECE), and below which confidence it is better to say "not for me".
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 /// The logits of one example and which of them should be the greatest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
@@ -59,6 +62,17 @@ pub fn expected_error(outcomes: &[(f64, bool)]) -> f64 {
     bins.iter().map(|(confidence, right)| (confidence - right).abs()).sum::<f64>() / outcomes.len().max(1) as f64
 }
 
+/// What [`expected_error`] comes to on average where every confidence is exactly the chance to be right: of few examples, as
+/// many are right as chance has it.
+pub fn error_by_chance(outcomes: &[(f64, bool)]) -> f64 {
+    const DRAWS: u32 = 200;
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut draw = || -> Vec<_> {
+        outcomes.iter().map(|(confidence, _)| (*confidence, rng.random::<f64>() < *confidence)).collect()
+    };
+    (0..DRAWS).map(|_| expected_error(&draw())).sum::<f64>() / f64::from(DRAWS)
+}
+
 /// The greatest bias on the logit of `outside`, in tenths from -10 to 10, that loses no more than `cost` of all examples of
 /// known classes that are understood rightly when nothing is taken to be outside.
 pub fn outside_bias(examples: &[Scored], outside: usize, cost: f64) -> f64 {
@@ -113,6 +127,16 @@ mod tests {
         assert!(expected_error(&outcomes(t)) < 1e-3);
         let before = expected_error(&outcomes(1.0));
         assert!((before - (64.0 / 65.0 - 0.8)).abs() < 1e-9, "{before}");
+    }
+
+    #[test]
+    fn few_examples_are_off_by_chance_and_many_are_not() {
+        let all = |count: usize| vec![(0.9, true); count];
+        // The mean distance of a share of 75 from what is expected: 0.8 standard deviations.
+        let few = error_by_chance(&all(75));
+        assert!((few - 0.8 * (0.9f64 * 0.1 / 75.0).sqrt()).abs() < 0.005, "{few}");
+        assert!(error_by_chance(&all(20_000)) < 0.003);
+        assert_eq!(error_by_chance(&[(1.0, false), (0.0, true)]), 0.0);
     }
 
     #[test]

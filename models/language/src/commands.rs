@@ -133,13 +133,14 @@ fn eval_encoder(options: &EvalOptions, adapter: &Path) -> anyhow::Result<()> {
 fn show(name: &str, report: &Report, wrong: bool) {
     println!("{name}\n{}", report.table());
     println!(
-        "{} examples: intents {:.2} %, intents with all slots {:.2} % of {}, calibration error {:.4}, replies word for \
-         word {:.2} % of {}\n",
+        "{} examples: intents {:.2} %, intents with all slots {:.2} % of {}, calibration error {:.4} ({:.4} by chance), \
+         replies word for word {:.2} % of {}\n",
         report.examples(),
         100.0 * report.accuracy(),
         100.0 * report.slot_accuracy(),
         report.with_slots,
         report.calibration_error(),
+        report.calibration_error_by_chance(),
         100.0 * report.reply_accuracy(),
         report.replies,
     );

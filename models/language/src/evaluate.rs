@@ -113,6 +113,11 @@ impl Report {
         calibrate::expected_error(&self.confidences)
     }
 
+    /// As much of it as so few examples have by chance.
+    pub fn calibration_error_by_chance(&self) -> f64 {
+        calibrate::error_by_chance(&self.confidences)
+    }
+
     /// The mean over intents of a figure, and that weighted by their examples.
     pub fn averages(&self, figure: impl Fn(&Counts) -> f64) -> (f64, f64) {
         // What was found and never expected has no examples to be right about.
