@@ -81,21 +81,22 @@ initramfs() {
 # build beside the run replaces nothing that is running; in this folder they find .native as well.
 built() {
     local node test
-    for node in can camera speech recorder arbiter; do
+    for node in can camera speech language recorder arbiter; do
         [ -x "target/release/auriga-$node" ] || die "target/release/auriga-$node is not there" "make build"
         keep "target/release/auriga-$node" "auriga-$node"
     done
-    for test in can:vcan arbiter:actuation; do
-        keep "$(test_binary "auriga-${test%:*}" "${test#*:}")" "${test#*:}-tests"
+    for test in vcan actuation; do
+        keep "$(test_binary "$test")" "$test-tests"
     done
 }
 
 keep() { ln "$1" "$OUT/bin/$2" 2>/dev/null || cp "$1" "$OUT/bin/$2"; }
 
+# Of the whole workspace, as `make build` builds it: of one package alone, Cargo would build what it depends on anew.
 test_binary() {
-    cargo test --locked --release -p "$1" --test "$2" --no-run --message-format=json 2>"$OUT/cargo.log" |
-        sed -n 's/.*"name":"'"$2"'".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1 | grep . ||
-        die "the test $2 of $1 does not build: $(tail -n 5 "$OUT/cargo.log")" "see $OUT/cargo.log."
+    cargo test --locked --release --workspace --test "$1" --no-run --message-format=json 2>"$OUT/cargo.log" |
+        sed -n 's/.*"name":"'"$1"'".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1 | grep . ||
+        die "the test $1 does not build: $(tail -n 5 "$OUT/cargo.log")" "see $OUT/cargo.log."
 }
 
 # What the guest runs, as a file: the words of a command survive no kernel command line.

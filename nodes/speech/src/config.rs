@@ -33,6 +33,7 @@ pub struct Config {
     pub echo_cancellation: bool,
     pub noise_suppression: bool,
     pub speaker: String,
+    pub playback_period_ms: u64,
     pub voice: String,
     pub speak_command: String,
     pub barge_in: bool,
@@ -83,6 +84,7 @@ impl Config {
         let ms = |ms: u64| ms as f64;
         check_ranges(&[
             ("capture_period_ms", ms(self.capture_period_ms), 5.0, 200.0, "5 to 200"),
+            ("playback_period_ms", ms(self.playback_period_ms), 2.0, 200.0, "2 to 200"),
             ("start_voice_ms", ms(self.start_voice_ms), 16.0, 1000.0, "16 to 1000"),
             ("end_silence_ms", ms(self.end_silence_ms), 50.0, 3000.0, "50 to 3000"),
             (
@@ -134,6 +136,11 @@ impl Config {
         }
     }
 
+    /// What the loudspeaker asks for at once.
+    pub fn playback_period(&self) -> Duration {
+        Duration::from_millis(self.playback_period_ms)
+    }
+
     pub(crate) fn turns(&self) -> vad::Settings {
         vad::Settings {
             threshold: self.voice_threshold,
@@ -156,8 +163,9 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_named() {
         type Change = fn(&mut Config);
-        let wrong: [(Change, &str); 7] = [
+        let wrong: [(Change, &str); 8] = [
             (|c| c.capture_period_ms = 0, "capture_period_ms"),
+            (|c| c.playback_period_ms = 1000, "playback_period_ms"),
             (|c| (c.speaker, c.speak_command) = ("default".into(), "say".into()), "speak_command"),
             (|c| (c.speaker, c.voice) = ("default".into(), " ".into()), "voice"),
             (|c| c.voice_threshold = f32::NAN, "voice_threshold"),

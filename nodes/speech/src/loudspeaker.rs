@@ -20,8 +20,6 @@ use std::{
     time::Duration,
 };
 
-/// What the device asks for at once; twice that lies in its own buffer, and is still heard after a stop.
-pub const PERIOD: Duration = Duration::from_millis(5);
 /// Speech that may wait to be played: more than a sentence, and the next is synthesised while this one is heard.
 const QUEUE: Duration = Duration::from_secs(20);
 /// What is cut off fades out so fast: no click.
@@ -156,15 +154,18 @@ pub struct Loudspeaker {
     pub feed: Feed,
     pub rate_hz: u32,
     counts: Arc<Counts>,
+    /// Times that the device ran empty, as told before.
+    told: u64,
     /// Playing ends when it is dropped.
     _stream: Stream,
 }
 
 impl Loudspeaker {
-    /// Opens the device of this name, and gives the tape of what it plays.
-    pub fn open(name: &str, gate: Arc<Gate>) -> anyhow::Result<(Self, Reader)> {
+    /// Opens the device of this name, and gives the tape of what it plays. `period` is what the device asks for at once;
+    /// twice that lies in its own buffer, and is still heard after a stop.
+    pub fn open(name: &str, period: Duration, gate: Arc<Gate>) -> anyhow::Result<(Self, Reader)> {
         let device = device::find(name, device::Direction::Playback)?;
-        let device::Format { config, sample } = device::playback_format(&device, PERIOD)?;
+        let device::Format { config, sample } = device::playback_format(&device, period)?;
         let (feed, line, reference) = line(config.sample_rate, config.channels, gate);
         let counts = line.played.counts();
         let stream = match sample {
@@ -181,12 +182,18 @@ impl Loudspeaker {
         .context("opening the device")?;
         stream.play().context("starting the device")?;
         tracing::info!(device = name, rate_hz = config.sample_rate, channels = config.channels, "loudspeaker open");
-        Ok((Self { feed, rate_hz: config.sample_rate, counts, _stream: stream }, reference))
+        Ok((Self { feed, rate_hz: config.sample_rate, counts, told: 0, _stream: stream }, reference))
     }
 
     /// Whether the device is gone.
     pub fn lost(&self) -> bool {
         self.counts.failed.load(Ordering::Relaxed)
+    }
+
+    /// How often the device has run empty since this was asked last: pauses within what it plays.
+    pub fn underruns(&mut self) -> u64 {
+        let all = self.counts.losses().xruns;
+        all - std::mem::replace(&mut self.told, all)
     }
 }
 

@@ -31,6 +31,10 @@ pub trait Mouth: Send {
     fn go_on(&mut self) -> Result<bool, String>;
     /// Is silent at once.
     fn stop(&mut self);
+    /// What was not as it should be with a sentence that has been spoken all the same.
+    fn trouble(&mut self) -> Option<String> {
+        None
+    }
     /// What silences it from any thread, before [`Mouth::stop`] is called.
     fn hush(&self) -> Option<Arc<Gate>> {
         None
@@ -40,7 +44,7 @@ pub trait Mouth: Send {
 /// What the configuration says speaks; `references` gets what our own loudspeaker plays.
 pub fn mouth(config: &Config, references: Sender<Reference>) -> Option<Box<dyn Mouth>> {
     if !config.speaker.is_empty() {
-        return Some(Box::new(Voice::new(&config.voice, &config.speaker, references)));
+        return Some(Box::new(Voice::new(&config.voice, &config.speaker, config.playback_period(), references)));
     }
     let command = PlayingCommand::new(&config.speak_command);
     (!command.words.is_empty()).then(|| Box::new(command) as Box<dyn Mouth>)
@@ -141,7 +145,11 @@ impl<F: Fn(String)> Talk<F> {
             // Errors never carry the text: it is private.
             match self.mouth.begin(&words) {
                 Ok(()) if !self.attend() => break,
-                Ok(()) => {}
+                Ok(()) => {
+                    if let Some(trouble) = self.mouth.trouble() {
+                        (self.fault)(trouble);
+                    }
+                }
                 Err(e) => (self.fault)(e),
             }
         }

@@ -15,6 +15,7 @@ use std::{
         Arc,
         mpsc::{Receiver, Sender, SyncSender, TryRecvError, sync_channel},
     },
+    time::Duration,
 };
 
 /// Frames read from the engine at a time, and pieces of them that may wait.
@@ -29,6 +30,7 @@ pub struct Voice {
     /// Program and arguments.
     engine: Vec<String>,
     device: String,
+    period: Duration,
     gate: Arc<Gate>,
     /// Opened with the first sentence, and anew after it was lost.
     loudspeaker: Option<Loudspeaker>,
@@ -45,10 +47,11 @@ struct Sentence {
 }
 
 impl Voice {
-    pub fn new(engine: &str, device: &str, references: Sender<Reference>) -> Self {
+    pub fn new(engine: &str, device: &str, period: Duration, references: Sender<Reference>) -> Self {
         Self {
             engine: engine.split_whitespace().map(str::to_owned).collect(),
             device: device.into(),
+            period,
             gate: Arc::default(),
             loudspeaker: None,
             references,
@@ -62,8 +65,8 @@ impl Voice {
         }
         if self.loudspeaker.is_none() {
             let trouble = |e: String| format!("loudspeaker {}: {e} (speaker)", self.device);
-            let (opened, tape) =
-                Loudspeaker::open(&self.device, self.gate.clone()).map_err(|e| trouble(format!("{e:#}")))?;
+            let (opened, tape) = Loudspeaker::open(&self.device, self.period, self.gate.clone())
+                .map_err(|e| trouble(format!("{e:#}")))?;
             let reference = Reference::new(tape, opened.rate_hz).map_err(|e| trouble(e.to_string()))?;
             // Without a microphone nobody wants it.
             let _ = self.references.send(reference);
@@ -131,6 +134,17 @@ impl Mouth for Voice {
         if let Some(loudspeaker) = &mut self.loudspeaker {
             loudspeaker.feed.open();
         }
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        let times = self.loudspeaker.as_mut().map_or(0, Loudspeaker::underruns);
+        let device = &self.device;
+        (times > 0).then(|| {
+            format!(
+                "loudspeaker {device}: it ran empty {times} times since the last sentence; the machine is too busy for \
+                 it: raise playback_period_ms"
+            )
+        })
     }
 
     fn hush(&self) -> Option<Arc<Gate>> {
@@ -225,7 +239,7 @@ mod tests {
     #[test]
     fn without_a_loudspeaker_the_sentence_is_given_up_with_the_devices_name() {
         let (references, _taken) = std::sync::mpsc::channel();
-        let mut voice = Voice::new("espeak-ng --stdout", "no such loudspeaker", references);
+        let mut voice = Voice::new("espeak-ng --stdout", "no such loudspeaker", Duration::from_millis(10), references);
         let e = voice.begin("a secret").unwrap_err();
         assert!(e.contains("no such loudspeaker") && !e.contains("secret"), "{e}");
         assert_eq!(voice.go_on(), Ok(false));

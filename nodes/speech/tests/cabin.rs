@@ -12,7 +12,7 @@ use auriga_speech::{
     Config, Effect, SpeechNode,
     echo::Reference,
     front_end::{Cleaning, FrontEnd},
-    loudspeaker::{Feed, Gate, Line, PERIOD, line},
+    loudspeaker::{Feed, Gate, Line, line},
     resample::Listen,
     tape::Block,
 };
@@ -23,6 +23,8 @@ use std::{sync::Arc, time::Duration};
 const MS: usize = RATE / 1000;
 /// The default of capture_period_ms.
 const CAPTURE_MS: usize = 20;
+/// The default of playback_period_ms.
+const PLAYBACK_MS: usize = 10;
 /// Our thread looks at the tape every 2 ms.
 const POLL_MS: usize = 2;
 /// A device's own buffer holds two periods: what is handed over is heard when they have been played.
@@ -73,7 +75,7 @@ impl Cabin {
             line,
             gate,
             room: room(),
-            played: vec![0.0; BUFFERED * PERIOD.as_millis() as usize * MS],
+            played: vec![0.0; BUFFERED * PLAYBACK_MS * MS],
             heard: Vec::new(),
             cleaned: Vec::new(),
             stops: Vec::new(),
@@ -93,10 +95,10 @@ impl Cabin {
     /// Lets time pass while `voice` is said.
     fn run(&mut self, voice: &[i16]) {
         let hiss = noise(1.0, 20.0);
-        let mut block = vec![0.0; PERIOD.as_millis() as usize * MS];
+        let mut block = vec![0.0; PLAYBACK_MS * MS];
         for now in 0..voice.len() / MS {
-            if now % PERIOD.as_millis() as usize == 0 {
-                let stamp = ms((now + BUFFERED * PERIOD.as_millis() as usize) as u64);
+            if now % PLAYBACK_MS == 0 {
+                let stamp = ms((now + BUFFERED * PLAYBACK_MS) as u64);
                 self.line.fill(&mut block, stamp);
                 self.played.extend_from_slice(&block);
             }

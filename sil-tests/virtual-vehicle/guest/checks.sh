@@ -4,7 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 
 [ -x "${AURIGA_PYTHON:-}" ] || fail "recordings are read with the oracles' Python: make setup"
-[ $# -gt 0 ] || set -- can camera speech cgroups
+[ $# -gt 0 ] || set -- can camera speech talk cgroups
 failed=()
 for name in "$@"; do
     echo "=== $name"

@@ -1,7 +1,8 @@
 """Reads what auriga-recorder wrote, with the MCAP project's own library, and compares it with what happened.
 
 recording.py seen RECORDING WHAT [COUNT]     exit code: whether WHAT is in it so far; the file may still grow
-recording.py can|can-filtered|camera|speech RECORDING …     the checks; each prints its figures
+recording.py spoken RAW COUNT [ended]        exit code: whether so many stretches of sound are in it, the last one over
+recording.py can|can-filtered|camera|speech|talk RECORDING …     the checks; each prints its figures
 """
 
 import sys
@@ -219,9 +220,61 @@ def speech_check(path, played, asleep):
     expect(told.get("audio-device", 0) >= 1, "the card's loss is told")
 
 
+def stretches(path):
+    """From and to of what is loud in a file of raw samples (16 kHz, mono), in blocks of 10 ms; pauses of half a second
+    part them. And the loudness."""
+    import numpy
+
+    loud = loudness(numpy.fromfile(path, "<i2"), 16000)
+    found = []
+    for block in numpy.flatnonzero(loud > 100):
+        if found and block - found[-1][1] < 50:
+            found[-1][1] = block
+        else:
+            found.append([block, block])
+    return found, loud
+
+
+def spoken(path, count, ended=""):
+    found, loud = stretches(path)
+    sys.exit(0 if len(found) >= int(count) and (not ended or len(loud) - found[-1][1] > 100) else 1)
+
+
+def talk_check(path, raw):
+    import numpy
+    import subprocess
+    import tempfile
+
+    all_messages = list(messages(path))
+    heard = [m.text for topic, _, m in all_messages if topic == "speech/utterance" and m.final]
+    print(f"    heard: {'; '.join(heard)}")
+    intents = [m.name for topic, _, m in all_messages if topic == "language/intent"]
+    expect(intents == ["help", "help", "stop"], f"understood: {', '.join(intents)}")
+    pieces = [m for topic, _, m in all_messages if topic == "language/turn"]
+    text = "".join(m.text for m in pieces if m.turn_id == pieces[0].turn_id).strip()
+    found, loud = stretches(raw)
+    lengths = [(to - begin + 1) / 100 for begin, to in found]
+    expect(len(found) == 3, f"the loudspeaker plays for {', '.join(f'{length:.2f}' for length in lengths)} s")
+
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        subprocess.run(["espeak-ng", "-v", "en-gb", "-s", "165", "-w", file.name, text], check=True)
+        engine = loudness(*wav(file.name))
+    engine = engine[numpy.flatnonzero(engine > 100)[0] :]
+    begin = found[0][0]
+    best = 0.0
+    for first in range(max(begin - 20, 0), begin + 20):
+        part = loud[first : first + len(engine)]
+        if len(part) == len(engine):
+            best = max(best, float(numpy.corrcoef(part, engine)[0, 1]))
+    expect(best > 0.95, f"first the whole answer ({len(text)} letters): its loudness is the engine's, correlation {best:.3f}")
+    expect(lengths[1] < lengths[0] - 0.5, "then, when somebody speaks, it stops")
+    faults(path)
+
+
 def main():
     name, *words = sys.argv[1:]
     checks = {"seen": seen, "can": can_check, "can-filtered": can_filtered_check, "camera": camera_check, "speech": speech_check}
+    checks |= {"talk": talk_check, "spoken": spoken}
     checks[name](*words)
     sys.exit(1 if expect.failed else 0)
 

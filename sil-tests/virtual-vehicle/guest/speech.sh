@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # ALSA on snd-aloop, a cable from one sound device to the other: what aplay plays into it, auriga-speech hears.
+#   speech.sh [LEAST]     how many seconds are played before the node is disturbed (40)
 # shellcheck source=sil-tests/virtual-vehicle/guest/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -8,8 +9,8 @@ SAID="There is fog on the road ahead. Please find a charging station on the way,
 drivers snd-aloop
 wait_for 30 "there is a sound card" test -c /dev/snd/pcmC0D1c
 espeak-ng -s 150 -w "$TMPDIR/said.wav" "$SAID"
-said=$TMPDIR/said.wav
-sox "$said" "$said" "$said" "$said" "$said" "$said" -r 48000 -c 2 "$VEHICLE_OUT/played.wav" pad 0.3
+times=$(soxi -D "$TMPDIR/said.wav" | awk -v least="${1:-40}" '{ print int(least / $1) }')
+sox --temp "$TMPDIR" "$TMPDIR/said.wav" -r 48000 -c 2 "$VEHICLE_OUT/played.wav" repeat "$times" pad 0.3
 echo "playing $(soxi -D "$VEHICLE_OUT/played.wav") s"
 
 # As in a car: ahead of what the machine does besides, the sound card's own thread included, and with a card that keeps
