@@ -24,9 +24,9 @@ pub struct Options {
     /// there with random weights (1 GB)
     #[arg(long)]
     pub large: Option<PathBuf>,
-    /// What to measure it in
+    /// What to measure the large model in
     #[arg(long, value_enum, value_delimiter = ',', default_value = "f32,bf16,int8,int4")]
-    pub precision: Vec<Precision>,
+    pub precisions: Vec<Precision>,
     /// Tokens decoded after a prompt of as many
     #[arg(long, default_value_t = 64)]
     pub tokens: usize,
@@ -40,7 +40,7 @@ pub fn run(folder: &Path, options: &Options, repeats: usize) -> anyhow::Result<(
     let memory = Tensor::ones([MEMORY_BYTES / 4], (Kind::Float, Device::Cpu));
     let columns = ["precision", "decode/s", "GB/s", "memory GB/s", "of it", "prefill/s", "1-layer slices", "worst ms"];
     println!("{}", columns.map(|c| format!("{c:>15}")).concat());
-    for &precision in &options.precision {
+    for &precision in &options.precisions {
         let model = Model::load_as(folder, precision)?;
         let mut rounds = Vec::new();
         for _ in 0..repeats {
@@ -140,6 +140,7 @@ fn make(folder: &Path) -> anyhow::Result<()> {
         qkv_bias: true,
         output_bias: false,
         eos: vec![151_643],
+        quantised: None,
     };
     tch::manual_seed(1);
     let tensors: Vec<(String, Tensor)> =

@@ -6,6 +6,7 @@ use crate::{
     evaluate::{self, Report},
     finetune_encoder,
     joint_session::IntentEncoder,
+    linear::Precision,
     plots,
     prompt::{Gear, SceneFacts},
     sample::{Sampling, Wishes},
@@ -27,6 +28,9 @@ pub struct Common {
     pub checkpoint: PathBuf,
     #[arg(long, default_value = "models/language/intents.toml")]
     pub catalogue: PathBuf,
+    /// The numbers that the checkpoint is computed with
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub precision: Precision,
     /// Threads of libtorch
     #[arg(long, default_value_t = 1)]
     pub threads: i32,
@@ -35,7 +39,7 @@ pub struct Common {
 impl Common {
     pub fn load(&self) -> anyhow::Result<Lm> {
         tch::set_num_threads(self.threads);
-        Ok(Lm::load(&self.checkpoint, Catalogue::load(&self.catalogue)?)?)
+        Ok(Lm::load_as(&self.checkpoint, Catalogue::load(&self.catalogue)?, self.precision)?)
     }
 }
 

@@ -3,8 +3,8 @@
 //! Every field is either used, known to change nothing, or an error by its name: a field that is passed over in silence
 //! would be a model that computes something else.
 
-use crate::rope;
 pub use crate::rope::RopeScaling;
+use crate::{linear::Precision, rope};
 use serde_json::{Map, Value, json};
 use std::{fmt, path::Path};
 
@@ -88,6 +88,8 @@ pub struct Config {
     pub output_bias: bool,
     /// Tokens that end a text.
     pub eos: Vec<u32>,
+    /// What its matrices are rounded to in the file ([`crate::quantize`]).
+    pub quantised: Option<Precision>,
 }
 
 /// Fields that change nothing about inference.
@@ -111,12 +113,11 @@ pub(crate) const HARMLESS: [&str; 16] = [
 ];
 
 /// Fields with the only value that is supported.
-fn only_supported() -> [(&'static str, Value); 9] {
+fn only_supported() -> [(&'static str, Value); 8] {
     [
         ("hidden_act", json!("silu")),
         ("mlp_bias", json!(false)),
         ("partial_rotary_factor", json!(1.0)),
-        ("quantization_config", Value::Null),
         ("pretraining_tp", json!(1)),
         ("is_encoder_decoder", json!(false)),
         ("add_cross_attention", json!(false)),
@@ -302,6 +303,7 @@ impl Config {
             qkv_bias: family == Family::Qwen2 || biased,
             output_bias: family != Family::Qwen2 && biased,
             eos: eos(f.get("eos_token_id"))?,
+            quantised: quantised(f.get("quantization_config"))?,
         };
         f.all_read().map(|()| config)
     }
@@ -367,6 +369,19 @@ const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
 /// Which layers have a window and which have rotary positions, as each family says it.
+/// Ours alone: other methods lay their numbers out otherwise.
+fn quantised(found: Option<&Value>) -> Result<Option<Precision>, String> {
+    let Some(found) = found else { return Ok(None) };
+    match (found["quant_method"].as_str(), found["bits"].as_i64()) {
+        (Some("auriga"), Some(8)) => Ok(Some(Precision::Int8)),
+        (Some("auriga"), Some(4)) => Ok(Some(Precision::Int4)),
+        _ => Err(format!(
+            "`quantization_config` = {found} is not supported: expected the method \"auriga\" with 8 or 4 bits; quantise \
+             the original weights with `auriga-lm quantize`"
+        )),
+    }
+}
+
 fn attention(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<LayerAttention>, String> {
     let ropes = ropes(f, family, layers)?;
     let stated = f.int("sliding_window", 1, 1 << 24)?;

@@ -1,12 +1,16 @@
-//! Matrices of a model in the numbers it computes with: 32-bit, bfloat16, or whole numbers of 8 or 4 bits that are made
-//! at load and read by libtorch's own kernels. A kernel's order of the numbers in memory is its own.
+//! Matrices of a model in the numbers it computes with: 32-bit, bfloat16, or whole numbers of 8 or 4 bits. A kernel's order
+//! of the numbers in memory is its own.
 //!
-//! Weights alone are quantised; activations are bfloat16 then, as the kernels ask. Of 8 bits, each row has a scale:
-//! w ≈ q · s. Of 4 bits, each [`GROUP`] weights of a row have a scale and a middle: w ≈ (q − 8) · s + z.
+//! Weights alone are quantised ([`rounded`](crate::rounded)); activations are of 32 bits then. Kernels are ours where the
+//! processor has AVX-512 ([`tiled`](crate::tiled)), else libtorch's.
 
-use crate::weights::{Weights, WeightsError};
-use std::{fmt, sync::LazyLock};
-use tch::{CModule, Device, Kind, TchError, Tensor};
+use crate::{
+    rounded::{GROUP, Rounded},
+    tiled::{self, Tiled},
+    weights::{Weights, WeightsError},
+};
+use std::fmt;
+use tch::{Device, Kind, TchError, Tensor};
 
 /// In which numbers a model computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -14,6 +18,7 @@ use tch::{CModule, Device, Kind, TchError, Tensor};
 pub enum Precision {
     #[default]
     F32,
+    /// Weights of 16 bits; on the graphics processor activations too.
     Bf16,
     /// Weights of 8 bits.
     Int8,
@@ -22,9 +27,9 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Of activations, norms, and the cache.
-    pub fn kind(self) -> Kind {
-        if self == Self::F32 { Kind::Float } else { Kind::BFloat16 }
+    /// Of activations, norms, and the cache. On the processor 16 bits would make nothing faster there.
+    pub fn kind(self, device: Device) -> Kind {
+        if self == Self::Bf16 && device != Device::Cpu { Kind::BFloat16 } else { Kind::Float }
     }
 }
 
@@ -49,38 +54,30 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    pub fn kind(self) -> Kind {
+    /// Of activations.
+    pub fn kind(self, device: Device) -> Kind {
         match self {
             Self::Trained => Kind::Float,
-            Self::Run(precision) => precision.kind(),
+            Self::Run(precision) => precision.kind(device),
         }
+    }
+
+    /// Of the embedding, of which a token reads one row: 16 bits beside quantised matrices, for their size.
+    pub fn table_kind(self) -> Kind {
+        if matches!(self, Self::Trained | Self::Run(Precision::F32)) { Kind::Float } else { Kind::BFloat16 }
     }
 }
 
-/// Weights of a row that share a scale, in 4 bits.
-pub const GROUP: i64 = 32;
-/// The 4-bit kernel wants whole blocks of rows.
-const INT4_ROWS: i64 = 16;
-/// How many tiles of columns the 4-bit kernel packs together; on the processor it has no meaning but is asked for.
+/// How many tiles of columns libtorch's 4-bit kernel packs together; on the processor it has no meaning but is asked for.
 const INT4_TILES: i64 = 1;
 
-/// Matrices of fewer numbers are not packed: calling the packed product takes longer than it saves.
-const PACKED: i64 = 1 << 19;
-
-/// The product of oneDNN whose matrices are put in its own order once (`packed.py`): of one token it is twice as fast as
-/// libtorch's plain one. `None` where this libtorch has no oneDNN.
-static PACKED_PRODUCT: LazyLock<Option<CModule>> = LazyLock::new(|| {
-    // Else its first calls would be traced and compiled anew.
-    tch::jit::f_set_profiling_mode(false).ok()?;
-    CModule::load_data(&mut &include_bytes!("packed.pt")[..]).ok()
-});
-
 enum Matrix {
-    Packed(&'static CModule, Tensor),
-    /// [columns, rows], each row of memory one input: at one token, libtorch reads this order faster than the other.
-    Turned(Tensor),
+    Tiled(Tiled),
     /// [rows, columns].
     Plain(Tensor),
+    /// [columns, rows], each row of memory one input: at one token, libtorch reads this order faster than the other.
+    Turned(Tensor),
+    /// Libtorch's, of 8 and 4 bits.
     Int8 {
         weight: Tensor,
         scales: Tensor,
@@ -108,39 +105,40 @@ impl Linear {
         biased: bool,
         form: Form,
     ) -> Result<Self, WeightsError> {
-        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        let (mut weights, mut rounded, mut biases) = (Vec::new(), Vec::new(), Vec::new());
         for (name, rows) in parts {
-            weights.push(w.take(&format!("{name}.weight"), &[*rows, columns])?);
+            match Rounded::take(w, name, *rows, columns)? {
+                Some(part) => rounded.push(part),
+                None => weights.push(w.take(&format!("{name}.weight"), &[*rows, columns])?),
+            }
             if biased {
                 biases.push(w.take(&format!("{name}.bias"), &[*rows])?);
             }
         }
         let joined = |mut all: Vec<Tensor>| if all.len() == 1 { Ok(all.remove(0)) } else { Tensor::f_cat(&all, 0) };
-        let bias = if biased { Some(joined(biases)?.f_to_kind(form.kind())?) } else { None };
-        Ok(Self::new(&joined(weights)?, bias, form)?)
+        let bias = if biased { Some(joined(biases)?) } else { None };
+        let bias = bias.map(|b| b.f_to_kind(form.kind(b.device()))).transpose()?;
+        if rounded.is_empty() {
+            return Ok(Self::new(&joined(weights)?, bias, form)?);
+        }
+        if !weights.is_empty() {
+            return Err(w.mixed(&parts[0].0));
+        }
+        let rounded = Rounded::joined(&rounded)?;
+        let rows = parts.iter().map(|(_, rows)| rows).sum();
+        Ok(Self { matrix: whole(rounded)?, bias, rows, columns })
     }
 
     /// `weight`: [rows, columns], 32-bit.
     pub(crate) fn new(weight: &Tensor, bias: Option<Tensor>, form: Form) -> Result<Self, TchError> {
         let (rows, columns) = (weight.size()[0], weight.size()[1]);
-        let precision = match form {
-            Form::Trained => {
-                return Ok(Self { matrix: Matrix::Plain(weight.shallow_clone()), bias, rows, columns });
-            }
-            Form::Run(precision) => precision,
-        };
-        let packed = match precision {
-            Precision::F32 | Precision::Bf16 => pack(weight, precision.kind())?,
-            Precision::Int8 | Precision::Int4 => None,
-        };
-        if let Some(matrix) = packed {
-            return Ok(Self { matrix, bias, rows, columns });
-        }
-        let matrix = match precision {
-            Precision::F32 => Matrix::Turned(weight.f_tr()?.f_contiguous()?),
-            Precision::Bf16 => Matrix::Plain(weight.f_to_kind(Kind::BFloat16)?),
-            Precision::Int4 if rows % INT4_ROWS == 0 && columns % GROUP == 0 => int4(weight)?,
-            Precision::Int8 | Precision::Int4 => int8(weight)?,
+        let tiled = tiled::supported() && weight.device() == Device::Cpu;
+        let matrix = match form {
+            Form::Trained => Matrix::Plain(weight.shallow_clone()),
+            Form::Run(Precision::Int8) => whole(Rounded::of(weight, false)?)?,
+            Form::Run(Precision::Int4) => whole(Rounded::of(weight, true)?)?,
+            Form::Run(_) if tiled => Matrix::Tiled(Tiled::new(&weight.f_to_kind(form.table_kind())?)?),
+            Form::Run(_) => plain(weight, form)?,
         };
         Ok(Self { matrix, bias, rows, columns })
     }
@@ -148,22 +146,25 @@ impl Linear {
     /// x: [.., columns] → [.., rows].
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let y = match &self.matrix {
-            Matrix::Plain(weight) => return x.linear(weight, self.bias.as_ref()),
-            // As the operators of tch: what fails here is a mistake in this file.
-            Matrix::Packed(product, weight) => product.forward_ts(&[x, weight]).unwrap_or_else(|e| panic!("{e}")),
+            Matrix::Plain(weight) if weight.kind() == x.kind() => return x.linear(weight, self.bias.as_ref()),
+            Matrix::Plain(weight) => self.flat(x, weight.kind(), |x| x.linear(weight, None::<&Tensor>)),
             Matrix::Turned(weight) => x.matmul(weight),
-            Matrix::Int8 { weight, scales } => self.flat(x, |x| x.internal_weight_int8pack_mm(weight, scales)),
+            // As the operators of tch: what fails here is a mistake in this crate.
+            Matrix::Tiled(matrix) => self.flat(x, Kind::Float, |x| matrix.product(x).unwrap_or_else(|e| panic!("{e}"))),
+            Matrix::Int8 { weight, scales } => {
+                self.flat(x, Kind::BFloat16, |x| x.internal_weight_int8pack_mm(weight, scales))
+            }
             Matrix::Int4 { weight, scales } => {
-                self.flat(x, |x| x.internal_weight_int4pack_mm_for_cpu(weight, GROUP, scales))
+                self.flat(x, Kind::BFloat16, |x| x.internal_weight_int4pack_mm_for_cpu(weight, GROUP as i64, scales))
             }
         };
         if let Some(bias) = &self.bias { y + bias } else { y }
     }
 
-    /// The kernels of whole numbers know matrices alone.
-    fn flat(&self, x: &Tensor, kernel: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+    /// By a kernel that knows matrices alone, of this kind.
+    fn flat(&self, x: &Tensor, kind: Kind, kernel: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
         let mut shape = x.size();
-        let y = kernel(&x.reshape([-1, self.columns]));
+        let y = kernel(&x.reshape([-1, self.columns]).to_kind(kind)).to_kind(x.kind());
         if let Some(last) = shape.last_mut() {
             *last = self.rows;
         }
@@ -172,70 +173,61 @@ impl Linear {
 
     /// Whether the matrix can give its rows back, as the embedding of tokens does where it is the output matrix too.
     pub(crate) fn has_rows(&self) -> bool {
-        matches!(self.matrix, Matrix::Plain(_) | Matrix::Turned(_))
+        match &self.matrix {
+            Matrix::Tiled(matrix) => matrix.has_rows(),
+            Matrix::Plain(_) | Matrix::Turned(_) => true,
+            Matrix::Int8 { .. } | Matrix::Int4 { .. } => false,
+        }
     }
 
-    /// Rows by their index. Of [`Linear::has_rows`] alone; quantised rows are not given back.
+    /// Rows by their index. Of [`Linear::has_rows`] alone.
     pub(crate) fn rows_of(&self, rows: &Tensor) -> Tensor {
+        let shape = [rows.size(), vec![self.columns]].concat();
+        let flat = rows.flatten(0, -1);
         match &self.matrix {
-            Matrix::Turned(weight) => {
-                let shape = [rows.size(), vec![self.columns]].concat();
-                weight.index_select(1, &rows.flatten(0, -1)).tr().contiguous().view(&shape[..])
-            }
-            Matrix::Plain(weight)
-            | Matrix::Packed(_, weight)
-            | Matrix::Int8 { weight, .. }
-            | Matrix::Int4 { weight, .. } => Tensor::embedding(weight, rows, -1, false, false),
+            Matrix::Tiled(matrix) => matrix.rows_of(&flat).unwrap_or_else(|e| panic!("{e}")),
+            Matrix::Turned(weight) => weight.index_select(1, &flat).tr().contiguous(),
+            Matrix::Plain(weight) => Tensor::embedding(weight, &flat, -1, false, false),
+            Matrix::Int8 { .. } | Matrix::Int4 { .. } => unreachable!("a matrix whose rows are not given back"),
         }
+        .view(&shape[..])
     }
 
     /// Bytes that one product reads.
     pub(crate) fn bytes(&self) -> usize {
         let of = |t: &Tensor| t.numel() * t.kind().elt_size_in_bytes();
         match &self.matrix {
-            Matrix::Turned(weight) | Matrix::Plain(weight) | Matrix::Packed(_, weight) => of(weight),
+            Matrix::Turned(weight) | Matrix::Plain(weight) => of(weight),
+            Matrix::Tiled(matrix) => matrix.bytes(),
             Matrix::Int8 { weight, scales } => of(weight) + of(scales),
             Matrix::Int4 { scales, .. } => (self.rows * self.columns / 2) as usize + of(scales),
         }
     }
 }
 
-/// `None` where the packed product would not help or is not there.
-fn pack(weight: &Tensor, kind: Kind) -> Result<Option<Matrix>, TchError> {
-    if (weight.numel() as i64) < PACKED || weight.device() != Device::Cpu {
-        return Ok(None);
-    }
-    let Some(product) = &*PACKED_PRODUCT else { return Ok(None) };
-    let packed = product.method_ts("pack", &[weight.f_to_kind(kind)?]);
-    Ok(packed.ok().map(|weight| Matrix::Packed(product, weight)))
+/// Ours where the processor can, else libtorch's.
+fn whole(rounded: Rounded) -> Result<Matrix, TchError> {
+    if tiled::supported() { Ok(Matrix::Tiled(Tiled::rounded(&rounded)?)) } else { whole_of_libtorch(rounded) }
 }
 
-/// A row's scale is its largest weight, over the 127 steps to each side.
-fn int8(weight: &Tensor) -> Result<Matrix, TchError> {
-    let scales = weight.f_abs()?.f_amax([1], true)? / 127.0;
-    // As the kernel will read them, so that weights are rounded to what they will be.
-    let scales = scales.f_to_kind(Kind::BFloat16)?.f_clamp_min(TINY)?;
-    let steps = (weight / scales.f_to_kind(Kind::Float)?).f_round()?.f_clamp(-127, 127)?;
-    Ok(Matrix::Int8 { weight: steps.f_to_kind(Kind::Int8)?, scales: scales.f_flatten(0, -1)? })
+fn plain(weight: &Tensor, form: Form) -> Result<Matrix, TchError> {
+    Ok(match form {
+        Form::Run(Precision::F32) => Matrix::Turned(weight.f_tr()?.f_contiguous()?),
+        _ => Matrix::Plain(weight.f_to_kind(form.table_kind())?),
+    })
 }
 
-/// A group's 16 steps go from its smallest weight to its largest.
-fn int4(weight: &Tensor) -> Result<Matrix, TchError> {
-    let (rows, columns) = (weight.size()[0], weight.size()[1]);
-    let groups = weight.f_reshape([rows, columns / GROUP, GROUP])?;
-    let (low, high) = (groups.f_amin([2], true)?, groups.f_amax([2], true)?);
-    let half = |t: Tensor| t.f_to_kind(Kind::BFloat16);
-    let scales = half((&high - &low) / 15.0)?.f_clamp_min(TINY)?;
-    let middles = half(low + scales.f_to_kind(Kind::Float)? * 8.0)?;
-    let steps = (groups - middles.f_to_kind(Kind::Float)?) / scales.f_to_kind(Kind::Float)? + 8.0;
-    let steps = steps.f_round()?.f_clamp(0, 15)?.f_to_kind(Kind::Int)?.f_reshape([rows, columns])?;
-    // [groups, rows, scale and middle].
-    let scales = Tensor::f_cat(&[scales, middles], 2)?.f_transpose(0, 1)?.f_contiguous()?;
-    Ok(Matrix::Int4 { weight: steps.f_internal_convert_weight_to_int4pack_for_cpu(INT4_TILES)?, scales })
+fn whole_of_libtorch(rounded: Rounded) -> Result<Matrix, TchError> {
+    Ok(match rounded {
+        Rounded::Eight { steps, scales } => Matrix::Int8 { weight: steps, scales },
+        Rounded::Four { steps, scales, middles } => {
+            // [groups, rows, scale and middle].
+            let scales = Tensor::f_stack(&[scales, middles], 2)?.f_transpose(0, 1)?.f_contiguous()?;
+            let steps = steps.f_to_kind(Kind::Int)?;
+            Matrix::Int4 { weight: steps.f_internal_convert_weight_to_int4pack_for_cpu(INT4_TILES)?, scales }
+        }
+    })
 }
-
-/// Of a row or group of zeros, whose scale must not be zero.
-const TINY: f64 = 1e-30;
 
 #[cfg(test)]
 mod tests {
@@ -243,7 +235,7 @@ mod tests {
 
     /// How far y is from W x + b computed in 32 bits, of the largest y. What rounded weights do to it is for
     /// tests/parity.rs to say.
-    fn off(rows: i64, columns: i64, precision: Precision, tokens: i64) -> (f64, Linear) {
+    fn off(rows: i64, columns: i64, precision: Precision, tokens: i64) -> f64 {
         let options = (Kind::Float, Device::Cpu);
         let number = |shape: [i64; 2], step: f64| {
             (Tensor::arange(shape[0] * shape[1], options) * step)
@@ -256,10 +248,10 @@ mod tests {
         let bias = bias.flatten(0, -1);
         let expected = x.linear(&weight, Some(&bias));
         let form = Form::Run(precision);
-        let linear = Linear::new(&weight, Some(bias.to_kind(precision.kind())), form).unwrap();
-        let found = linear.forward(&x.to_kind(precision.kind())).to_kind(Kind::Float);
+        let linear = Linear::new(&weight, Some(bias.to_kind(precision.kind(Device::Cpu))), form).unwrap();
+        let found = linear.forward(&x.to_kind(precision.kind(Device::Cpu))).to_kind(Kind::Float);
         assert_eq!(found.size(), expected.size());
-        ((found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]), linear)
+        (found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[])
     }
 
     #[test]
@@ -268,12 +260,46 @@ mod tests {
         for (rows, columns) in [(48, 64), (1040, 1024)] {
             for (precision, bound) in [(Precision::F32, 1e-5), (Precision::Bf16, 0.01)] {
                 for tokens in [1, 2, 33] {
-                    let (off, linear) = off(rows, columns, precision, tokens);
+                    let off = off(rows, columns, precision, tokens);
                     assert!(off < bound, "{rows} × {columns}, {precision}, {tokens} tokens: off by {off}");
-                    let packed = matches!(linear.matrix, Matrix::Packed(..));
-                    assert_eq!(packed, rows > 1000);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn libtorchs_kernels_give_the_same_where_ours_cannot_run() {
+        let _no_gradients = tch::no_grad_guard();
+        let number = |shape: [i64; 2], step: f64| {
+            (Tensor::arange(shape[0] * shape[1], (Kind::Float, Device::Cpu)) * step).sin().view(shape)
+        };
+        let (weight, x) = (number([48, 64], 0.7), number([3, 64], 1.3));
+        let of = |matrix| Linear { matrix, bias: None, rows: 48, columns: 64 }.forward(&x);
+        let rounded = |four| Rounded::of(&weight, four).unwrap();
+        let form = Form::Run;
+        for (name, found, weights) in [
+            ("f32", plain(&weight, form(Precision::F32)).unwrap(), weight.copy()),
+            ("bf16", plain(&weight, form(Precision::Bf16)).unwrap(), weight.copy()),
+            ("int8", whole_of_libtorch(rounded(false)).unwrap(), rounded(false).weights().unwrap()),
+            ("int4", whole_of_libtorch(rounded(true)).unwrap(), rounded(true).weights().unwrap()),
+        ] {
+            let expected = x.linear(&weights, None::<&Tensor>);
+            let off = (of(found) - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]);
+            // But for the first, activations are rounded to 8 bits.
+            assert!(off < if name == "f32" { 1e-5 } else { 0.02 }, "{name}: off by {off}");
+        }
+    }
+
+    #[test]
+    fn rows_are_given_back() {
+        let weight = Tensor::arange(300 * 40, (Kind::Float, Device::Cpu)).view([300, 40]) / 64.0;
+        let rows = Tensor::from_slice(&[0i64, 299, 128, 0]).view([2, 2]);
+        for precision in [Precision::F32, Precision::Bf16] {
+            let form = Form::Run(precision);
+            let linear = Linear::new(&weight, None, form).unwrap();
+            assert!(linear.has_rows());
+            let expected = weight.to_kind(form.table_kind()).to_kind(Kind::Float).index_select(0, &rows.flatten(0, -1));
+            assert_eq!(linear.rows_of(&rows).to_kind(Kind::Float), expected.view([2, 2, 40]));
         }
     }
 

@@ -1,6 +1,6 @@
-//! The command line of the language model: train, finetune, eval, chat, bench, bench-intent.
+//! The command line of the language model: train, finetune, eval, quantize, chat, bench, bench-intent.
 
-use auriga_lm::{bench, commands, encoder_bench, finetune, train};
+use auriga_lm::{bench, commands, encoder_bench, finetune, quantize, train};
 use clap::{Parser, Subcommand};
 
 /// The language model of the car. Paths are from the root of the repository.
@@ -19,6 +19,8 @@ enum Command {
     Finetune(finetune::Options),
     /// Precision, recall and F1 of each intent, slots and replies, on phrasings held out from training and on trained ones
     Eval(commands::EvalOptions),
+    /// Write a folder with matrices of 8 or 4 bits
+    Quantize(quantize::Options),
     /// Talk with the model, line by line
     Chat(commands::ChatOptions),
     /// Tokens per second beside what the memory allows, time to an intent, what slicing costs
@@ -32,6 +34,7 @@ fn main() -> anyhow::Result<()> {
         Command::Train(options) => train::run(&options),
         Command::Finetune(options) => finetune::run(&options),
         Command::Eval(options) => commands::eval(&options),
+        Command::Quantize(options) => quantize::run(&options),
         Command::Chat(options) => commands::chat(&options),
         Command::Bench(options) => bench::run(&options),
         Command::BenchIntent(options) => encoder_bench::run(&options),

@@ -16,6 +16,7 @@ use crate::{
     config::{Config, ConfigError, Family, LayerAttention},
     device,
     linear::{Form, Linear, Precision},
+    norm::RmsNorm,
     session::CHUNK,
     weights::{Weights, WeightsError},
 };
@@ -28,22 +29,8 @@ pub enum ModelError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
-}
-
-/// x / rms(x) ⊙ w, over the last dimension.
-struct RmsNorm {
-    weight: Tensor,
-    eps: f64,
-}
-
-impl RmsNorm {
-    fn load(w: &mut Weights, name: &str, size: i64, eps: f64, form: Form) -> Result<Self, WeightsError> {
-        Ok(Self { weight: w.take(&format!("{name}.weight"), &[size])?.f_to_kind(form.kind())?, eps })
-    }
-
-    fn forward(&self, x: &Tensor) -> Tensor {
-        x.rms_norm(self.weight.size(), Some(&self.weight), self.eps)
-    }
+    #[error("the weights in {folder} are {found}, not {wanted}: set the precision to {found}")]
+    Quantised { folder: String, found: Precision, wanted: Precision },
 }
 
 /// What depends only on the positions of a run of tokens: made once for all layers.
@@ -62,12 +49,11 @@ struct Attention {
     qkv: Linear,
     o: Linear,
     /// Of each head's query and key, [heads + kv_heads, head_dim] (Qwen3).
-    qk_norm: Option<Tensor>,
+    qk_norm: Option<RmsNorm>,
     kind: LayerAttention,
     heads: i64,
     kv_heads: i64,
     head_dim: i64,
-    eps: f64,
 }
 
 impl Attention {
@@ -79,7 +65,7 @@ impl Attention {
             let q = w.take(&format!("{name}.q_norm.weight"), &[c.head_dim])?.f_expand([c.heads, c.head_dim], false)?;
             let k =
                 w.take(&format!("{name}.k_norm.weight"), &[c.head_dim])?.f_expand([c.kv_heads, c.head_dim], false)?;
-            Some(Tensor::f_cat(&[q, k], 0)?.f_to_kind(form.kind())?)
+            Some(RmsNorm::new(Tensor::f_cat(&[q, k], 0)?, c.rms_norm_eps, form)?)
         } else {
             None
         };
@@ -91,7 +77,6 @@ impl Attention {
             heads: c.heads,
             kv_heads: c.kv_heads,
             head_dim: c.head_dim,
-            eps: c.rms_norm_eps,
         })
     }
 
@@ -100,8 +85,8 @@ impl Attention {
         let qkv = self.qkv.forward(x).view([batch, time, self.heads + 2 * self.kv_heads, self.head_dim]);
         // Queries and keys go the same way, [batch, time, heads + kv_heads, head_dim].
         let mut qk = qkv.narrow(2, 0, self.heads + self.kv_heads);
-        if let Some(weight) = &self.qk_norm {
-            qk = qk.rms_norm([self.head_dim], None::<Tensor>, self.eps) * weight;
+        if let Some(norm) = &self.qk_norm {
+            qk = norm.forward(&qk);
         }
         if self.kind.rope {
             qk = rotate(&qk, at);
@@ -202,6 +187,9 @@ impl Model {
     fn load_on(folder: &Path, precision: Precision, device: Device) -> Result<Self, ModelError> {
         let mut config = Config::load(&folder.join("config.json"))?;
         config.read_generation(&folder.join("generation_config.json"))?;
+        if let Some(found) = config.quantised.filter(|&found| found != precision) {
+            return Err(ModelError::Quantised { folder: folder.display().to_string(), found, wanted: precision });
+        }
         let weights = Weights::load(folder)?.on(device);
         Ok(tch::no_grad(|| Self::assemble(config, weights, Form::Run(precision)))?)
     }
@@ -241,7 +229,7 @@ impl Model {
         };
         weights.finish()?;
         let shared = config.tied && head.has_rows();
-        let embedding = if shared { None } else { Some(table.f_to_kind(form.kind())?) };
+        let embedding = if shared { None } else { Some(table.f_to_kind(form.table_kind())?) };
         let frequencies = config.rope_scaling.frequencies(config.rope_theta, config.head_dim);
         let frequencies = Tensor::f_from_slice(&frequencies)?.f_to_device(table.device())?;
         let precision = if let Form::Run(precision) = form { precision } else { Precision::F32 };
@@ -281,8 +269,8 @@ impl Model {
     pub fn embed(&self, tokens: &Tensor) -> Tensor {
         let tokens = tokens.to_device(self.device());
         match &self.embedding {
-            Some(table) => Tensor::embedding(table, &tokens, -1, false, false),
-            None => self.head.rows_of(&tokens),
+            Some(table) => Tensor::embedding(table, &tokens, -1, false, false).to_kind(self.kind()),
+            None => self.head.rows_of(&tokens).to_kind(self.kind()),
         }
     }
 
@@ -306,7 +294,7 @@ impl Model {
 
     /// Of activations and of what the cache keeps.
     pub fn kind(&self) -> Kind {
-        self.precision.kind()
+        self.precision.kind(self.device())
     }
 
     pub fn device(&self) -> Device {

@@ -11,6 +11,7 @@ use crate::{
     evaluate,
     model::Model,
     optim::{self, Parameter, Settings},
+    plots,
     tokenizer::Tokenizer,
     turn::Lm,
     weights::{self, Weights},
@@ -154,10 +155,20 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     bar.finish();
-    Ok(())
+    draw(&options.out)
 }
 
 const LOG_EVERY: u64 = 50;
+const LOG: &str = "training.csv";
+
+/// The log as a picture.
+fn draw(out: &Path) -> anyhow::Result<()> {
+    let path = out.join(LOG);
+    let log = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let number = |line: &str, column: usize| line.split(',').nth(column).and_then(|v| v.parse::<f64>().ok());
+    let points = |column| log.lines().filter_map(|l| number(l, 0).zip(number(l, column))).collect::<Vec<_>>();
+    plots::loss(&points(1), &points(5), &out.join("training.svg"))
+}
 
 /// What one step did.
 struct Done {
@@ -230,7 +241,7 @@ impl Trainer {
     }
 
     fn log(&self) -> anyhow::Result<fs::File> {
-        let path = self.options.out.join("training.csv");
+        let path = self.options.out.join(LOG);
         let begins = self.step == 0;
         let file = fs::OpenOptions::new().create(true).append(!begins).write(true).truncate(begins).open(&path);
         let mut file = file.with_context(|| format!("cannot write {}", path.display()))?;
@@ -339,6 +350,7 @@ fn config(o: &Options, vocab_size: i64) -> anyhow::Result<Config> {
         qkv_bias: false,
         output_bias: false,
         eos: vec![0],
+        quantised: None,
     })
 }
 

@@ -23,7 +23,7 @@ pub enum WeightsError {
     ShardName { path: String, shard: String },
     #[error("{path} is damaged or cut off: {source}")]
     Damaged { path: String, source: safetensors::SafeTensorError },
-    #[error("{path}: tensor `{tensor}` is {dtype:?}: expected F32, F16 or BF16")]
+    #[error("{path}: tensor `{tensor}` is {dtype:?}: expected F32, F16 or BF16, or I8 or U8 where it is quantised")]
     Dtype { path: String, tensor: String, dtype: Dtype },
     #[error("tensor `{tensor}` is in no file of {path}")]
     Missing { path: String, tensor: String },
@@ -31,6 +31,10 @@ pub enum WeightsError {
     Shape { tensor: String, expected: Vec<i64>, found: Vec<i64> },
     #[error("tensor `{tensor}` holds values that are not finite numbers; the file is damaged or its training failed")]
     NotFinite { tensor: String },
+    #[error("{path}: tensor `{tensor}` is of whole numbers, which only matrices of a quantised model may be")]
+    Whole { path: String, tensor: String },
+    #[error("{path}: `{matrix}` is joined with matrices of another precision; quantise all of them alike")]
+    Mixed { path: String, matrix: String },
     #[error("{path}: tensor `{tensor}` belongs to no part of the model that config.json describes")]
     Unknown { path: String, tensor: String },
     #[error("cannot write {path}: {source}")]
@@ -81,8 +85,29 @@ impl Weights {
         Self { device, ..self }
     }
 
+    /// In which numbers a tensor is, if it is there.
+    pub(crate) fn kind(&self, tensor: &str) -> Option<Kind> {
+        self.tensors.get(tensor).map(Tensor::kind)
+    }
+
+    pub(crate) fn mixed(&self, matrix: &str) -> WeightsError {
+        WeightsError::Mixed { path: self.path.clone(), matrix: matrix.into() }
+    }
+
     /// Takes a tensor out as f32, if it has this shape and only finite values.
     pub fn take(&mut self, tensor: &str, expected: &[i64]) -> Result<Tensor, WeightsError> {
+        let found = self.take_whole(tensor, expected)?;
+        if matches!(found.kind(), Kind::Int8 | Kind::Uint8) {
+            return Err(WeightsError::Whole { path: self.path.clone(), tensor: tensor.into() });
+        }
+        if found.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+            return Err(WeightsError::NotFinite { tensor: tensor.into() });
+        }
+        Ok(found.f_to_device(self.device)?.f_to_kind(Kind::Float)?)
+    }
+
+    /// Takes a tensor out as it is, if it has this shape.
+    pub(crate) fn take_whole(&mut self, tensor: &str, expected: &[i64]) -> Result<Tensor, WeightsError> {
         let found = self
             .tensors
             .remove(tensor)
@@ -91,10 +116,7 @@ impl Weights {
             let (tensor, expected, found) = (tensor.into(), expected.to_vec(), found.size());
             return Err(WeightsError::Shape { tensor, expected, found });
         }
-        if found.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
-            return Err(WeightsError::NotFinite { tensor: tensor.into() });
-        }
-        Ok(found.f_to_device(self.device)?.f_to_kind(Kind::Float)?)
+        Ok(found)
     }
 
     /// Takes a tensor out that may be absent.
@@ -105,6 +127,11 @@ impl Weights {
     /// All that is left, by name, as f32.
     pub fn into_tensors(self) -> BTreeMap<String, Tensor> {
         self.tensors.into_iter().map(|(name, tensor)| (name, tensor.to_kind(Kind::Float))).collect()
+    }
+
+    /// The same in the numbers of the file.
+    pub(crate) fn into_own(self) -> BTreeMap<String, Tensor> {
+        self.tensors
     }
 
     /// An error when something is left that nobody took.
@@ -158,6 +185,8 @@ fn tensor(name: &str, view: &TensorView<'_>, path: &str) -> Result<Tensor, Weigh
         Dtype::BF16 => Kind::BFloat16,
         // Positions, which old files of BERT's family count out.
         Dtype::I64 => Kind::Int64,
+        Dtype::I8 => Kind::Int8,
+        Dtype::U8 => Kind::Uint8,
         dtype => return Err(WeightsError::Dtype { path: path.into(), tensor: name.into(), dtype }),
     };
     let shape: Vec<i64> = view.shape().iter().map(|&s| s as i64).collect();
@@ -166,17 +195,31 @@ fn tensor(name: &str, view: &TensorView<'_>, path: &str) -> Result<Tensor, Weigh
 
 /// Writes tensors in their order, as `kind` (Float or BFloat16).
 pub fn save(tensors: &[(String, Tensor)], kind: Kind, file: &Path) -> Result<(), WeightsError> {
-    let dtype = if kind == Kind::BFloat16 { Dtype::BF16 } else { Dtype::F32 };
+    let as_kind = |(name, tensor): &(String, Tensor)| Ok((name.clone(), tensor.f_detach()?.f_to_kind(kind)?));
+    save_own(&tensors.iter().map(as_kind).collect::<Result<Vec<_>, TchError>>()?, file)
+}
+
+/// Writes tensors in their order and in their own numbers.
+pub(crate) fn save_own(tensors: &[(String, Tensor)], file: &Path) -> Result<(), WeightsError> {
     let mut parts = Vec::new();
     for (name, tensor) in tensors {
-        let tensor = tensor.f_detach()?.f_to_kind(if dtype == Dtype::BF16 { Kind::BFloat16 } else { Kind::Float })?;
+        let dtype = match tensor.kind() {
+            Kind::BFloat16 => Dtype::BF16,
+            Kind::Half => Dtype::F16,
+            Kind::Int8 => Dtype::I8,
+            Kind::Uint8 => Dtype::U8,
+            Kind::Float => Dtype::F32,
+            kind => return Err(TchError::Kind(format!("{name}: {kind:?} is not written")).into()),
+        };
         let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
         tensor.f_contiguous()?.f_copy_data_u8(&mut bytes, tensor.numel())?;
-        parts.push((name.as_str(), tensor.size().iter().map(|&s| s as usize).collect::<Vec<_>>(), bytes));
+        parts.push((name.as_str(), dtype, tensor.size().iter().map(|&s| s as usize).collect::<Vec<_>>(), bytes));
     }
     let fail = |source| WeightsError::Write { path: file.display().to_string(), source };
-    let views: Result<Vec<_>, _> =
-        parts.iter().map(|(n, shape, bytes)| Ok((*n, TensorView::new(dtype, shape.clone(), bytes)?))).collect();
+    let views: Result<Vec<_>, _> = parts
+        .iter()
+        .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .collect();
     let format = [("format".to_string(), "pt".to_string())].into_iter().collect();
     // Under another name first: a run that is cut off must not leave half a checkpoint.
     let partial = file.with_extension("partial");

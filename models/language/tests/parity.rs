@@ -51,8 +51,10 @@ fn logits(model: &Model, prompt: &[u32]) -> Vec<Vec<f64>> {
 
 fn exact(name: &str) {
     let (model, reference) = (Model::load(&folder(name)).unwrap(), reference(name));
-    let close = |at: usize, found: &[f64]| {
+    let mut largest = 0.0f64;
+    let mut close = |at: usize, found: &[f64]| {
         for (i, (found, expected)) in found.iter().zip(&reference.f32[at]).enumerate() {
+            largest = largest.max((found - expected).abs());
             assert!(
                 (found - expected).abs() < TOLERANCE,
                 "{name}, token {at}, logit {i}: {found}, expected {expected}"
@@ -75,6 +77,7 @@ fn exact(name: &str) {
         }
     }
     assert_eq!(session.generated(), reference.greedy, "{name}");
+    eprintln!("{name:<24} f32: |Δlogit| ≤ {largest:.1e}, {} greedy tokens equal", reference.greedy.len());
 }
 
 /// Root mean square of the difference, of the expected logits' own.
@@ -94,6 +97,7 @@ fn rounded(name: &str) {
         ("int8", off(&int8, &reference.int8)),
         ("int4", off(&int4, &reference.int4)),
     ] {
+        eprintln!("{name:<24} {precision}: root mean square off by {off:.4} of the logits' own");
         assert!(off < ROUNDING, "{name} {precision}: off by {off:.4}");
     }
     // It would be seen if weights were rounded in another way than the reference says.

@@ -44,6 +44,7 @@ pub fn config(family: Family) -> Config {
         qkv_bias: family == Family::Qwen2,
         output_bias: false,
         eos: vec![0],
+        quantised: None,
     }
 }
 
