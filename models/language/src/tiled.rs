@@ -4,7 +4,7 @@
 //!
 //! [`TILE`] rows make a tile, and a tile is one stream of memory, column after column: the lanes of eight registers are its
 //! rows. No sum crosses lanes, scales are vectors, and each number of x is read once for 128 rows. What will be read is
-//! asked for [`avx512::AHEAD`] bytes before, for a processor looks ahead by itself no farther than a page's end.
+//! asked for two pages before, for a processor looks ahead by itself no farther than a page's end.
 //!
 //! A sum goes over the columns in their order, however many tokens and threads there are: the same tokens give the same
 //! bits. Sums are of 32 bits, whatever the weights are.
