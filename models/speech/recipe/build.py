@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 
 from . import align as aligner
-from . import corpus, features, graph, lm, nnet3, phrases, train
+from . import corpus, features, graph, lm, near, nnet3, phrases, train
 from .lexicon import Lexicon
 from .net import Net
 
@@ -16,6 +16,7 @@ BOOT_RATE, FIRST_RATE, SECOND_RATE, FINAL_RATE = 2e-3, 2e-3, 1.5e-3, 1.5e-3
 
 # How the network's outputs are weighed against each other and the language model; chosen on the training voices.
 ACOUSTIC_SCALE, PRIOR_SCALE, UNKNOWN, FLOOR = 0.5, 0.6, 0.0, 5.0
+WAKE_COST = 4.0  # of the wake phrase's name, -ln; without it much that begins a sentence is heard as the phrase
 
 MODEL_CONF = """--min-active=200
 --max-active=3000
@@ -80,8 +81,10 @@ def acoustic(work):
 def language(folder):
     grammar, lexicon = phrases.Grammar(), Lexicon()
     words = corpus.vocabulary(grammar, lexicon)
-    model = lm.Trigram(lm.texts(SEED, grammar, words), words)
-    graph.write(folder / "graph", {w: lexicon.pronunciations(w) for w in words}, model)
+    name = phrases.WAKE.split()[-1]
+    alike = near.words(lexicon, name, set(words))
+    model = lm.Trigram(lm.texts(SEED, grammar, words, alike, near.frequent(set(words))), words + alike)
+    graph.write(folder / "graph", {w: lexicon.pronunciations(w) for w in words + alike}, model, {name: WAKE_COST})
 
 
 def export(work, folder, name="final"):

@@ -59,11 +59,11 @@ class Tree:
         return lines
 
 
-def hcl(pronunciations, ids):
+def hcl(pronunciations, ids, costs):
     tree = Tree()
     for word, forms in pronunciations.items():
         for i, form in enumerate(forms):
-            tree.add(word, form, VARIANT_COST if i else 0.0)
+            tree.add(word, form, costs.get(word, 0.0) + (VARIANT_COST if i else 0.0))
     silence = phone_id("SIL")
     lines = [
         f"{AFTER} {ROOT} 0 0 {SILENCE_COST}",
@@ -83,14 +83,15 @@ def _tool(*command, text=None):
         raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
 
 
-def write(folder, pronunciations, model):
-    """`pronunciations`: word -> forms, without [unk]; `model`: an lm.Trigram over the same words."""
+def write(folder, pronunciations, model, costs):
+    """`pronunciations`: word -> forms, without [unk]; `model`: an lm.Trigram over the same words; `costs` (word -> -ln): of
+    words that are to be heard less readily than the model says."""
     folder = Path(folder)
     (folder / "phones").mkdir(parents=True, exist_ok=True)
     pronunciations = {UNKNOWN_WORD: [UNKNOWN_FORM]} | pronunciations
     ids = {w: i + 1 for i, w in enumerate(pronunciations)}
     fst, relabel = folder / "HCL.tmp", folder / "relabel.tmp"
-    _tool("fstcompile", "-", str(fst), text="\n".join(hcl(pronunciations, ids)) + "\n")
+    _tool("fstcompile", "-", str(fst), text="\n".join(hcl(pronunciations, ids, costs)) + "\n")
     _tool("fstarcsort", "--sort_type=olabel", str(fst), str(fst))
     _tool("fstconvert", "--fst_type=olabel_lookahead", f"--save_relabel_opairs={relabel}", str(fst), str(folder / "HCLr.fst"))
     renumbered = dict(map(int, line.split()) for line in relabel.read_text().splitlines())

@@ -9,14 +9,16 @@ from .lexicon import UNKNOWN_WORD
 TEXTS = 300_000
 DISCOUNT = 0.75
 UNIFORM = 0.05  # of unigram probability, shared by all words alike: anything can be said
+NEAR = 0.03  # of texts are near the wake phrase
 UNKNOWN = 0.02  # of words are replaced by [unk]: names and the like
 START, END = "<s>", "</s>"
 
 
-def texts(seed, grammar, vocabulary):
-    """What the model is told that drivers say."""
+def texts(seed, grammar, vocabulary, near, frequent):
+    """What the model is told that drivers say. `near`: words that sound like the wake phrase's name;
+    `frequent`: those of the vocabulary that are said most often."""
     rng = random.Random(seed)
-    known = set(vocabulary)
+    known = set(vocabulary) | set(near)
     for _ in range(TEXTS):
         draw = rng.random()
         if draw < 0.66:
@@ -27,8 +29,10 @@ def texts(seed, grammar, vocabulary):
             words = phrases.figures(rng)
         elif draw < 0.91:
             words = phrases.spelling(rng)
-        elif draw < 0.97:
+        elif draw < 0.97 - NEAR:
             words = phrases.wake(rng, grammar)
+        elif draw < 0.97:
+            words = phrases.not_wake(rng, near, frequent, vocabulary)
         else:
             words = phrases.salad(rng, vocabulary)
         words = [w if w in known else UNKNOWN_WORD for w in words if w]

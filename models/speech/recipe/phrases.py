@@ -191,6 +191,13 @@ def wake(rng, grammar):
     return WAKE.split() + (grammar.request(rng) if rng.random() < 0.3 else [])
 
 
+def not_wake(rng, near, frequent, words):
+    """What is like the wake phrase and is not it: somebody else is called, something else begins like it."""
+    first = rng.choice(rng.choice([near, near, frequent, frequent, words]))
+    called = WAKE.split()[:1] if rng.random() < 0.7 else []
+    return called + [first] + salad(rng, rng.choice([frequent, words]))[: rng.randrange(5)]
+
+
 def spoken_texts(seed, grammar, vocabulary, more_words):
     """An endless stream of texts to be spoken for training the acoustic model."""
     rng = random.Random(seed)

@@ -11,7 +11,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from recipe import align, corpus, evaluate, graph, lm, nnet3, phrases  # noqa: E402
+from recipe import align, corpus, evaluate, graph, lm, near, nnet3, phrases  # noqa: E402
 from recipe.lexicon import PHONES, UNKNOWN_WORD, Lexicon, without_r  # noqa: E402
 
 
@@ -63,9 +63,29 @@ class Words(unittest.TestCase):
         self.assertEqual(without_r(("V", "EH", "R", "IY")), ("V", "EH", "R", "IY"))
         self.assertEqual(without_r(("W", "AO", "T", "ER")), ("W", "AO", "T", "AH"))
 
+    def test_a_words_cost_is_paid_by_each_of_its_pronunciations(self):
+        def costs(costs):
+            lines = graph.hcl({"a": [("AH",), ("EY",)], "at": [("AE", "T")]}, {"a": 1, "at": 2}, costs)
+            return sorted(float(f[4]) for f in map(str.split, lines) if len(f) > 4 and f[1:3] == [str(graph.AFTER), "0"])
+
+        self.assertEqual(costs({}), [0, 0, graph.VARIANT_COST])
+        self.assertEqual(costs({"a": 4}), [0, 4, 4 + graph.VARIANT_COST])
+
+    def test_of_near_words_a_vowel_counts_half(self):
+        auriga, maria = ("AO", "R", "IY", "G", "AH"), ("M", "AH", "R", "IY", "AH")
+        self.assertEqual(near.distance(auriga, auriga), 0)
+        self.assertEqual(near.distance(auriga, ("AA", "R", "IY", "G", "AH")), 0.5)
+        self.assertEqual(near.distance(auriga, ("R", "IY", "G", "AH", "N")), 2)
+        self.assertEqual(near.distance(auriga, maria), near.distance(maria, auriga))
+
+    def test_near_words_are_those_of_the_dictionary_that_are_not_known(self):
+        found = near.words(Lexicon(), "auriga", {"laura"})
+        self.assertIn("aurora", found)
+        self.assertFalse({"auriga", "laura", "kitchen"} & set(found))
+
     def test_a_tree_puts_out_each_word_once_on_each_way(self):
         lines = graph.hcl({"a": [("AH",), ("EY",)], "at": [("AE", "T")], "ate": [("EY", "T")], "eight": [("EY", "T")]},
-                          {"a": 1, "at": 2, "ate": 3, "eight": 4})
+                          {"a": 1, "at": 2, "ate": 3, "eight": 4}, {})
         arcs = {}
         for line in lines:
             fields = line.split()
