@@ -11,33 +11,49 @@ use auriga_speech::{Config, attention::Activation};
 const CONFIDENCES: [f32; 2] = [0.5, 0.8];
 /// Minutes of talk and of noise, unless AURIGA_WAKE_MINUTES says otherwise.
 const MINUTES: f64 = 10.0;
+/// Between somebody's talk and the wake phrase; shorter than what ends a turn.
+const PAUSE_MS: usize = 180;
 
 pub fn figures(config: &Config) {
     let minutes = std::env::var("AURIGA_WAKE_MINUTES").ok().and_then(|m| m.parse().ok()).unwrap_or(MINUTES);
     // Each request must wake the car anew.
     let config = Config { activation: Activation::WakeWord, attention_s: 0.0, ..config.clone() };
     println!("  wakes missed of 100 ({} voices x {} requests), by signal to noise", VOICES.len(), REQUESTS.len());
-    println!("  confidence   20 dB   10 dB    5 dB");
+    println!("  confidence   20 dB   10 dB    5 dB   10 dB, talk until {PAUSE_MS} ms before");
     for wake_confidence in CONFIDENCES {
         let config = Config { wake_confidence, ..config.clone() };
-        let missed = [20.0, 10.0, 5.0].map(|snr| missed(&config, snr));
-        println!("  {wake_confidence:>10.1} {:>7.1} {:>7.1} {:>7.1}", missed[0], missed[1], missed[2]);
+        let [a, b, c] = [20.0, 10.0, 5.0].map(|snr| missed(&config, snr, false));
+        println!("  {wake_confidence:>10.1} {a:>7.1} {b:>7.1} {c:>7.1} {:>7.1}", missed(&config, 10.0, true));
     }
-    println!("  false wakes an hour, by {minutes} minutes of each");
-    println!("  confidence    talk   noise at -35 dB   talk of nothing but what sounds like the phrase");
-    for wake_confidence in CONFIDENCES {
-        let config = Config { wake_confidence, ..config.clone() };
-        let [talk, near] = [&TALK[..], &NEAR[..]].map(|texts| on_talk(&config, texts, minutes));
-        println!("  {wake_confidence:>10.1} {talk:>7.1} {:>17.1} {near:>15.1}", on_noise(&config, minutes));
+    let (known, strange): (Vec<_>, Vec<_>) = NEAR.iter().partition(|(_, near)| in_vocabulary(&config, near));
+    let texts = |near: &[&(&'static str, &str)]| near.iter().map(|(text, _)| *text).collect::<Vec<_>>();
+    let (known, strange) = (texts(&known), texts(&strange));
+    println!("  false wakes an hour, confidence {}", config.wake_confidence);
+    println!("  {minutes} min of talk of {} sentences: {:.1}", TALK.len(), on_talk(&config, &TALK, minutes));
+    for (what, texts) in [("is in the model's vocabulary", known), ("is not", strange)] {
+        let (count, often) = (texts.len(), on_talk(&config, &texts, minutes / 2.0));
+        println!("  half as long of {count} sentences with something near the phrase that {what}: {often:.1}");
     }
+    println!("  {minutes} min of noise at -35 dB: {:.1}", on_noise(&config, minutes));
 }
 
-fn missed(config: &Config, snr_db: f64) -> f64 {
+/// Whether this is one word and the model holds it.
+fn in_vocabulary(config: &Config, word: &str) -> bool {
+    let words = std::fs::read_to_string(config.model.join("graph/words.txt")).unwrap_or_default();
+    words.lines().any(|line| line.split(' ').next() == Some(word))
+}
+
+/// `talk`: somebody talks just before.
+fn missed(config: &Config, snr_db: f64, talk: bool) -> f64 {
     let (mut missed, mut count) = (0, 0);
     let mut ears = Ears::new(config);
     for (i, voice) in VOICES.iter().enumerate() {
         for (j, request) in REQUESTS.iter().enumerate() {
-            let speech = say(voice, &format!("hey auriga {request}"));
+            let mut speech = say(voice, &format!("hey auriga {request}"));
+            if talk {
+                let before = say(VOICES[(i + 1) % VOICES.len()], TALK[j]);
+                speech = [before, vec![0; RATE * PAUSE_MS / 1000], speech].concat();
+            }
             ears.hear(&in_cabin(&speech, RATE, speech.len() + 3 * RATE, snr_db, (i * 100 + j) as u64));
             missed += usize::from(ears.finals.is_empty());
             count += 1;
@@ -48,6 +64,9 @@ fn missed(config: &Config, snr_db: f64) -> f64 {
 }
 
 fn on_talk(config: &Config, texts: &[&str], minutes: f64) -> f64 {
+    if texts.is_empty() {
+        return f64::NAN;
+    }
     let mut ears = Ears::new(config);
     let mut dice = Dice::new(7);
     let mut seed = 0;
