@@ -24,7 +24,7 @@ const MS: usize = RATE / 1000;
 /// The default of capture_period_ms.
 const CAPTURE_MS: usize = 20;
 /// The default of playback_period_ms.
-const PLAYBACK_MS: usize = 10;
+const PLAYBACK_MS: usize = 5;
 /// Our thread looks at the tape every 2 ms.
 const POLL_MS: usize = 2;
 /// A device's own buffer holds two periods: what is handed over is heard when they have been played.
