@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Decoding of one model by Auriga, Transformers and llama.cpp, side by side in one run.
+"""Decoding of one model by Auriga, Transformers, llama.cpp and candle, side by side in one run.
 
     python3 -m venv venv && venv/bin/pip install torch==2.11.0 transformers==5.24.0 llama-cpp-python==0.3.36 gguf==0.19.0
     venv/bin/python models/language/benches/peers.py --auriga target/release/auriga-lm --folder /tmp/large
 
+candle is the crate in candle/, compiled here for this processor; where that cannot be done, it is left out and that is said.
+
 The model has the shape of Qwen2.5-0.5B and random weights (made by `auriga-lm bench --large`, brought into llama.cpp's format
 here). Peers take turns, round by round, so that what else the machine does meets them all; figures are medians. Each decodes
 greedily after a prompt of as many tokens. Formats of the same row are the nearest to each other: 8 bits are int8 by rows here
-and Q8_0 there, 4 bits int4 by groups of 32 here and Q4_0 there.
+and Q8_0 there, 4 bits int4 by groups of 32 here and Q4_0 there; candle, which multiplies no bf16 on a processor, takes f16.
 """
 
 import argparse
@@ -61,7 +63,7 @@ class Auriga:
         self.command = [o.auriga, "bench", "--large", o.folder, "--threads", str(o.threads), "--tokens", str(o.tokens), "--repeats", "1"]
 
     def measure(self, row):
-        out = subprocess.run([*self.command, "--precision", row], capture_output=True, text=True, check=True).stdout
+        out = subprocess.run([*self.command, "--precisions", row], capture_output=True, text=True, check=True).stdout
         fields = out.splitlines()[-1].split()
         return dict(decode=float(fields[1]), prefill=float(fields[5]), share=float(fields[4].rstrip("%")))
 
@@ -93,6 +95,30 @@ class Transformers:
                 out = model(token, past_key_values=out.past_key_values, use_cache=True)
             decode = time.perf_counter() - start
         return dict(decode=self.tokens / decode, prefill=self.tokens / prefill)
+
+
+class Candle:
+    name = "candle"
+
+    def __init__(self, o):
+        # Its kernels of 8 and 4 bits are chosen when it is compiled.
+        target = pathlib.Path(o.candle_target or f"{o.folder}/candle-target").absolute()
+        env = os.environ | dict(RUSTFLAGS="-C target-cpu=native", CARGO_TARGET_DIR=str(target))
+        here = pathlib.Path(__file__).parent / "candle"
+        subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=here, env=env, check=True)
+        self.command = [target / "release/candle-peer", o.folder]
+        self.env = os.environ | dict(RAYON_NUM_THREADS=str(o.threads))
+        self.tokens, self.left_out = o.tokens, set()
+
+    def measure(self, row):
+        if row in self.left_out:
+            return None
+        done = subprocess.run([*self.command, row, str(self.tokens)], capture_output=True, text=True, env=self.env)
+        if done.returncode != 0:
+            print(f"candle is left out of {row}: {done.stderr.strip()}\n")
+            self.left_out.add(row)
+            return None
+        return json.loads(done.stdout)
 
 
 class LlamaCpp:
@@ -132,6 +158,7 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--tokens", type=int, default=32)
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--candle-target", help="where candle is built [default: in FOLDER]")
     o = p.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(o.threads)
     # Threads that wait for each other sleep: on a machine that has other work, spinning holds up whom they wait for.
@@ -139,6 +166,10 @@ def main():
     if not (pathlib.Path(o.folder) / "config.json").exists():
         Auriga(o).measure("int4")
     peers = [Auriga(o), Transformers(o), LlamaCpp(o)]
+    try:
+        peers.append(Candle(o))
+    except (OSError, subprocess.CalledProcessError) as e:
+        print(f"candle is left out: it cannot be built here ({e})\n")
     found = {}
     for _ in range(o.rounds):
         for row in ROWS:
