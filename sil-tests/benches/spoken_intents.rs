@@ -1,5 +1,5 @@
 //! How many intents are lost between the driver's mouth and the language model: held-out phrasings spoken by held-out
-//! voices, understood from what was said and from what was recognised.
+//! voices, understood from what was said and from what was recognised, by the encoder and by the decoder that stands in for it.
 //!
 //! `cargo bench -p auriga-sil --bench spoken_intents`; AURIGA_VOSK_MODEL names another model than models/speech/model,
 //! AURIGA_VOCABULARY=catalogue gives it the intents' phrasings (those trained on) as its vocabulary.
@@ -12,6 +12,7 @@ use auriga_lm::{
     catalogue::Catalogue,
     corpus::{Corpus, Example},
     evaluate::{self, Report},
+    joint_session::IntentEncoder,
     turn::Lm,
 };
 use auriga_speech::{
@@ -30,8 +31,9 @@ fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository");
     let model = std::env::var_os("AURIGA_VOSK_MODEL").map_or(root.join("models/speech/model"), PathBuf::from);
     let language = root.join("models/language");
-    if !model.is_dir() || !language.join("checkpoint/model.safetensors").is_file() {
-        return println!("skipped: {} or {} is not there", model.display(), language.join("checkpoint").display());
+    let base = root.join(".native/minilm");
+    if !model.is_dir() || !base.is_dir() {
+        return println!("skipped: {} or {} is not there (make setup)", model.display(), base.display());
     }
     let vocabulary = match std::env::var("AURIGA_VOCABULARY").as_deref() {
         Ok("catalogue") => Vocabulary::Catalogue,
@@ -39,8 +41,9 @@ fn main() {
     };
     let config = Config { model, vocabulary, phrasings: language.join("grammar.toml"), ..Config::default() };
     let mut ears = recogniser::open(&config).expect("a model").expect("a model").recogniser;
-    let catalogue = Catalogue::load(language.join("intents.toml")).expect("the catalogue");
-    let lm = Lm::load(&language.join("checkpoint"), catalogue).expect("the language model");
+    let catalogue = || Catalogue::load(language.join("intents.toml")).expect("the catalogue");
+    let lm = Lm::load(&language.join("checkpoint"), catalogue()).expect("the language model");
+    let encoder = IntentEncoder::load(&base, &language.join("intents-minilm"), catalogue()).expect("the encoder");
     let corpus = Corpus::load(&language.join("grammar.toml"), lm.catalogue()).expect("the grammar");
     let said = corpus.held_out(SEED);
     let heard: Vec<Example> = said.iter().enumerate().map(|(i, e)| spoken(ears.as_mut(), i, e)).collect();
@@ -55,8 +58,10 @@ fn main() {
         let (intents, slots) = (100.0 * report.accuracy(), 100.0 * report.slot_accuracy());
         println!("  {what:<34} intents {intents:6.2} %   with all slots {slots:6.2} % of {}", report.with_slots);
     };
-    row("from what was said", &evaluate::intents(&lm, &said).expect("understood"));
-    row("from what was recognised", &evaluate::intents(&lm, &heard).expect("understood"));
+    for (from, examples) in [("said", &said), ("recognised", &heard)] {
+        row(&format!("encoder, from what was {from}"), &evaluate::encoder(&encoder, examples).expect("understood"));
+        row(&format!("decoder, from what was {from}"), &evaluate::intents(&lm, examples).expect("understood"));
+    }
 }
 
 /// The example with what is recognised of it.

@@ -7,7 +7,8 @@
 candle is the crate in candle/, compiled here for this processor; where that cannot be done, it is left out and that is said.
 
 The model has the shape of Qwen2.5-0.5B and random weights (made by `auriga-lm bench --large`, brought into llama.cpp's format
-here). Peers take turns, round by round, so that what else the machine does meets them all; figures are medians. Each decodes
+here). Peers take turns, each in a process of its own, round by round, so that what else the machine does meets them all and
+no idle thread of one is in another's way; figures are medians. Each decodes
 greedily after a prompt of as many tokens. Formats of the same row are the nearest to each other: 8 bits are int8 by rows here
 and Q8_0 there, 4 bits int4 by groups of 32 here and Q4_0 there; candle, which multiplies no bf16 on a processor, takes f16.
 """
@@ -18,6 +19,7 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 import time
 
 ROWS = ["f32", "bf16", "int8", "int4"]
@@ -76,16 +78,18 @@ class Transformers:
         import transformers
 
         torch.set_num_threads(o.threads)
-        self.torch, self.tokens, self.models = torch, o.tokens, {}
-        for row, dtype in [("f32", torch.float32), ("bf16", torch.bfloat16)]:
-            self.models[row] = transformers.AutoModelForCausalLM.from_pretrained(o.folder, dtype=dtype).eval()
+        self.torch, self.tokens = torch, o.tokens
+        self.load = lambda dtype: transformers.AutoModelForCausalLM.from_pretrained(o.folder, dtype=dtype).eval()
 
     def measure(self, row):
-        if row not in self.models:
+        torch = self.torch
+        dtype = dict(f32=torch.float32, bf16=torch.bfloat16).get(row)
+        if dtype is None:
             return None
-        torch, model = self.torch, self.models[row]
+        model = self.load(dtype)
         prompt = (torch.arange(self.tokens) * 7919 % model.config.vocab_size).view(1, -1)
         with torch.inference_mode():
+            model(prompt, use_cache=True, logits_to_keep=1)
             start = time.perf_counter()
             out = model(prompt, use_cache=True, logits_to_keep=1)
             prefill = time.perf_counter() - start
@@ -127,21 +131,24 @@ class LlamaCpp:
     def __init__(self, o):
         import llama_cpp
 
-        self.tokens, self.models = o.tokens, {}
-        for row, kind in GGUF.items():
-            file = pathlib.Path(o.folder) / f"{kind}.gguf"
-            if not file.exists():
-                to_gguf(pathlib.Path(o.folder), file, kind)
-            self.models[row] = llama_cpp.Llama(
-                str(file), n_ctx=4 * o.tokens, n_threads=o.threads, n_threads_batch=o.threads, n_batch=o.tokens, verbose=False, logits_all=False
-            )
+        self.tokens, self.folder = o.tokens, pathlib.Path(o.folder)
+        threads = dict(n_threads=o.threads, n_threads_batch=o.threads)
+        self.load = lambda file: llama_cpp.Llama(
+            str(file), n_ctx=4 * o.tokens, n_batch=o.tokens, verbose=False, logits_all=False, **threads
+        )
 
     def measure(self, row):
-        model = self.models[row]
-        model.reset()
+        file = self.folder / f"{GGUF[row]}.gguf"
+        if not file.exists():
+            to_gguf(self.folder, file, GGUF[row])
+        model = self.load(file)
         vocabulary = model.n_vocab()
+        prompt = [i * 7919 % vocabulary for i in range(self.tokens)]
+        # The file is read when it is first used.
+        model.eval(prompt)
+        model.reset()
         start = time.perf_counter()
-        model.eval([i * 7919 % vocabulary for i in range(self.tokens)])
+        model.eval(prompt)
         prefill = time.perf_counter() - start
         start = time.perf_counter()
         for i in range(self.tokens):
@@ -149,6 +156,17 @@ class LlamaCpp:
             model.eval([i * 31 % vocabulary])
         decode = time.perf_counter() - start
         return dict(decode=self.tokens / decode, prefill=self.tokens / prefill)
+
+
+class Alone:
+    """A peer in a process of its own, which ends when it has measured."""
+
+    def __init__(self, peer):
+        self.name, self.peer = peer.name, peer
+
+    def measure(self, row):
+        command = [sys.executable, *sys.argv, "--only", f"{self.peer.__name__}:{row}"]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
 
 def main():
@@ -159,13 +177,16 @@ def main():
     p.add_argument("--tokens", type=int, default=32)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--candle-target", help="where candle is built [default: in FOLDER]")
+    p.add_argument("--only", help=argparse.SUPPRESS)
     o = p.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(o.threads)
-    # Threads that wait for each other sleep: on a machine that has other work, spinning holds up whom they wait for.
-    os.environ["OMP_WAIT_POLICY"] = "passive"
+    if o.only:
+        peer, row = o.only.split(":")
+        print(json.dumps(dict(Transformers=Transformers, LlamaCpp=LlamaCpp)[peer](o).measure(row)))
+        return
     if not (pathlib.Path(o.folder) / "config.json").exists():
         Auriga(o).measure("int4")
-    peers = [Auriga(o), Transformers(o), LlamaCpp(o)]
+    peers = [Auriga(o), Alone(Transformers), Alone(LlamaCpp)]
     try:
         peers.append(Candle(o))
     except (OSError, subprocess.CalledProcessError) as e:
