@@ -10,7 +10,6 @@ use auriga_lm::{
     catalogue::Catalogue,
     joint_session::{CARD, Classification, Classified, IntentEncoder},
     prompt::IntentOutput,
-    sample::Sampling,
     session::Budget,
     turn::{Lm, LmError, Turn, TurnState},
 };
@@ -88,7 +87,7 @@ impl From<LmError> for EngineError {
 impl Models {
     fn decode(&mut self, ask: &Ask) -> Result<(), EngineError> {
         let Some(lm) = &self.decoder else { return Err(EngineError("there is no decoder to understand with".into())) };
-        let turn = lm.turn(ask.facts(), &ask.text, Sampling::GREEDY)?;
+        let turn = lm.turn(ask.facts(), &ask.text, lm.sampling())?;
         self.intent = Some(Understanding::Decoder(Box::new((turn, ask.clone()))));
         Ok(())
     }
@@ -179,7 +178,7 @@ impl Engine for Models {
         };
         let turn = match (self.understood.take().filter(same), &self.decoder) {
             (Some((turn, _)), _) => turn,
-            (None, Some(lm)) => lm.reply(ask.facts(), &ask.text, intent, Sampling::GREEDY)?,
+            (None, Some(lm)) => lm.reply(ask.facts(), &ask.text, intent, lm.sampling())?,
             (None, None) => return Err(EngineError("there is no decoder to reply with".into())),
         };
         self.reply = Some((turn, max_tokens));
