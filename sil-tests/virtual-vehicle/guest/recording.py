@@ -221,14 +221,14 @@ def speech_check(path, played, asleep):
 
 
 def stretches(path):
-    """From and to of what is loud in a file of raw samples (16 kHz, mono), in blocks of 10 ms; pauses of half a second
-    part them. And the loudness."""
+    """From and to of what is loud in a file of raw samples (16 kHz, mono), in blocks of 10 ms; pauses longer than an
+    engine makes at a comma part them. And the loudness."""
     import numpy
 
     loud = loudness(numpy.fromfile(path, "<i2"), 16000)
     found = []
     for block in numpy.flatnonzero(loud > 100):
-        if found and block - found[-1][1] < 50:
+        if found and block - found[-1][1] < 120:
             found[-1][1] = block
         else:
             found.append([block, block])
@@ -237,10 +237,10 @@ def stretches(path):
 
 def spoken(path, count, ended=""):
     found, loud = stretches(path)
-    sys.exit(0 if len(found) >= int(count) and (not ended or len(loud) - found[-1][1] > 100) else 1)
+    sys.exit(0 if len(found) >= int(count) and (not ended or len(loud) - found[-1][1] > 150) else 1)
 
 
-def talk_check(path, raw):
+def talk_check(path, raw, words_per_minute):
     import numpy
     import subprocess
     import tempfile
@@ -257,7 +257,7 @@ def talk_check(path, raw):
     expect(len(found) == 3, f"the loudspeaker plays for {', '.join(f'{length:.2f}' for length in lengths)} s")
 
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-        subprocess.run(["espeak-ng", "-v", "en-gb", "-s", "165", "-w", file.name, text], check=True)
+        subprocess.run(["espeak-ng", "-v", "en-gb", "-s", words_per_minute, "-w", file.name, text], check=True)
         engine = loudness(*wav(file.name))
     engine = engine[numpy.flatnonzero(engine > 100)[0] :]
     begin = found[0][0]
