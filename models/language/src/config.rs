@@ -368,7 +368,6 @@ impl Config {
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
-/// Which layers have a window and which have rotary positions, as each family says it.
 /// Ours alone: other methods lay their numbers out otherwise.
 fn quantised(found: Option<&Value>) -> Result<Option<Precision>, String> {
     let Some(found) = found else { return Ok(None) };
@@ -382,6 +381,7 @@ fn quantised(found: Option<&Value>) -> Result<Option<Precision>, String> {
     }
 }
 
+/// Which layers have a window and which have rotary positions, as each family says it.
 fn attention(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<LayerAttention>, String> {
     let ropes = ropes(f, family, layers)?;
     let stated = f.int("sliding_window", 1, 1 << 24)?;

@@ -301,9 +301,7 @@ impl<T: Task> Trainer<T> {
         let path = self.options.out.join(LOG);
         fs::write(&path, format!("{COLUMNS}\n{}\n", self.log.join("\n")))
             .with_context(|| format!("cannot write {}", path.display()))?;
-        let number = |line: &String, column: usize| line.split(',').nth(column).and_then(|v| v.parse::<f64>().ok());
-        let points = |column| self.log.iter().filter_map(|l| number(l, 0).zip(number(l, column))).collect::<Vec<_>>();
-        plots::loss(&points(2), &points(6), &self.options.out.join("training.svg"))
+        plots::log(self.log.iter().map(String::as_str), 2, 6, &self.options.out.join("training.svg"))
     }
 
     /// All that is trained, for a pass with gradients.

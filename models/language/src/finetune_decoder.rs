@@ -41,6 +41,7 @@ impl DecoderTask {
         ensure!(options.data.is_none(), "--data is for the encoder: the decoder learns the exchanges of a --grammar");
         let folder = options.base.clone().unwrap_or_else(|| PathBuf::from(BASE));
         let config = Config::load(&folder.join("config.json"))?;
+        ensure!(config.quantised.is_none(), "{} is quantised: train the original weights", folder.display());
         let device = device(options)?;
         let tensors = Weights::load(&folder)?.into_tensors();
         let base = tensors.into_iter().map(|(name, t)| (name, t.to_device(device))).collect();

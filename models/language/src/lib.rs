@@ -117,6 +117,7 @@ pub mod optim;
 pub mod plots;
 pub mod prompt;
 pub mod quantize;
+mod raw;
 pub mod rope;
 mod rounded;
 pub mod sample;

@@ -62,8 +62,8 @@ impl Form {
         }
     }
 
-    /// Of the embedding, of which a token reads one row: 16 bits beside quantised matrices, for their size.
-    pub fn table_kind(self) -> Kind {
+    /// Of matrices that are not rounded to whole numbers, and of the embedding.
+    pub fn weight_kind(self) -> Kind {
         if matches!(self, Self::Trained | Self::Run(Precision::F32)) { Kind::Float } else { Kind::BFloat16 }
     }
 }
@@ -106,8 +106,10 @@ impl Linear {
         form: Form,
     ) -> Result<Self, WeightsError> {
         let (mut weights, mut rounded, mut biases) = (Vec::new(), Vec::new(), Vec::new());
+        let whole_numbers = matches!(form, Form::Run(Precision::Int8 | Precision::Int4));
         for (name, rows) in parts {
-            match Rounded::take(w, name, *rows, columns)? {
+            let part = if whole_numbers { Rounded::take(w, name, *rows, columns)? } else { None };
+            match part {
                 Some(part) => rounded.push(part),
                 None => weights.push(w.take(&format!("{name}.weight"), &[*rows, columns])?),
             }
@@ -137,7 +139,7 @@ impl Linear {
             Form::Trained => Matrix::Plain(weight.shallow_clone()),
             Form::Run(Precision::Int8) => whole(Rounded::of(weight, false)?)?,
             Form::Run(Precision::Int4) => whole(Rounded::of(weight, true)?)?,
-            Form::Run(_) if tiled => Matrix::Tiled(Tiled::new(&weight.f_to_kind(form.table_kind())?)?),
+            Form::Run(_) if tiled => Matrix::Tiled(Tiled::new(&weight.f_to_kind(form.weight_kind())?)?),
             Form::Run(_) => plain(weight, form)?,
         };
         Ok(Self { matrix, bias, rows, columns })
@@ -213,7 +215,7 @@ fn whole(rounded: Rounded) -> Result<Matrix, TchError> {
 fn plain(weight: &Tensor, form: Form) -> Result<Matrix, TchError> {
     Ok(match form {
         Form::Run(Precision::F32) => Matrix::Turned(weight.f_tr()?.f_contiguous()?),
-        _ => Matrix::Plain(weight.f_to_kind(form.table_kind())?),
+        _ => Matrix::Plain(weight.f_to_kind(form.weight_kind())?),
     })
 }
 
@@ -232,24 +234,17 @@ fn whole_of_libtorch(rounded: Rounded) -> Result<Matrix, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raw::waves;
 
     /// How far y is from W x + b computed in 32 bits, of the largest y. What rounded weights do to it is for
     /// tests/parity.rs to say.
     fn off(rows: i64, columns: i64, precision: Precision, tokens: i64) -> f64 {
-        let options = (Kind::Float, Device::Cpu);
-        let number = |shape: [i64; 2], step: f64| {
-            (Tensor::arange(shape[0] * shape[1], options) * step)
-                .sin()
-                .view(shape)
-                .to_kind(Kind::BFloat16)
-                .to_kind(Kind::Float)
-        };
-        let (weight, x, bias) = (number([rows, columns], 0.7), number([tokens, columns], 1.3), number([1, rows], 0.1));
-        let bias = bias.flatten(0, -1);
+        let number = |shape: &[i64], step| waves(shape, step).to_kind(Kind::BFloat16).to_kind(Kind::Float);
+        let (weight, x, bias) = (number(&[rows, columns], 0.7), number(&[tokens, columns], 1.3), number(&[rows], 0.1));
         let expected = x.linear(&weight, Some(&bias));
         let form = Form::Run(precision);
-        let linear = Linear::new(&weight, Some(bias.to_kind(precision.kind(Device::Cpu))), form).unwrap();
-        let found = linear.forward(&x.to_kind(precision.kind(Device::Cpu))).to_kind(Kind::Float);
+        let linear = Linear::new(&weight, Some(bias), form).unwrap();
+        let found = linear.forward(&x);
         assert_eq!(found.size(), expected.size());
         (found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[])
     }
@@ -270,10 +265,7 @@ mod tests {
     #[test]
     fn libtorchs_kernels_give_the_same_where_ours_cannot_run() {
         let _no_gradients = tch::no_grad_guard();
-        let number = |shape: [i64; 2], step: f64| {
-            (Tensor::arange(shape[0] * shape[1], (Kind::Float, Device::Cpu)) * step).sin().view(shape)
-        };
-        let (weight, x) = (number([48, 64], 0.7), number([3, 64], 1.3));
+        let (weight, x) = (waves(&[48, 64], 0.7), waves(&[3, 64], 1.3));
         let of = |matrix| Linear { matrix, bias: None, rows: 48, columns: 64 }.forward(&x);
         let rounded = |four| Rounded::of(&weight, four).unwrap();
         let form = Form::Run;
@@ -298,7 +290,8 @@ mod tests {
             let form = Form::Run(precision);
             let linear = Linear::new(&weight, None, form).unwrap();
             assert!(linear.has_rows());
-            let expected = weight.to_kind(form.table_kind()).to_kind(Kind::Float).index_select(0, &rows.flatten(0, -1));
+            let expected =
+                weight.to_kind(form.weight_kind()).to_kind(Kind::Float).index_select(0, &rows.flatten(0, -1));
             assert_eq!(linear.rows_of(&rows).to_kind(Kind::Float), expected.view([2, 2, 40]));
         }
     }

@@ -229,7 +229,7 @@ impl Model {
         };
         weights.finish()?;
         let shared = config.tied && head.has_rows();
-        let embedding = if shared { None } else { Some(table.f_to_kind(form.table_kind())?) };
+        let embedding = if shared { None } else { Some(table.f_to_kind(form.weight_kind())?) };
         let frequencies = config.rope_scaling.frequencies(config.rope_theta, config.head_dim);
         let frequencies = Tensor::f_from_slice(&frequencies)?.f_to_device(table.device())?;
         let precision = if let Form::Run(precision) = form { precision } else { Precision::F32 };

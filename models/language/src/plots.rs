@@ -6,8 +6,21 @@ use std::path::Path;
 
 const FONT: &str = "sans-serif";
 
+/// The picture of a training's log: lines of comma-separated values, the step first; in which columns loss and judgement are.
+/// Lines without such numbers, as the first, are passed over.
+pub fn log<'l>(
+    lines: impl Iterator<Item = &'l str> + Clone,
+    loss_column: usize,
+    judged_column: usize,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let number = |line: &str, column: usize| line.split(',').nth(column).and_then(|v| v.parse::<f64>().ok());
+    let points = |column| lines.clone().filter_map(|l| number(l, 0).zip(number(l, column))).collect::<Vec<_>>();
+    loss(&points(loss_column), &points(judged_column), path)
+}
+
 /// The loss by step, and what the model was judged to be on a second axis.
-pub fn loss(loss: &[(f64, f64)], judged: &[(f64, f64)], path: &Path) -> anyhow::Result<()> {
+fn loss(loss: &[(f64, f64)], judged: &[(f64, f64)], path: &Path) -> anyhow::Result<()> {
     draw(path, (900, 480), |area| {
         let last = loss.iter().chain(judged).fold(1.0f64, |m, p| m.max(p.0));
         let top = loss.iter().fold(0.1f64, |m, p| m.max(p.1));

@@ -62,7 +62,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             written.push((name, tensor));
             continue;
         }
-        ensure!(all_finite(&tensor)?, "tensor `{name}` holds values that are not finite numbers");
+        weights::finite(&name, &tensor)?;
         let weight = tensor.f_to_kind(Kind::Float)?;
         let rounded = Rounded::of(&weight, bits == 4 && name != HEAD)?;
         error += square(&(rounded.weights()? - &weight))?;
@@ -78,10 +78,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     println!("{}: {}; load it with precision {}", out.display(), megabytes(out)?, options.precision);
     println!("weights of matrices are off by {:.2} % (root mean square)", 100.0 * (error / power).sqrt());
     Ok(())
-}
-
-fn all_finite(tensor: &Tensor) -> anyhow::Result<bool> {
-    Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0)
 }
 
 fn square(x: &Tensor) -> anyhow::Result<f64> {

@@ -113,7 +113,7 @@ impl Rounded {
                 let scales = w.take(&scale, &[rows])?.f_to_kind(Kind::BFloat16)?;
                 Some(Self::Eight { steps: w.take_whole(&weight, &[rows, columns])?, scales })
             }
-            Some(Kind::Uint8) => {
+            Some(Kind::Uint8) if can_be_four(&[rows, columns]) => {
                 let packed = w.take_whole(&weight, &[rows, columns / 2])?;
                 let halves = [packed.f_bitwise_and(15)?, packed.f_bitwise_right_shift_tensor_scalar(4)?];
                 let steps = Tensor::f_stack(&halves, 2)?.f_view([rows, columns])?;
@@ -133,16 +133,13 @@ fn can_be_four(size: &[i64]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raw::waves;
     use std::collections::BTreeMap;
-
-    fn matrix(rows: i64, columns: i64) -> Tensor {
-        (Tensor::arange(rows * columns, (Kind::Float, tch::Device::Cpu)) * 0.7).sin().view([rows, columns])
-    }
 
     #[test]
     fn weights_are_off_by_half_a_step_at_most() {
         for four in [false, true] {
-            let weight = matrix(48, 64);
+            let weight = waves(&[48, 64], 0.7);
             let off = (Rounded::of(&weight, four).unwrap().weights().unwrap() - &weight).abs().max().double_value(&[]);
             // The largest weight is 1; scale and middle are of 8 bits.
             let step = if four { 2.0 / 15.0 } else { 1.0 / 127.0 };
@@ -153,7 +150,7 @@ mod tests {
     #[test]
     fn what_is_written_is_what_is_read() {
         for (rows, four) in [(48, false), (48, true), (5, true)] {
-            let parts: Vec<_> = (0..2).map(|_| Rounded::of(&matrix(rows, 64), four).unwrap()).collect();
+            let parts: Vec<_> = (0..2).map(|_| Rounded::of(&waves(&[rows, 64], 0.7), four).unwrap()).collect();
             let joined = Rounded::joined(&parts).unwrap();
             let weights = joined.weights().unwrap();
             assert_eq!(weights.size(), [2 * rows, 64]);
@@ -167,8 +164,16 @@ mod tests {
     }
 
     #[test]
+    fn four_bits_of_a_matrix_that_has_no_whole_groups_are_told() {
+        let whole = Tensor::zeros([48, 20], (Kind::Uint8, tch::Device::Cpu));
+        let mut file = Weights::from_tensors([("m.weight".to_string(), whole)].into_iter().collect(), "test");
+        assert!(Rounded::take(&mut file, "m", 48, 40).unwrap().is_none());
+        assert!(file.take("m.weight", &[48, 40]).is_err());
+    }
+
+    #[test]
     fn a_matrix_of_another_shape_is_told() {
-        let tensors = Rounded::of(&matrix(48, 64), true).unwrap().into_tensors("m").unwrap();
+        let tensors = Rounded::of(&waves(&[48, 64], 0.7), true).unwrap().into_tensors("m").unwrap();
         let mut file = Weights::from_tensors(tensors.into_iter().collect(), "test");
         let e = Rounded::take(&mut file, "m", 48, 128).err().unwrap().to_string();
         assert!(e.contains("m.weight") && e.contains("64"), "{e}");

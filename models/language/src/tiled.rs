@@ -18,11 +18,12 @@ mod avx512;
 pub use avx512::supported;
 
 use crate::{
+    raw,
     rounded::{GROUP, Rounded},
     team,
 };
 use std::ops::Range;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// Rows side by side.
 const TILE: usize = 128;
@@ -114,18 +115,15 @@ impl Tiled {
         let x = x.f_contiguous()?;
         let tokens = x.size()[0] as usize;
         let tiles = self.rows.div_ceil(TILE);
-        let y = Tensor::f_empty([tiles, tokens, TILE].map(|n| n as i64), (Kind::Float, Device::Cpu))?;
-        assert!(x.kind() == Kind::Float && x.device() == Device::Cpu && x.size()[1] as usize == self.columns);
-        // SAFETY: both are contiguous, of so many 32-bit numbers in the processor's memory; nobody else has y.
-        let (from, to) = unsafe {
-            let from = std::slice::from_raw_parts(x.data_ptr().cast::<f32>(), tokens * self.columns);
-            (from, std::slice::from_raw_parts_mut(y.data_ptr().cast::<f32>(), tiles * tokens * TILE))
-        };
+        let from = raw::numbers(&x);
+        assert_eq!(from.len(), tokens * self.columns);
         let sums = if matches!(self.numbers, Numbers::Int4(..)) { group_sums(from) } else { Vec::new() };
-        team::split(to, tokens * TILE, |first, run| {
-            for (i, tile) in run.chunks_exact_mut(tokens * TILE).enumerate() {
-                self.tile(first + i, from, &sums, tile.as_chunks_mut().0);
-            }
+        let y = raw::made(&[tiles, tokens, TILE].map(|n| n as i64), |to| {
+            team::split(to, tokens * TILE, |first, run| {
+                for (i, tile) in run.chunks_exact_mut(tokens * TILE).enumerate() {
+                    self.tile(first + i, from, &sums, tile.as_chunks_mut().0);
+                }
+            });
         });
         let rows = self.rows as i64;
         let all = y.f_permute([1, 0, 2])?.f_reshape([tokens as i64, (tiles * TILE) as i64])?;
@@ -232,10 +230,7 @@ fn group_sums(x: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(shape: [i64; 2], step: f64) -> Tensor {
-        (Tensor::arange(shape[0] * shape[1], (Kind::Float, Device::Cpu)) * step).sin().view(shape)
-    }
+    use crate::raw::waves;
 
     /// Each kind of matrix, and the weights that it stands for.
     fn all(weight: &Tensor) -> Vec<(Tiled, Tensor)> {
@@ -255,9 +250,9 @@ mod tests {
             return eprintln!("skipped: this processor has no AVX-512");
         }
         for (rows, columns) in [(1, 32), (16, 64), (128, 96), (144, 32), (400, 640), (5, 7)] {
-            for (i, (matrix, weights)) in all(&numbers([rows, columns], 0.7)).into_iter().enumerate() {
+            for (i, (matrix, weights)) in all(&waves(&[rows, columns], 0.7)).into_iter().enumerate() {
                 for tokens in [1, 2, 3, 4, 7] {
-                    let x = numbers([tokens, columns], 1.3);
+                    let x = waves(&[tokens, columns], 1.3);
                     let (found, expected) = (matrix.product(&x).unwrap(), x.matmul(&weights.tr()));
                     assert_eq!(found.size(), expected.size());
                     let off = (found - expected).abs().max().double_value(&[]);
@@ -272,8 +267,8 @@ mod tests {
         if !supported() {
             return eprintln!("skipped: this processor has no AVX-512");
         }
-        let x = numbers([5, 96], 1.3);
-        for (matrix, _) in all(&numbers([700, 96], 0.7)) {
+        let x = waves(&[5, 96], 1.3);
+        for (matrix, _) in all(&waves(&[700, 96], 0.7)) {
             tch::set_num_threads(1);
             let alone: Vec<_> = (0..5).map(|t| matrix.product(&x.narrow(0, t, 1)).unwrap()).collect();
             for threads in [1, 2, 5] {

@@ -165,9 +165,7 @@ const LOG: &str = "training.csv";
 fn draw(out: &Path) -> anyhow::Result<()> {
     let path = out.join(LOG);
     let log = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let number = |line: &str, column: usize| line.split(',').nth(column).and_then(|v| v.parse::<f64>().ok());
-    let points = |column| log.lines().filter_map(|l| number(l, 0).zip(number(l, column))).collect::<Vec<_>>();
-    plots::loss(&points(1), &points(5), &out.join("training.svg"))
+    plots::log(log.lines(), 1, 5, &out.join("training.svg"))
 }
 
 /// What one step did.

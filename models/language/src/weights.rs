@@ -100,9 +100,7 @@ impl Weights {
         if matches!(found.kind(), Kind::Int8 | Kind::Uint8) {
             return Err(WeightsError::Whole { path: self.path.clone(), tensor: tensor.into() });
         }
-        if found.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
-            return Err(WeightsError::NotFinite { tensor: tensor.into() });
-        }
+        finite(tensor, &found)?;
         Ok(found.f_to_device(self.device)?.f_to_kind(Kind::Float)?)
     }
 
@@ -191,6 +189,12 @@ fn tensor(name: &str, view: &TensorView<'_>, path: &str) -> Result<Tensor, Weigh
     };
     let shape: Vec<i64> = view.shape().iter().map(|&s| s as i64).collect();
     Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)
+}
+
+/// An error where it is not.
+pub(crate) fn finite(name: &str, tensor: &Tensor) -> Result<(), WeightsError> {
+    let all = tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0;
+    if all { Ok(()) } else { Err(WeightsError::NotFinite { tensor: name.into() }) }
 }
 
 /// Writes tensors in their order, as `kind` (Float or BFloat16).

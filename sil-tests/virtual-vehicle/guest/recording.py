@@ -273,8 +273,8 @@ def talk_check(path, raw, words_per_minute):
 
 def main():
     name, *words = sys.argv[1:]
-    checks = {"seen": seen, "can": can_check, "can-filtered": can_filtered_check, "camera": camera_check, "speech": speech_check}
-    checks |= {"talk": talk_check, "spoken": spoken}
+    checks = {"seen": seen, "can": can_check, "can-filtered": can_filtered_check, "camera": camera_check, "speech": speech_check,
+              "talk": talk_check, "spoken": spoken}
     checks[name](*words)
     sys.exit(1 if expect.failed else 0)
 

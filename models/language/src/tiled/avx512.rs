@@ -10,7 +10,7 @@ const REGISTERS: usize = TILE / LANES;
 const LINE_BYTES: usize = 64;
 /// How long before it is read a line is asked for: two pages, which was as fast as memory allowed on an EPYC of 2024;
 /// one page was a tenth slower, a quarter of one as slow as nothing.
-pub const AHEAD: usize = 8192;
+const AHEAD: usize = 8192;
 
 /// Whether this processor has what the kernels need.
 pub fn supported() -> bool {

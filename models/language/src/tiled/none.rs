@@ -2,8 +2,6 @@
 
 use super::{Block, TILE};
 
-pub const AHEAD: usize = 0;
-
 pub fn supported() -> bool {
     false
 }

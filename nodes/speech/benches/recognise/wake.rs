@@ -5,7 +5,7 @@ use crate::{
     sound::{Dice, RATE, VOICES, cabin, in_cabin, say},
     texts::{NEAR, REQUESTS, TALK},
 };
-use auriga_speech::{Config, attention::Activation};
+use auriga_speech::{Config, attention::Activation, model};
 
 /// Thresholds that are tried.
 const CONFIDENCES: [f32; 2] = [0.5, 0.8];
@@ -25,7 +25,8 @@ pub fn figures(config: &Config) {
         let [a, b, c] = [20.0, 10.0, 5.0].map(|snr| missed(&config, snr, false));
         println!("  {wake_confidence:>10.1} {a:>7.1} {b:>7.1} {c:>7.1} {:>7.1}", missed(&config, 10.0, true));
     }
-    let (known, strange): (Vec<_>, Vec<_>) = NEAR.iter().partition(|(_, near)| in_vocabulary(&config, near));
+    let words = model::check(&config.model).expect("a model").words;
+    let (known, strange): (Vec<_>, Vec<_>) = NEAR.iter().partition(|(_, near)| words.contains(*near));
     let texts = |near: &[&(&'static str, &str)]| near.iter().map(|(text, _)| *text).collect::<Vec<_>>();
     let (known, strange) = (texts(&known), texts(&strange));
     println!("  false wakes an hour, confidence {}", config.wake_confidence);
@@ -35,12 +36,6 @@ pub fn figures(config: &Config) {
         println!("  half as long of {count} sentences with something near the phrase that {what}: {often:.1}");
     }
     println!("  {minutes} min of noise at -35 dB: {:.1}", on_noise(&config, minutes));
-}
-
-/// Whether this is one word and the model holds it.
-fn in_vocabulary(config: &Config, word: &str) -> bool {
-    let words = std::fs::read_to_string(config.model.join("graph/words.txt")).unwrap_or_default();
-    words.lines().any(|line| line.split(' ').next() == Some(word))
 }
 
 /// `talk`: somebody talks just before.
