@@ -4,10 +4,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo uses all cores itself; two at once would only wait for each other.
 .NOTPARALLEL:
-.PHONY: help setup build drive test fmt clippy unit sil bench fuzz vehicle install clean
+.PHONY: help setup build drive test check fmt unit sil deny aarch64 doc config bench fuzz vehicle install clean
 
 PREFIX ?= /opt/auriga
 FUZZ_SECONDS ?= 20
+CRATE ?= runtime
 CARGO := cargo
 FLAGS := --locked --release
 AURIGA := target/release/auriga
@@ -23,7 +24,7 @@ export LIBRARY_PATH := $(CURDIR)/.native/lib:$(LIBRARY_PATH)
 endif
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## install what the build needs (Debian packages, libtorch, libvosk); seconds when done before
 	@.ci/setup.sh
@@ -34,19 +35,29 @@ build: setup ## all executables, in target/release
 drive: build ## play the shipped drive through all nodes, with a live page and a report at the end
 	$(AURIGA) drive $(REALTIME)
 
-test: setup fmt clippy unit sil ## format, lints, unit and property tests, scenarios
+test: setup ## all of CI: format, lints, documentation, tests, scenarios, licences, aarch64; what was skipped and why
+	.ci/test.sh
+
+check: setup ## the daily loop, seconds: lints and tests of one crate, CRATE=can (or arbiter, lm, sil …)
+	RUSTC_WORKSPACE_WRAPPER='$(CURDIR)/.ci/rustc.sh' $(CARGO) test $(FLAGS) -p auriga-$(CRATE)
 
 fmt: setup
-	$(CARGO) fmt --all --check
+	.ci/test.sh fmt
 
-clippy: setup
-	$(CARGO) clippy $(FLAGS) --workspace --all-targets -- -D warnings
-
-unit: setup
-	$(CARGO) test $(FLAGS) --workspace
+unit: setup ## lints, documentation and tests, without scenarios
+	.ci/test.sh build tests doctests
 
 sil: build ## the scenarios; results as JUnit XML and a page in out/sil
 	$(AURIGA) sil sil-tests/scenarios --out out/sil
+
+deny: setup ## licences, sources and known vulnerabilities of the crates
+	.ci/deny.sh
+
+aarch64: setup ## what builds for ARM without foreign libraries, and the kernels' tests under emulation
+	.ci/aarch64.sh
+
+doc: setup ## the documentation of all crates, in target/doc
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(FLAGS) --workspace --no-deps
 
 bench: build ## benchmarks, each beside its peer
 	$(CARGO) bench --locked --workspace --bench '*'

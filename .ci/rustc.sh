@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# What Cargo calls instead of rustc for the workspace's own crates during `make test` (RUSTC_WORKSPACE_WRAPPER):
+# lints each with clippy and checks each library's documentation with rustdoc, warnings denied, then compiles it.
+#
+# `cargo clippy` and `cargo doc` do the same, but they cannot use compiled dependencies and type-check all of them once
+# more: minutes on two cores. Here both read what the build has just made.
+set -euo pipefail
+
+rustc=$1
+shift
+build=("$@")
+crate='' type='' harness=''
+both=() lint=() # arguments for clippy and rustdoc; those for clippy alone
+while [ $# -gt 0 ]; do
+    case $1 in
+        --crate-name) crate=$2 both+=("$1" "$2") && shift ;;
+        --crate-type) type=$2 both+=("$1" "$2") && shift ;;
+        --test) harness=yes lint+=("$1") ;;
+        # Neither generates code, and no file of the build may be touched.
+        --emit=*) ;;
+        --out-dir | -l) shift ;;
+        -C)
+            [[ $2 != metadata=* ]] || lint+=("$1" "$2")
+            shift
+            ;;
+        # Artifacts are announced by the compiler alone: Cargo would take another's for its own.
+        --json=*) both+=("--json=diagnostic-rendered-ansi") ;;
+        *) both+=("$1") ;;
+    esac
+    shift
+done
+
+# Not for Cargo's own questions to the compiler, nor for build scripts.
+if [ -n "$crate" ] && [ "$crate" != ___ ] && [ "$crate" != build_script_build ]; then
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+    clippy-driver "$rustc" "${both[@]}" "${lint[@]}" --emit=metadata --out-dir "$scratch" -D warnings
+    if [ "$type" = lib ] && [ -z "$harness" ]; then
+        rustdoc "${both[@]}" --out-dir "$scratch/doc" -D warnings
+    fi
+    rm -rf "$scratch"
+    trap - EXIT
+fi
+exec "$rustc" "${build[@]}"

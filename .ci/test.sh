@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# `make test`: format, build with lints and documentation (.ci/rustc.sh), tests, scenarios, licences, aarch64; then how long
+# each took, how many tests ran, and which were skipped and why. With CI set, a test that was skipped although CI can run
+# it (no line of .ci/may-skip.txt allows it) is a failure.
+# usage: test.sh [STEP…]   (default: all steps)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+flags=(--locked --release --workspace)
+# Binaries' and libraries' own tests, tests/, examples (compiled), documentation; benches are compiled.
+export RUSTC_WORKSPACE_WRAPPER="$PWD/.ci/rustc.sh"
+# A clean build gains nothing from the incremental cache and pays for it.
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+out=out/test
+mkdir -p "$out"
+log=$PWD/$out/tests.log
+export AURIGA_SKIPPED_FILE=$PWD/$out/skipped.tsv
+: >"$AURIGA_SKIPPED_FILE"
+: >"$log"
+
+fmt() { cargo fmt --all --check; }
+build() { cargo test "${flags[@]}" --all-targets --no-run; }
+tests() { cargo test "${flags[@]}" --no-fail-fast --lib --bins --tests --examples 2>&1 | tee "$log"; }
+doctests() { cargo test "${flags[@]}" --no-fail-fast --doc 2>&1 | tee -a "$log"; }
+# The commands that a vehicle needs build without the simulation.
+slim() { cargo check --locked --release -p auriga --no-default-features; }
+scenarios() { target/release/auriga sil sil-tests/scenarios --out out/sil; }
+deny() { .ci/deny.sh; }
+aarch64() { .ci/aarch64.sh 2>&1 | tee -a "$log"; }
+
+times=() failed=()
+step() {
+    local started=$SECONDS
+    printf '\n=== %s\n' "$1"
+    "$1" || failed+=("$1")
+    times+=("$(printf '%6d s  %s' $((SECONDS - started)) "$1")")
+}
+
+# Without a build there is nothing to test.
+steps=("$@")
+[ $# -gt 0 ] || steps=(fmt build tests doctests scenarios deny aarch64)
+for name in "${steps[@]}"; do
+    step "$name"
+    [ "$name" != build ] || [ ${#failed[@]} -eq 0 ] || break
+done
+
+# What the test runners said: "test result: ok. 12 passed; 0 failed; 1 ignored; …".
+sum() { sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$log" | awk '{n += $1} END {print n + 0}'; }
+skipped=$(wc -l <"$AURIGA_SKIPPED_FILE")
+passed=$(($(sum passed) - skipped))
+
+printf '\n=== where the time went\n'
+printf '%s\n' "${times[@]}"
+if [ "$skipped" -gt 0 ]; then
+    printf '\n=== %d tests were skipped\n' "$skipped"
+    cut -f2 "$AURIGA_SKIPPED_FILE" | sort | uniq -c | sort -rn
+    # shellcheck disable=SC2016
+    not_allowed=$(grep -vEf <(sed -E '/^(#|$)/d' .ci/may-skip.txt) "$AURIGA_SKIPPED_FILE" || true)
+    if [ -n "$not_allowed" ]; then
+        printf '\nCI can run these; where it is CI, this is a failure (.ci/may-skip.txt):\n%s\n' "$not_allowed"
+        [ -z "${CI:-}" ] || failed+=("skipped tests")
+    fi
+fi
+[ ${#failed[@]} -eq 0 ] || printf '\nfailed: %s\n' "$(IFS=,; echo "${failed[*]}")"
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$(sum failed)" "$skipped"
+[ ${#failed[@]} -eq 0 ]
