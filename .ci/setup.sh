@@ -8,7 +8,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C PIP_DISABLE_PIP_VERSION_CHECK=1 PATH="$HOME/.cargo/bin:$PATH"
 
 RUST_AT_LEAST=1.95
+# Wheels of both architectures are pinned: x86_64 and aarch64.
+ARCH=$(uname -m)
 TORCH=2.11.0
+# What libtorch_cpu.so of the wheel needs beside it: on ARM its matrix products are Arm's and NVIDIA's.
+TORCH_LIBS=(libtorch_cpu.so libc10.so libgomp.so.1)
+[ "$ARCH" != aarch64 ] || TORCH_LIBS+=(libarm_compute.so libarm_compute_graph.so libgfortran.so.5
+    libnvpl_blas_core.so.0 libnvpl_blas_lp64_gomp.so.0 libnvpl_lapack_core.so.0 libnvpl_lapack_lp64_gomp.so.0)
 CUDART=13.0.96
 CUPTI=13.0.85
 VOSK=0.3.45
@@ -102,7 +108,7 @@ fetch() {
     trap "rm -rf '$work'" EXIT
     TMPDIR=$work "$PYTHON" -m pip download --no-deps --no-cache-dir --only-binary=:all: --progress-bar off \
         --python-version 311 --implementation cp --abi cp311 --abi none \
-        --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux2014_x86_64 \
+        --platform "manylinux_2_28_$ARCH" --platform "manylinux_2_25_$ARCH" --platform "manylinux2014_$ARCH" \
         -d "$work" "$requirement"
     (cd "$work" && wheel=$(ls ./*.whl) && grep -F "  ${wheel#./}" "$SUMS" | sha256sum -c --strict -) || {
         echo "$requirement is not the file whose sha256 stands in .ci/wheels.sha256; nothing of it was kept."
@@ -122,7 +128,7 @@ PYTHON
 }
 
 torch_parts() {
-    fetch "torch-$TORCH" "torch==$TORCH" 'torch/include/*' torch/lib/libtorch_cpu.so torch/lib/libc10.so torch/lib/libgomp.so.1
+    fetch "torch-$TORCH" "torch==$TORCH" 'torch/include/*' "${TORCH_LIBS[@]/#/torch/lib/}"
     fetch "cudart-$CUDART" "nvidia-cuda-runtime==$CUDART" 'nvidia/cu13/lib/libcudart.so.13'
     fetch "cupti-$CUPTI" "nvidia-cuda-cupti==$CUPTI" 'nvidia/cu13/lib/libcupti.so.13'
     assemble_libtorch
@@ -137,7 +143,7 @@ assemble_libtorch() {
     chmod 755 "$work"
     mkdir "$work/lib"
     ln -s "../torch-$TORCH/torch/include" "$work/include"
-    for lib in libtorch_cpu.so libc10.so libgomp.so.1; do
+    for lib in "${TORCH_LIBS[@]}"; do
         ln -s "../../torch-$TORCH/torch/lib/$lib" "$work/lib/$lib"
     done
     ln -s "../../cudart-$CUDART/nvidia/cu13/lib/libcudart.so.13" "$work/lib/libcudart.so.13"
@@ -274,7 +280,7 @@ main() {
         echo "set-up: all in place"
         return
     fi
-    [ "$(uname -sm)" = "Linux x86_64" ] || die "the pinned libraries are for Linux on x86-64; this is $(uname -sm)" \
+    [[ "$(uname -sm)" =~ ^Linux\ (x86_64|aarch64)$ ]] || die "the pinned libraries are for Linux on x86-64 and aarch64 (torch $TORCH, vosk $VOSK); this is $(uname -sm)" \
         "build on such a machine."
     mkdir -p "$CACHE" "$LOG_DIR" || die "the cache folder $CACHE cannot be made" "set XDG_CACHE_HOME to a folder you may write."
     SUMS="$PWD/.ci/wheels.sha256"
