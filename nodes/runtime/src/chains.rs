@@ -1,6 +1,6 @@
 //! Latency of the table's chains, told from message headers alone: live, in a monitor, or later from a recording.
 
-use crate::Nanos;
+use crate::time::Nanos;
 use auriga_msgs::{Any, CHAINS, ChainSpec, Edge, TopicId, v1};
 use hdrhistogram::Histogram;
 use std::collections::{HashMap, VecDeque};

@@ -6,8 +6,11 @@
 //! which thread: [`Replay::shuffle`] proves it on any log.
 
 use crate::{
-    Nanos,
-    node::{Node, NodeRunner, Runner},
+    node::{
+        Node,
+        runner::{NodeRunner, Runner},
+    },
+    time::Nanos,
 };
 use anyhow::{Context, bail};
 use auriga_msgs::Any;

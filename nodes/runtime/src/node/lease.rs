@@ -1,7 +1,7 @@
 //! Leases: a grant counts until its end, then its holder falls to the floor by itself. So a dead arbiter takes
 //! infotainment down within one lease and safety does not notice.
 
-use crate::Nanos;
+use crate::time::Nanos;
 use auriga_msgs::v1;
 
 /// What one workload holds of the arbiter's grants.

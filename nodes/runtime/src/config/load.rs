@@ -1,97 +1,14 @@
 //! A node's configuration: its own commented defaults, then a file, then single values from the command line or from
 //! a ROS 2 launch file, each over the one before.
 
+use super::{
+    args::Args,
+    runtime::{RUNTIME_DEFAULTS, RuntimeConfig},
+};
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use std::{fs, path::Path};
 use toml::{Table, Value};
-
-/// What the command line of a node holds besides its name.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub struct Args {
-    /// `--config FILE`: TOML, the same fields as the defaults.
-    pub config: Option<String>,
-    /// `-p key=value`, also after `--ros-args`, with `key:=value` accepted; later ones win.
-    pub params: Vec<(String, String)>,
-    /// ROS 2 parameter files (`--params-file`), YAML.
-    pub params_files: Vec<String>,
-    /// `--print-config`: print the effective configuration and stop.
-    pub print_config: bool,
-    pub help: bool,
-    pub version: bool,
-}
-
-impl Args {
-    /// Reads the words after the program's name. Accepts what `ros2 launch` appends (`--ros-args -r … --params-file …`).
-    pub fn parse(words: impl IntoIterator<Item = String>) -> anyhow::Result<Args> {
-        let mut args = Args::default();
-        let mut words = words.into_iter();
-        while let Some(word) = words.next() {
-            let mut value = |what: &str| words.next().with_context(|| format!("{word} needs {what} after it"));
-            match word.as_str() {
-                "-h" | "--help" => args.help = true,
-                "-V" | "--version" => args.version = true,
-                "--print-config" => args.print_config = true,
-                "-c" | "--config" => args.config = Some(value("a file")?),
-                "-p" | "--param" => {
-                    let pair = value("key=value")?;
-                    args.params.push(split_pair(&pair)?);
-                }
-                "--params-file" => args.params_files.push(value("a file")?),
-                // A launch file may rename a node or remap a topic; names here are fixed by the table.
-                "-r" | "--remap" | "-e" | "--enclave" | "--log-level" | "--log-config-file" => drop(value("a value")?),
-                "--ros-args"
-                | "--"
-                | "--disable-rosout-logs"
-                | "--disable-stdout-logs"
-                | "--disable-external-lib-logs"
-                | "--enable-rosout-logs"
-                | "--enable-stdout-logs"
-                | "--enable-external-lib-logs" => {}
-                other => bail!("unknown argument {other:?}; --help lists what there is"),
-            }
-        }
-        Ok(args)
-    }
-}
-
-fn split_pair(pair: &str) -> anyhow::Result<(String, String)> {
-    let (key, value) = pair
-        .split_once(":=")
-        .or_else(|| pair.split_once('='))
-        .with_context(|| format!("expected key=value, found {pair:?}"))?;
-    Ok((key.trim().to_owned(), value.to_owned()))
-}
-
-/// What the shell itself is told: the `[runtime]` table, commented in `config.toml` of this crate.
-#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RuntimeConfig {
-    pub zenoh_bind: std::net::IpAddr,
-    pub zenoh_base_port: u16,
-    pub zenoh_connect: Vec<String>,
-    pub zenoh_config: String,
-    pub start_at: u64,
-    pub usage_period_ms: u64,
-    pub log: String,
-    pub log_json: bool,
-    pub realtime_priority: u8,
-    pub lock_memory: bool,
-    pub shared_memory_mib: usize,
-}
-
-impl Default for RuntimeConfig {
-    fn default() -> Self {
-        load::<NoConfig>("", &Args::default()).expect("the shipped config.toml is valid: a test loads it").1
-    }
-}
-
-/// For programs that need the shell's configuration alone.
-#[derive(serde::Deserialize)]
-pub struct NoConfig {}
-
-/// The commented defaults of [`RuntimeConfig`].
-pub const RUNTIME_DEFAULTS: &str = include_str!("../config.toml");
 
 /// Merges `defaults` (TOML text, the node's own), the file and the parameters of `args` into a `C` and the shell's
 /// configuration. Unknown fields and wrong types are errors that name the file or the parameter.
@@ -109,26 +26,6 @@ pub fn load<C: DeserializeOwned>(defaults: &str, args: &Args) -> anyhow::Result<
 /// When `defaults` are not a valid `C`: they are part of the program, and each node's tests load them.
 pub fn shipped<C: DeserializeOwned>(defaults: &str) -> C {
     load(defaults, &Args::default()).expect("the shipped config.toml is valid").0
-}
-
-/// A field out of its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{field} = {found}: expected {expected}")]
-pub struct ConfigError {
-    pub field: &'static str,
-    pub found: String,
-    pub expected: &'static str,
-}
-
-/// A field, its value, the least and the greatest it may be, and the same in words.
-pub type Range = (&'static str, f64, f64, f64, &'static str);
-
-/// Every value in its range, or the first that is not. Not-a-number is in no range.
-pub fn check_ranges(ranges: &[Range]) -> Result<(), ConfigError> {
-    match ranges.iter().find(|(_, found, least, most, _)| !(least..=most).contains(&found)) {
-        Some(&(field, found, .., expected)) => Err(ConfigError { field, found: found.to_string(), expected }),
-        None => Ok(()),
-    }
 }
 
 /// The merged configuration as TOML, the `[runtime]` table included.

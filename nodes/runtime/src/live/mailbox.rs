@@ -1,6 +1,6 @@
 //! A node's mailbox: where Zenoh's callbacks and device threads leave messages for the node's own thread.
 
-use crate::Nanos;
+use crate::time::Nanos;
 use auriga_msgs::{Any, Reliability, TOPICS, TopicId, v1};
 use bytes::Bytes;
 use std::{

@@ -1,6 +1,6 @@
 //! Pixels of an image message, checked before anything computes with them.
 
-use crate::camera::MAX_SIDE_PX;
+use super::camera::MAX_SIDE_PX;
 use auriga_msgs::v1;
 use std::borrow::Cow;
 

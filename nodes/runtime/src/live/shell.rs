@@ -1,17 +1,24 @@
 //! The live shell: one process, one node, Zenoh around it.
 
-use crate::{
-    Nanos,
-    chains::LossMonitor,
-    config::{self, Args, RuntimeConfig},
-    mailbox::{Fault, Item, Mailbox, Taken},
-    node::{Node, NodeRunner, Runner},
+use super::{
+    device::DeviceSink,
+    health::Health,
+    mailbox::{Item, Mailbox, Taken},
+    scheduling,
     transport::Link,
 };
+use crate::{
+    config::{self, Args, RuntimeConfig},
+    node::{
+        Node,
+        runner::{NodeRunner, Runner},
+    },
+    time::Nanos,
+};
 use anyhow::Context;
-use auriga_msgs::{Any, CHAINS, NodeName, PublishedBy, Topic, TopicId, node::Device, v1};
+use auriga_msgs::{Any, NodeName, v1};
 use serde::de::DeserializeOwned;
-use std::{collections::HashMap, marker::PhantomData, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tracing::{debug, info, warn};
 
 /// What a `main` gets from its command line, and the runtime its node will run in.
@@ -99,7 +106,7 @@ impl<C> Shell<C> {
     ) -> anyhow::Result<()> {
         let spec = N::Name::SPEC;
         let mailbox = Arc::new(Mailbox::new());
-        apply_scheduling(&self.runtime);
+        scheduling::apply(&self.runtime);
         let mut link = self.tokio.block_on(Link::open(&self.runtime, spec))?;
         for &topic in spec.reads.iter().filter(|t| !t.spec().is_device()) {
             let mailbox = mailbox.clone();
@@ -111,7 +118,7 @@ impl<C> Shell<C> {
         self.tokio.spawn(stop_on_signal(mailbox.clone()));
         let start = Nanos::monotonic();
         let start_at = if self.runtime.start_at == 0 { start } else { Nanos(self.runtime.start_at) };
-        devices(DeviceSink { mailbox: mailbox.clone(), start_at, node: PhantomData })?;
+        devices(DeviceSink::new(mailbox.clone(), start_at))?;
         info!(node = spec.name, "running");
         let period = Duration::from_millis(self.runtime.usage_period_ms.max(10));
         let core = Core {
@@ -137,85 +144,6 @@ async fn stop_on_signal(mailbox: Arc<Mailbox>) {
             mailbox.stop();
         }
         (Err(e), _) | (_, Err(e)) => warn!("no signal handling, only SIGKILL stops this node: {e}"),
-    }
-}
-
-/// Both ask for privileges a desk may not have: said, and gone on without.
-fn apply_scheduling(runtime: &RuntimeConfig) {
-    if runtime.lock_memory {
-        let flags = rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::FUTURE;
-        if let Err(e) = rustix::mm::mlockall(flags) {
-            warn!("runtime.lock_memory: memory is not locked ({e}); give the node CAP_IPC_LOCK");
-        }
-    }
-    if runtime.realtime_priority > 0 {
-        use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
-        let set = thread_priority::ThreadPriorityValue::try_from(runtime.realtime_priority).ok().map(|p| {
-            thread_priority::set_thread_priority_and_policy(
-                thread_priority::thread_native_id(),
-                ThreadPriority::Crossplatform(p),
-                ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo),
-            )
-        });
-        if !matches!(set, Some(Ok(()))) {
-            warn!("runtime.realtime_priority: {set:?}; give the node CAP_SYS_NICE and a value of 1..99");
-        }
-    }
-}
-
-/// How a device thread hands what it measured to its node.
-pub struct DeviceSink<N> {
-    mailbox: Arc<Mailbox>,
-    start_at: Nanos,
-    node: PhantomData<fn() -> N>,
-}
-
-impl<N> Clone for DeviceSink<N> {
-    fn clone(&self) -> Self {
-        Self { mailbox: self.mailbox.clone(), start_at: self.start_at, node: PhantomData }
-    }
-}
-
-impl<N: NodeName> DeviceSink<N> {
-    /// Hands a message to the node by the topic's QoS: best effort replaces the oldest, reliable waits for room.
-    /// Returns false once the node is stopping.
-    pub fn send<T: Topic + PublishedBy<Device>>(&self, message: T::Message) -> bool {
-        debug_assert!(N::SPEC.reads.contains(&T::ID), "{} does not read {}", N::SPEC.name, T::ID.spec().name);
-        self.mailbox.push_waiting(Item::Device(T::wrap(Arc::new(message))))
-    }
-
-    /// Publishes a fault in the node's name.
-    pub fn fault(&self, severity: v1::Severity, code: &'static str, subject: &str, text: impl Into<String>) {
-        self.mailbox.push(Item::Fault(Fault { severity, code, subject: subject.into(), text: text.into() }));
-    }
-
-    /// Whether the node is shutting down: a device thread then ends.
-    pub fn stopping(&self) -> bool {
-        self.mailbox.stopping()
-    }
-
-    /// The instant (CLOCK_MONOTONIC) that is time 0 of a file played as a device.
-    pub fn start_at(&self) -> Nanos {
-        self.start_at
-    }
-
-    /// Says that a file played as a device is over. The node runs on.
-    pub fn end_of_input(&self) {
-        info!(node = N::SPEC.name, "end of input");
-    }
-
-    /// Sleeps until `time`; false when the node stops first.
-    pub fn sleep_until(&self, time: Nanos) -> bool {
-        loop {
-            if self.stopping() {
-                return false;
-            }
-            let left = time.since(Nanos::monotonic());
-            if left.is_zero() {
-                return true;
-            }
-            std::thread::sleep(left.min(Duration::from_millis(100)));
-        }
     }
 }
 
@@ -326,94 +254,4 @@ impl<N: Node, F: FnMut(N::Effect)> Core<N, F> {
         let messages = self.runner.flush();
         self.publish(messages);
     }
-}
-
-/// What the shell measures of its node.
-struct Health {
-    start: Nanos,
-    next: Nanos,
-    period: Duration,
-    messages_in: u64,
-    messages_out: u64,
-    deadline_misses: u64,
-    overflowed: u64,
-    loss: LossMonitor,
-    /// When each topic was last heard; silence is only counted from the first message on.
-    heard: HashMap<TopicId, Nanos>,
-}
-
-impl Health {
-    fn new(start: Nanos, start_at: Nanos, period: Duration) -> Self {
-        debug!(lead_ms = start_at.since(start).as_millis() as u64, "files start");
-        Self {
-            start,
-            next: start,
-            period,
-            messages_in: 0,
-            messages_out: 0,
-            deadline_misses: 0,
-            overflowed: 0,
-            loss: LossMonitor::default(),
-            heard: HashMap::new(),
-        }
-    }
-
-    fn received(&mut self, any: &Any, publisher: &str, now: Nanos) {
-        self.messages_in += 1;
-        self.loss.observe(any.topic(), publisher, any.header().seq);
-        self.heard.insert(any.topic(), now);
-    }
-
-    /// A chain that ends at a topic of ours and begins at its stamp is checked on the way out.
-    fn published(&mut self, any: &Any, now: Nanos) {
-        self.messages_out += 1;
-        let header = any.header();
-        let late = CHAINS.iter().any(|c| {
-            c.to == any.topic()
-                && c.from.is_none()
-                && (c.source.is_none() || c.source == header.source())
-                && now.since(Nanos(header.stamp_ns)).as_nanos() as f64 > c.budget_ms * 1e6
-        });
-        self.deadline_misses += u64::from(late);
-    }
-
-    fn silent(&mut self, now: Nanos) -> Vec<(TopicId, Duration)> {
-        let mut silent: Vec<_> = self
-            .heard
-            .iter()
-            .filter_map(|(&topic, &at)| {
-                let limit = Duration::from_millis(topic.spec().timeout_ms?);
-                Some((topic, now.since(at))).filter(|(_, silence)| *silence > limit)
-            })
-            .collect();
-        silent.sort();
-        self.deadline_misses += silent.len() as u64;
-        silent
-    }
-
-    fn usage(&mut self, node: &str, now: Nanos, dropped: u64, overflowed: u64) -> v1::Usage {
-        self.next = now + self.period;
-        let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-        v1::Usage {
-            header: Some(v1::Header::new(now.0, 0)),
-            node: node.into(),
-            pid: std::process::id(),
-            uptime_ns: now.since(self.start).as_nanos() as u64,
-            cpu_ns: cpu.tv_sec as u64 * 1_000_000_000 + cpu.tv_nsec as u64,
-            rss_bytes: resident_bytes(),
-            messages_in: self.messages_in,
-            messages_out: self.messages_out,
-            messages_dropped: dropped,
-            messages_lost: self.loss.lost_reliable + overflowed,
-            deadline_misses: self.deadline_misses,
-            ..Default::default()
-        }
-    }
-}
-
-/// Second field of /proc/self/statm, in pages; 0 where there is no /proc.
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split_whitespace().nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
-    pages * rustix::param::page_size() as u64
 }

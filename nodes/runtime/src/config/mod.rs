@@ -1,0 +1,12 @@
+//! A node's configuration: its own commented defaults, then a file, then single values from the command line or from
+//! a ROS 2 launch file, each over the one before.
+
+mod args;
+mod load;
+mod ranges;
+mod runtime;
+
+pub use args::Args;
+pub use load::{effective, load, shipped};
+pub use ranges::{ConfigError, Range, check_ranges};
+pub use runtime::{NoConfig, RUNTIME_DEFAULTS, RuntimeConfig};
