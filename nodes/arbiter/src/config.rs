@@ -123,7 +123,7 @@ impl Config {
         mode.map(Some).ok_or_else(|| ConfigError {
             field: "force_mode",
             found: format!("{:?}", self.force_mode),
-            expected: "\"\", \"parked\", \"nominal\", \"demanding\", \"limp\" or \"thermal\"",
+            expected: "\"\", \"parked\", \"nominal\", \"demanding\", \"limp\" or \"thermal\"".into(),
         })
     }
 }

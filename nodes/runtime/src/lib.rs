@@ -14,7 +14,7 @@ mod node;
 mod replay;
 mod time;
 
-pub use checks::{camera, image};
+pub use checks::{camera, image, plausibility};
 pub use live::{Backoff, DeviceSink, Shell, init_tracing, transport};
 pub use node::{Node, Outbox, lease::Lease};
 pub use replay::{Replay, ReplayControl, ReplayStats, Timed, merge};

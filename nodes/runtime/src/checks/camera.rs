@@ -1,20 +1,26 @@
-//! The pinhole camera on its mounting, checked once for all who look through it.
+//! The pinhole camera on its mounting: its message, the check of the message, and the projection that follows from it.
 
+use super::plausibility::{BUMPER_AHEAD_M, CAMERA_ANGLE_RAD, CAMERA_HEIGHT_M};
 use auriga_msgs::v1;
 
 /// Why a camera info cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CameraInfoError {
+    /// `k` is not a camera matrix.
     #[error("camera info: k must hold 9 finite numbers with positive focal lengths, found {0:?}")]
     Matrix(Vec<f64>),
+    /// The image's sides, in pixels.
     #[error("camera info: image size {width}x{height} is not 16 to {MAX_SIDE_PX} pixels a side")]
     Size { width: u32, height: u32 },
+    /// Height above the road, pitch or yaw; see [`CAMERA_HEIGHT_M`] and [`CAMERA_ANGLE_RAD`].
     #[error(
         "camera info: height_m = {height_m}, pitch_rad = {pitch_rad}, yaw_rad = {yaw_rad} is not the mounting of a forward camera"
     )]
     Mounting { height_m: f64, pitch_rad: f64, yaw_rad: f64 },
+    /// See [`BUMPER_AHEAD_M`].
     #[error("camera info: bumper_ahead_m = {0}: expected -5 to 10 m")]
     Bumper(f64),
+    /// The lens's distortion is still in the images.
     #[error(
         "camera info: expected rectified images (d all zero), found lens distortion; start the camera node with its calibration"
     )]
@@ -24,12 +30,86 @@ pub enum CameraInfoError {
 /// Largest image side taken; a plain bound on what a broken message can make the nodes allocate.
 pub const MAX_SIDE_PX: u32 = 8192;
 
+/// Where a forward camera sits on its vehicle.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Mounting {
+    /// Optical centre above the road, in metres.
+    pub height_m: f64,
+    /// Positive looks down.
+    pub pitch_rad: f64,
+    /// Positive looks left.
+    pub yaw_rad: f64,
+    /// Front bumper ahead of the optical centre, in metres.
+    pub bumper_ahead_m: f64,
+}
+
+/// A camera without lens distortion, or one whose images have been freed of it.
+///
+/// ```
+/// use auriga_msgs::v1;
+/// use auriga_runtime::camera::{Mounting, Pinhole, camera_matrix};
+///
+/// let camera = Pinhole::new(1280, 720, 1160.0, Mounting { height_m: 1.3, ..Mounting::default() });
+/// let matrix = camera_matrix(&camera.info("camera_front", v1::Header::default()))?;
+/// // A point of the road 30 m ahead: 1160 * 1.3 / 30 pixels below the middle of the image.
+/// let [u, v, depth] = matrix.map(|row| row[0] * 30.0 + row[3]);
+/// assert_eq!((u / depth, (v / depth).round()), (640.0, 410.0));
+/// # Ok::<(), auriga_runtime::camera::CameraInfoError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pinhole {
+    /// Image width in pixels.
+    pub width: u32,
+    /// Image height in pixels.
+    pub height: u32,
+    /// Focal lengths across and down, in pixels.
+    pub focal_px: [f64; 2],
+    /// Principal point from the left and from the top, in pixels.
+    pub centre_px: [f64; 2],
+    /// Where it sits.
+    pub mounting: Mounting,
+}
+
+impl Pinhole {
+    /// A camera with square pixels that looks through the middle of its image.
+    pub fn new(width: u32, height: u32, focal_px: f64, mounting: Mounting) -> Self {
+        let centre_px = [f64::from(width) / 2.0, f64::from(height) / 2.0];
+        Self { width, height, focal_px: [focal_px; 2], centre_px, mounting }
+    }
+
+    /// Row-major 3x3 camera matrix.
+    pub fn matrix(&self) -> [f64; 9] {
+        let ([fx, fy], [cx, cy]) = (self.focal_px, self.centre_px);
+        [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    }
+
+    /// The message that goes with its images.
+    pub fn info(&self, frame_id: &str, header: v1::Header) -> v1::CameraInfo {
+        let Mounting { height_m, pitch_rad, yaw_rad, bumper_ahead_m } = self.mounting;
+        v1::CameraInfo {
+            header: Some(header),
+            frame_id: frame_id.to_owned(),
+            width: self.width,
+            height: self.height,
+            d: vec![0.0; 5],
+            k: self.matrix().to_vec(),
+            height_m,
+            pitch_rad,
+            yaw_rad,
+            bumper_ahead_m,
+        }
+    }
+}
+
 /// P = K [R | t], which maps points of the vehicle frame (x ahead of the camera, y left, z above the road, 1; metres)
 /// to homogeneous pixels of the rectified image, as in Hartley and Zisserman, "Multiple View Geometry", 2nd ed.,
 /// section 6.1. The third component is the depth in metres, positive ahead.
 pub type CameraMatrix = [[f64; 4]; 3];
 
-/// The matrix of a camera, or what is wrong with its info.
+/// The matrix of a camera.
+///
+/// # Errors
+/// What is wrong with its info.
 pub fn camera_matrix(info: &v1::CameraInfo) -> Result<CameraMatrix, CameraInfoError> {
     let k = match <[f64; 9]>::try_from(info.k.as_slice()) {
         Ok(k) if k.iter().all(|v| v.is_finite()) && k[0] > 0.0 && k[4] > 0.0 => k,
@@ -41,10 +121,11 @@ pub fn camera_matrix(info: &v1::CameraInfo) -> Result<CameraMatrix, CameraInfoEr
     }
     let (height_m, pitch_rad, yaw_rad) = (info.height_m, info.pitch_rad, info.yaw_rad);
     // Not-a-number is in no range.
-    if !(0.1..=10.0).contains(&height_m) || !(-0.8..=0.8).contains(&pitch_rad) || !(-0.8..=0.8).contains(&yaw_rad) {
+    let ahead = CAMERA_ANGLE_RAD.contains(&pitch_rad) && CAMERA_ANGLE_RAD.contains(&yaw_rad);
+    if !CAMERA_HEIGHT_M.contains(&height_m) || !ahead {
         return Err(CameraInfoError::Mounting { height_m, pitch_rad, yaw_rad });
     }
-    if !(-5.0..=10.0).contains(&info.bumper_ahead_m) {
+    if !BUMPER_AHEAD_M.contains(&info.bumper_ahead_m) {
         return Err(CameraInfoError::Bumper(info.bumper_ahead_m));
     }
     if info.d.iter().any(|&d| d != 0.0) {
@@ -65,13 +146,9 @@ mod tests {
     use super::*;
 
     fn info() -> v1::CameraInfo {
-        v1::CameraInfo {
-            width: 960,
-            height: 540,
-            k: vec![870.0, 0.0, 480.0, 0.0, 860.0, 270.0, 0.0, 0.0, 1.0],
-            height_m: 1.3,
-            ..Default::default()
-        }
+        let mounting = Mounting { height_m: 1.3, ..Mounting::default() };
+        let camera = Pinhole { focal_px: [870.0, 860.0], ..Pinhole::new(960, 540, 870.0, mounting) };
+        camera.info("camera_front", v1::Header::default())
     }
 
     fn pixel(info: &v1::CameraInfo, x: f64, y: f64, z: f64) -> (f64, f64) {

@@ -3,6 +3,7 @@
 
 use super::{
     args::Args,
+    renamed::{RENAMED, Renamed, RenamedKey, new_name},
     runtime::{RUNTIME_DEFAULTS, RuntimeConfig},
 };
 use anyhow::{Context, bail};
@@ -29,22 +30,57 @@ pub fn shipped<C: DeserializeOwned>(defaults: &str) -> C {
 }
 
 /// The merged configuration as TOML, the `[runtime]` table included.
+///
+/// # Errors
+/// A file that cannot be read or parsed, an unknown or renamed key, a value of another type than the default's.
 pub fn effective(defaults: &str, args: &Args) -> anyhow::Result<Table> {
+    merged(defaults, args, RENAMED)
+}
+
+fn merged(defaults: &str, args: &Args, renamed: &'static [Renamed]) -> anyhow::Result<Table> {
     let mut table: Table = format!("{defaults}\n{RUNTIME_DEFAULTS}").parse().context("the built-in defaults")?;
+    let mut layers = Vec::new();
     if let Some(path) = &args.config {
         let text = fs::read_to_string(path).with_context(|| format!("configuration file {path}"))?;
         let over: Table = text.parse().with_context(|| format!("configuration file {path}"))?;
-        merge(&mut table, over, path)?;
+        layers.push((path.clone(), over));
     }
     for path in &args.params_files {
-        let over = ros_parameters(Path::new(path))?;
-        merge(&mut table, over, path)?;
+        layers.push((path.clone(), ros_parameters(Path::new(path))?));
     }
     for (key, value) in &args.params {
-        let over = nested(key, &table, value);
-        merge(&mut table, over, &format!("parameter {key}"))?;
+        layers.push((format!("parameter {key}"), nested(key, &table, value)));
+    }
+    for (place, over) in layers {
+        refuse_renamed(&table, &over, &place, renamed)?;
+        merge(&mut table, over, &place)?;
     }
     Ok(table)
+}
+
+/// Old keys of `over` among keys that `known` does not have.
+fn refuse_renamed(known: &Table, over: &Table, place: &str, rows: &[Renamed]) -> Result<(), RenamedKey> {
+    let mut paths: Vec<(String, &Table)> = vec![(String::new(), over)];
+    while let Some((prefix, table)) = paths.pop() {
+        for (key, value) in table {
+            let path = format!("{prefix}{key}");
+            if at(known, &path).is_none()
+                && let Some(new) = new_name(rows, &path, |new| at(known, new).is_some())
+            {
+                return Err(RenamedKey { place: place.to_owned(), old: path, new });
+            }
+            paths.extend(value.as_table().map(|below| (format!("{path}."), below)));
+        }
+    }
+    Ok(())
+}
+
+/// The value at a dotted path.
+fn at<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        Some((head, rest)) => at(table.get(head)?.as_table()?, rest),
+        None => table.get(path),
+    }
 }
 
 /// `a.b` = value as nested tables; the type follows the default's, so that `device=0` can stay a text.
@@ -194,6 +230,31 @@ mod tests {
             assert!(e.contains(expect), "{e}");
         }
         assert!(Args::parse(words("--frobnicate")).unwrap_err().to_string().contains("--frobnicate"));
+    }
+
+    #[test]
+    fn a_renamed_key_is_an_error_that_names_the_new_key() {
+        const ROWS: &[Renamed] = &[
+            Renamed { owner: "can", old: "sub.on", new: "sub.flag" },
+            Renamed { owner: "can", old: "hertz", new: "rate_hz" },
+            Renamed { owner: "other", old: "count", new: "number" },
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        let (file, ros) = (dir.path().join("c.toml"), dir.path().join("p.yaml"));
+        fs::write(&file, "[sub]\non = true\n").unwrap();
+        fs::write(&ros, "/**:\n  ros__parameters:\n    hertz: 5.0\n").unwrap();
+        let error = |line: String| merged(DEFAULTS, &Args::parse(words(&line)).unwrap(), ROWS).unwrap_err().to_string();
+        let in_file = error(format!("--config {}", file.display()));
+        assert!(in_file.contains("c.toml") && in_file.contains(r#""sub.on" is called "sub.flag" now"#), "{in_file}");
+        let in_params = error(format!("--params-file {}", ros.display()));
+        assert!(
+            in_params.contains("p.yaml") && in_params.contains(r#""hertz" is called "rate_hz" now"#),
+            "{in_params}"
+        );
+        let parameter = error("-p sub.on=true".into());
+        assert!(parameter.contains(r#""sub.on" is called "sub.flag" now"#), "{parameter}");
+        // Another node's old key that is a key here is taken as it is.
+        assert!(merged(DEFAULTS, &Args::parse(words("-p count=4")).unwrap(), ROWS).is_ok());
     }
 
     proptest! {

@@ -4,9 +4,11 @@
 mod args;
 mod load;
 mod ranges;
+mod renamed;
 mod runtime;
 
 pub use args::Args;
 pub use load::{effective, load, shipped};
-pub use ranges::{ConfigError, Range, check_ranges};
+pub use ranges::{Allowed, ConfigError, Number, Range, check_ranges, unit_of};
+pub use renamed::{RENAMED, Renamed, RenamedKey, refuse_renamed};
 pub use runtime::{NoConfig, RUNTIME_DEFAULTS, RuntimeConfig};
