@@ -1,7 +1,10 @@
 //! A camera's calibration: `calibration/<vehicle>/camera.toml`.
 
 use auriga_msgs::v1;
-use auriga_runtime::camera::MAX_SIDE_PX;
+use auriga_runtime::{
+    camera::{MAX_SIDE_PX, Mounting, Pinhole},
+    plausibility::{BUMPER_AHEAD_M, CAMERA_ANGLE_RAD, CAMERA_HEIGHT_M},
+};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -81,10 +84,10 @@ impl Calibration {
             ("p1", self.p1, self.p1.abs() < 1.0, "a distortion coefficient"),
             ("p2", self.p2, self.p2.abs() < 1.0, "a distortion coefficient"),
             ("k3", self.k3, self.k3.abs() < 1000.0, "a distortion coefficient"),
-            ("height_m", self.height_m, (0.1..=10.0).contains(&self.height_m), "0.1 to 10 m above the road"),
-            ("pitch_rad", self.pitch_rad, self.pitch_rad.abs() < 0.8, "less than 0.8 rad either way"),
-            ("yaw_rad", self.yaw_rad, self.yaw_rad.abs() < 0.8, "less than 0.8 rad either way"),
-            ("bumper_ahead_m", self.bumper_ahead_m, (-5.0..=10.0).contains(&self.bumper_ahead_m), "-5 to 10 m"),
+            ("height_m", self.height_m, CAMERA_HEIGHT_M.contains(&self.height_m), "0.1 to 10 m above the road"),
+            ("pitch_rad", self.pitch_rad, CAMERA_ANGLE_RAD.contains(&self.pitch_rad), "-0.8 to 0.8 rad"),
+            ("yaw_rad", self.yaw_rad, CAMERA_ANGLE_RAD.contains(&self.yaw_rad), "-0.8 to 0.8 rad"),
+            ("bumper_ahead_m", self.bumper_ahead_m, BUMPER_AHEAD_M.contains(&self.bumper_ahead_m), "-5 to 10 m"),
         ];
         // Not-a-number fails every comparison and so is caught by each rule.
         if let Some(&(field, found, _, expected)) = rules.iter().find(|r| !r.2 || !r.1.is_finite()) {
@@ -121,25 +124,30 @@ impl Calibration {
         [self.k1, self.k2, self.p1, self.p2, self.k3]
     }
 
-    /// Row-major 3x3 camera matrix.
-    pub fn matrix(&self) -> [f64; 9] {
-        [self.fx, 0.0, self.cx, 0.0, self.fy, self.cy, 0.0, 0.0, 1.0]
-    }
-
-    /// The info that goes with rectified images: same matrix, no distortion left.
-    pub fn rectified_info(&self, header: v1::Header) -> v1::CameraInfo {
-        v1::CameraInfo {
-            header: Some(header),
-            frame_id: self.frame_id.clone(),
+    /// What the images are of once they are rectified: the same camera, its lens without distortion.
+    pub fn rectified(&self) -> Pinhole {
+        Pinhole {
             width: self.width,
             height: self.height,
-            d: vec![0.0; 5],
-            k: self.matrix().to_vec(),
-            height_m: self.height_m,
-            pitch_rad: self.pitch_rad,
-            yaw_rad: self.yaw_rad,
-            bumper_ahead_m: self.bumper_ahead_m,
+            focal_px: [self.fx, self.fy],
+            centre_px: [self.cx, self.cy],
+            mounting: Mounting {
+                height_m: self.height_m,
+                pitch_rad: self.pitch_rad,
+                yaw_rad: self.yaw_rad,
+                bumper_ahead_m: self.bumper_ahead_m,
+            },
         }
+    }
+
+    /// Row-major 3x3 camera matrix, of the images as they come and of the rectified ones.
+    pub fn matrix(&self) -> [f64; 9] {
+        self.rectified().matrix()
+    }
+
+    /// The message that goes with rectified images.
+    pub fn rectified_info(&self, header: v1::Header) -> v1::CameraInfo {
+        self.rectified().info(&self.frame_id, header)
     }
 }
 

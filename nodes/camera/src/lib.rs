@@ -9,7 +9,7 @@ pub mod rectify;
 pub mod source;
 
 use auriga_msgs::{Stamped, TopicId, node, topic, v1};
-use auriga_runtime::{Nanos, Node, Outbox, camera::MAX_SIDE_PX, image::packed_bgr8};
+use auriga_runtime::{Nanos, Node, Outbox, camera::MAX_SIDE_PX, image::packed_bgr8, plausibility::stamp_ahead};
 use calibration::Calibration;
 use rectify::Rectifier;
 use serde::Deserialize;
@@ -64,9 +64,6 @@ impl Config {
 
 /// How often the camera info is published.
 const INFO_PERIOD: Duration = Duration::from_secs(1);
-
-/// A stamp may lie this far ahead of the node's clock (rounding between clock reads) before it is taken to be wrong.
-const STAMP_AHEAD: Duration = Duration::from_millis(50);
 
 /// The subject of faults about frames.
 const SUBJECT: &str = "device/camera/front";
@@ -143,8 +140,8 @@ impl CameraNode {
     /// The stamp to go on with; `None` when the frame is to be dropped.
     fn accept_stamp(&mut self, stamp: Nanos, now: Nanos, out: &mut Outbox<Self>) -> Option<Nanos> {
         let mut stamp = stamp;
-        if stamp > now + STAMP_AHEAD {
-            let ahead = stamp.since(now).as_millis();
+        if let Some(ahead) = stamp_ahead(stamp, now) {
+            let ahead = ahead.as_millis();
             let text =
                 format!("a frame's stamp is {ahead} ms ahead of the clock; it is stamped with its arrival instead");
             out.fault(now, Severity::Warning, "camera-stamp-ahead", SUBJECT, text);
