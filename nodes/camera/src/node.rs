@@ -1,0 +1,174 @@
+//! The state machine.
+
+use crate::{calibration::Calibration, rectify::Rectifier};
+use auriga_msgs::{Stamped, TopicId, node, topic, v1};
+use auriga_runtime::{Nanos, Node, Outbox, image::packed_bgr8, plausibility::stamp_ahead};
+use std::{sync::Arc, time::Duration};
+use v1::Severity;
+
+/// How often the camera info is published.
+const INFO_PERIOD: Duration = Duration::from_secs(1);
+
+/// The subject of faults about frames.
+const SUBJECT: &str = "device/camera/front";
+
+/// The state machine.
+pub struct CameraNode {
+    calibration: Calibration,
+    max_age: Duration,
+    /// For the size that arrives, made with the first frame of it.
+    rectifier: Option<Rectifier>,
+    last_stamp: Option<Nanos>,
+    frames: u64,
+    dropped_late: u64,
+    dropped_out_of_order: u64,
+    next_info: Nanos,
+}
+
+impl CameraNode {
+    /// `max_age`: frames older than this on arrival are dropped.
+    pub fn new(calibration: Calibration, max_age: Duration) -> anyhow::Result<Self> {
+        calibration.check()?;
+        // One thread: the node owns its core, and the result does not depend on how rows are shared out.
+        opencv::core::set_num_threads(1)?;
+        Ok(Self {
+            calibration,
+            max_age,
+            rectifier: None,
+            last_stamp: None,
+            frames: 0,
+            dropped_late: 0,
+            dropped_out_of_order: 0,
+            next_info: Nanos::ZERO,
+        })
+    }
+
+    /// Frames dropped so far because they were late, and because they were out of order.
+    pub fn dropped(&self) -> (u64, u64) {
+        (self.dropped_late, self.dropped_out_of_order)
+    }
+
+    fn on_frame(&mut self, image: &Arc<v1::Image>, now: Nanos, out: &mut Outbox<Self>) {
+        let Some(stamp) = self.accept_stamp(Nanos(image.header_copy().stamp_ns), now, out) else { return };
+        let pixels = match packed_bgr8(image) {
+            Ok(pixels) => pixels,
+            Err(e) => return out.fault(now, Severity::Warning, "camera-image-malformed", SUBJECT, e.to_string()),
+        };
+        if !self.prepare(image.width, image.height, now, out) {
+            return;
+        }
+        let Some(rectifier) = &self.rectifier else { return };
+        // Without distortion and padding the pixels go on as they came, uncopied.
+        let data = if rectifier.is_identity() && image.step == 3 * image.width {
+            image.data.clone()
+        } else {
+            match rectifier.rectify(&pixels) {
+                Ok(data) => data.into(),
+                Err(e) => return out.fault(now, Severity::Warning, "camera-rectify-failed", SUBJECT, e.to_string()),
+            }
+        };
+        let trace = v1::Header::trace(TopicId::CameraFrontImage, self.frames);
+        self.frames += 1;
+        out.publish::<topic::CameraFrontImage>(v1::Image {
+            header: Some(v1::Header::new(stamp.0, trace)),
+            frame_id: self.calibration.frame_id.clone(),
+            width: image.width,
+            height: image.height,
+            step: 3 * image.width,
+            encoding: "bgr8".into(),
+            data,
+            rectified: true,
+        });
+    }
+
+    /// The stamp to go on with; `None` when the frame is to be dropped.
+    fn accept_stamp(&mut self, stamp: Nanos, now: Nanos, out: &mut Outbox<Self>) -> Option<Nanos> {
+        let mut stamp = stamp;
+        if let Some(ahead) = stamp_ahead(stamp, now) {
+            let ahead = ahead.as_millis();
+            let text =
+                format!("a frame's stamp is {ahead} ms ahead of the clock; it is stamped with its arrival instead");
+            out.fault(now, Severity::Warning, "camera-stamp-ahead", SUBJECT, text);
+            stamp = now;
+        }
+        if let Some(last) = self.last_stamp.filter(|&last| stamp <= last) {
+            self.dropped_out_of_order += 1;
+            let behind = last.since(stamp).as_millis();
+            let text = format!("{} frames dropped: stamped {behind} ms before the last one", self.dropped_out_of_order);
+            out.fault(now, Severity::Warning, "camera-frame-out-of-order", SUBJECT, text);
+            return None;
+        }
+        let age = now.since(stamp);
+        if age > self.max_age {
+            self.dropped_late += 1;
+            let text = format!(
+                "{} frames dropped: {} ms old on arrival, max_age_ms is {}",
+                self.dropped_late,
+                age.as_millis(),
+                self.max_age.as_millis()
+            );
+            out.fault(now, Severity::Info, "camera-frame-late", SUBJECT, text);
+            return None;
+        }
+        self.last_stamp = Some(stamp);
+        Some(stamp)
+    }
+
+    /// Makes the tables when frames of a new size begin; false when the calibration cannot serve that size.
+    fn prepare(&mut self, width: u32, height: u32, now: Nanos, out: &mut Outbox<Self>) -> bool {
+        let in_use = self.rectifier.as_ref().map(Rectifier::calibration);
+        if in_use.is_some_and(|c| (c.width, c.height) == (width, height)) {
+            return true;
+        }
+        self.rectifier = None;
+        let scaled = match self.calibration.scaled_to(width, height) {
+            Ok(scaled) => scaled,
+            Err(e) => {
+                out.fault(now, Severity::Critical, "camera-size-mismatch", SUBJECT, e.to_string());
+                return false;
+            }
+        };
+        if (width, height) != (self.calibration.width, self.calibration.height) {
+            let (w, h) = (self.calibration.width, self.calibration.height);
+            let text =
+                format!("frames are {width}x{height}, the calibration is for {w}x{h}: its intrinsics are scaled");
+            out.fault(now, Severity::Info, "camera-size-scaled", SUBJECT, text);
+        }
+        match Rectifier::new(scaled) {
+            Ok(rectifier) => self.rectifier = Some(rectifier),
+            Err(e) => {
+                out.fault(now, Severity::Critical, "camera-rectify-failed", SUBJECT, e.to_string());
+                return false;
+            }
+        }
+        // Readers need the geometry before the first image of this size.
+        self.publish_info(now, out);
+        true
+    }
+
+    fn publish_info(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        let calibration = self.rectifier.as_ref().map_or(&self.calibration, Rectifier::calibration);
+        out.publish::<topic::CameraFrontInfo>(calibration.rectified_info(v1::Header::new(now.0, 0)));
+        self.next_info = now + INFO_PERIOD;
+        out.tick_at(self.next_info);
+    }
+}
+
+impl Node for CameraNode {
+    type Name = node::Camera;
+    type Effect = ();
+
+    fn on_input(&mut self, input: node::CameraInput, now: Nanos, out: &mut Outbox<Self>) {
+        match input {
+            node::CameraInput::DeviceCameraFront(image) => self.on_frame(&image, now, out),
+        }
+    }
+
+    fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        if now >= self.next_info {
+            self.publish_info(now, out);
+        } else {
+            out.tick_at(self.next_info);
+        }
+    }
+}
