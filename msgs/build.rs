@@ -1,5 +1,5 @@
-//! Compiles the messages and turns `topics.toml` into types. What the table says and the messages do not hold
-//! (an unknown message, node, topic, a message without a header) ends the build with the line to mend.
+//! Compiles the messages and turns `topics.toml` into types. A table that does not fit the messages (an unknown message,
+//! node or topic, a message without a header) ends the build with the row to mend.
 
 use std::{env, fs, path::PathBuf};
 
@@ -52,7 +52,7 @@ fn private_messages(table: &Table) -> Vec<String> {
     names
 }
 
-/// Private messages are formatted without what they hold, so that no log line and no panic tells it.
+/// Private messages are formatted without what they hold, so that it is in no log line and no panic.
 fn redacted(private: &[String]) -> String {
     let mut code = String::new();
     for m in private {
@@ -144,16 +144,16 @@ fn any_enum(topics: &[Topic]) -> String {
     let arms =
         |f: &dyn Fn(&str, &Topic) -> String| -> String { topics.iter().map(|t| f(&camel(&t.name), t)).collect() };
     format!(
-        "/// A message together with its topic. Cheap to clone.\n#[derive(Debug, Clone, PartialEq)]\npub enum Any {{ {} }}\n\
+        "/// A message together with its topic. Cheap to clone.\n#[derive(Debug, Clone, PartialEq)]\npub enum Any {{\n{} }}\n\
          impl Any {{\n\
          /// The topic it belongs to.\npub fn topic(&self) -> TopicId {{ match self {{ {} }} }}\n\
          /// Its header (zeros when the sender left it out).\npub fn header(&self) -> v1::Header {{ match self {{ {} }} }}\n\
          /// The header to fill in; copies the message only when it is shared.\npub fn header_mut(&mut self) -> &mut v1::Header {{ match self {{ {} }} }}\n\
          /// Length of its protobuf encoding in bytes.\npub fn encoded_len(&self) -> usize {{ match self {{ {} }} }}\n\
-         /// Appends its protobuf encoding.\npub fn encode(&self, buf: &mut impl bytes::BufMut) -> Result<(), prost::EncodeError> {{ match self {{ {} }} }}\n\
-         /// Reads a message of `topic`; `bytes` fields share `buf`.\npub fn decode(topic: TopicId, buf: bytes::Bytes) -> Result<Any, prost::DecodeError> {{ Ok(match topic {{ {} }}) }}\n\
+         /// Appends its protobuf encoding.\n///\n/// # Errors\n/// `buf` has no room for it.\npub fn encode(&self, buf: &mut impl bytes::BufMut) -> Result<(), prost::EncodeError> {{ match self {{ {} }} }}\n\
+         /// Reads a message of `topic`; `bytes` fields share `buf`.\n///\n/// # Errors\n/// `buf` is not an encoding of the topic's message.\npub fn decode(topic: TopicId, buf: bytes::Bytes) -> Result<Any, prost::DecodeError> {{ Ok(match topic {{ {} }}) }}\n\
          }}\n",
-        arms(&|n, t| format!("{n}(std::sync::Arc<v1::{}>), ", t.message)),
+        arms(&|n, t| format!("/// `{}`\n{n}(std::sync::Arc<v1::{}>), ", t.name, t.message)),
         arms(&|n, _| format!("Any::{n}(_) => TopicId::{n}, ")),
         arms(&|n, _| format!("Any::{n}(m) => m.header_copy(), ")),
         arms(&|n, _| format!("Any::{n}(m) => std::sync::Arc::make_mut(m).header_slot().get_or_insert_default(), ")),
@@ -208,7 +208,7 @@ fn node_modules(nodes: &[Node], topics: &[Topic]) -> String {
             node.name
         );
         code += &format!(
-            "/// What `{}` reads.\n#[derive(Debug, Clone)]\npub enum {n}Input {{ {} }}\n",
+            "/// What `{}` reads.\n#[derive(Debug, Clone)]\npub enum {n}Input {{\n{} }}\n",
             node.name,
             reads
                 .iter()

@@ -1,11 +1,14 @@
-//! The messages (protobuf) and the one table of topics (`topics.toml`), turned into types by the build script:
+//! The messages (protobuf) and the table of topics (`topics.toml`). The build script turns both into types.
 //!
-//! * [`v1`]: the messages; every one that travels begins with a [`v1::Header`] ([`Stamped`]).
-//! * [`TopicId`], [`TOPICS`]: the table's rows. [`topic`]: a type for each, so that publishing the wrong message, or
-//!   from the wrong node, does not compile ([`PublishedBy`]).
-//! * [`node`]: a type for each node and an input enum with exactly the topics it reads, so that a node which forgets
-//!   one does not compile.
-//! * [`CHAINS`]: the end-to-end budgets.
+//! | item | holds |
+//! | --- | --- |
+//! | [`v1`] | the messages; every one that travels begins with a [`v1::Header`] ([`Stamped`]) |
+//! | [`TopicId`], [`TOPICS`] | the rows of the table |
+//! | [`topic`] | a type for each topic: publishing another message, or from another node, does not compile ([`PublishedBy`]) |
+//! | [`node`], [`NODES`] | a type for each node, with an enum of exactly the topics it reads: a node that forgets one does not compile |
+//! | [`Any`] | a message together with its topic |
+//! | [`CHAINS`] | the end-to-end budgets |
+//! | [`table`] | the table as it is read and checked |
 //!
 //! ```
 //! use auriga_msgs::{Any, TOPICS, TopicId, v1};
@@ -18,11 +21,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![deny(missing_docs)]
+
 pub mod table;
 pub use table::{Criticality, Edge, Priority, Record, Reliability};
 
-/// Messages of package `auriga.v1`.
-#[allow(missing_docs)]
+/// Messages of package `auriga.v1`; `proto/auriga/v1/*.proto` documents them.
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/auriga.v1.rs"));
 }
@@ -34,25 +38,37 @@ pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descri
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicSpec {
+    /// Its place in [`TOPICS`].
     pub id: TopicId,
+    /// E.g. `vehicle/state`.
     pub name: &'static str,
     /// Message name within `auriga.v1`.
     pub message: &'static str,
     /// A node's name, `any` or `device`.
     pub publisher: &'static str,
+    /// The nodes that read it, besides those that read everything.
     pub subscribers: &'static [&'static str],
+    /// The class of what it carries.
     pub criticality: Criticality,
+    /// Usual rate.
     pub rate_hz: f64,
+    /// Silence that is a fault; `None`: any silence is normal.
     pub timeout_ms: Option<u64>,
+    /// What happens when a reader's queue is full.
     pub reliability: Reliability,
     /// Length of a reader's queue, in messages.
     pub depth: usize,
+    /// Of its messages on the wire.
     pub priority: Priority,
+    /// Large payloads go through shared memory.
     pub shared_memory: bool,
+    /// Holds what is said or heard in the cabin.
     pub private: bool,
+    /// How the recorder writes it.
     pub record: Record,
     /// In replay of a recording: the device topic it stands for; `Some("")` plays it as it is, `None` leaves it out.
     pub replay_as: Option<&'static str>,
+    /// Its ROS 2 side.
     pub ros: Option<RosSpec>,
 }
 
@@ -66,37 +82,51 @@ impl TopicSpec {
 /// The ROS 2 side of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RosSpec {
+    /// The ROS 2 topic.
     pub name: &'static str,
+    /// The ROS 2 message type, e.g. `sensor_msgs/msg/Image`.
     pub ty: &'static str,
 }
 
 /// A node of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodeSpec {
+    /// In kebab case.
     pub name: &'static str,
+    /// The class of its work.
     pub criticality: Criticality,
     /// Its Zenoh listener is the base port plus this.
     pub port: u16,
+    /// The topics it reads, its device topics included.
     pub reads: &'static [TopicId],
 }
 
 /// An end-to-end budget: from the stamp of `to` (or from the message of `from` with the same trace) to its publishing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChainSpec {
+    /// In kebab case.
     pub name: &'static str,
+    /// The topic whose publishing ends it.
     pub to: TopicId,
+    /// The topic it starts at; `None`: at the stamp of `to`.
     pub from: Option<TopicId>,
+    /// At which time of the message of `from` it starts.
     pub from_edge: Edge,
-    /// Counts only what was caused by this topic, told from the trace id.
+    /// Counts only what was caused by this topic, as the trace id says.
     pub source: Option<TopicId>,
+    /// What is allowed at the 99.9th percentile.
     pub budget_ms: f64,
+    /// The class of its deadline.
     pub criticality: Criticality,
 }
 
 /// A type that stands for a topic.
 pub trait Topic: 'static {
+    /// Its message.
     type Message: Stamped;
+    /// Its row.
     const ID: TopicId;
+    /// A message of the topic together with it.
     fn wrap(message: std::sync::Arc<Self::Message>) -> Any;
 }
 
@@ -105,6 +135,7 @@ pub trait PublishedBy<N>: Topic {}
 
 /// A type that stands for a node.
 pub trait NodeName: Send + 'static {
+    /// Its row.
     const SPEC: NodeSpec;
     /// One variant for each topic it reads.
     type Input: FromAny + Send;
@@ -118,7 +149,9 @@ pub trait FromAny: Sized {
 
 /// A message with a header.
 pub trait Stamped: prost::Message + Default + Clone + Send + Sync + 'static {
+    /// The header to fill in.
     fn header_slot(&mut self) -> &mut Option<v1::Header>;
+    /// The header; `None` when the sender left it out.
     fn header_opt(&self) -> Option<&v1::Header>;
     /// The header; zeros when the sender left it out.
     fn header_copy(&self) -> v1::Header {
@@ -134,6 +167,14 @@ impl TopicId {
     /// The topic of this name.
     pub fn by_name(name: &str) -> Option<TopicId> {
         TOPICS.iter().find(|t| t.name == name).map(|t| t.id)
+    }
+}
+
+impl v1::Fault {
+    /// Whether the fault is on after this message: all but a cleared one. Messages of recordings made before faults had
+    /// a state count as raised.
+    pub fn is_active(&self) -> bool {
+        self.state() != v1::FaultState::Cleared
     }
 }
 

@@ -1,97 +1,143 @@
-//! The rows of `topics.toml` and their checks. Compiled into the build script (which turns them into types) and into
-//! the crate (whose tests and fuzz target feed it bad tables).
+//! The rows of `topics.toml` and their checks. Compiled into the build script, which turns them into types, and into
+//! the crate, whose tests and fuzz target feed it bad tables.
 
 use serde::Deserialize;
 use std::collections::HashSet;
 
+/// `topics.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
+    /// Rows `[[node]]`.
     #[serde(rename = "node")]
     pub nodes: Vec<Node>,
+    /// Rows `[[topic]]`.
     #[serde(rename = "topic")]
     pub topics: Vec<Topic>,
+    /// Rows `[[chain]]`.
     #[serde(rename = "chain", default)]
     pub chains: Vec<Chain>,
 }
 
+/// A row `[[node]]`: an executable.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
+    /// In kebab case.
     pub name: String,
+    /// The class of its work.
     pub criticality: Criticality,
+    /// Offset of its Zenoh listener from the base port, 1 to 999.
     pub port: u16,
 }
 
+/// A row `[[topic]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Topic {
+    /// Words joined by `/`, `-` or `_`.
     pub name: String,
+    /// A message of package `auriga.v1`.
     pub message: String,
+    /// A node, `any` or `device`.
     pub publisher: String,
+    /// The nodes that read it, besides those that read everything.
     pub subscribers: Vec<String>,
+    /// The class of what it carries.
     pub criticality: Criticality,
+    /// Usual rate.
     pub rate_hz: f64,
+    /// Silence that is a fault; `None`: any silence is normal.
     pub timeout_ms: Option<u64>,
+    /// What happens when a reader's queue is full.
     pub reliability: Reliability,
+    /// Length of a reader's queue, in messages, 1 to 65536.
     pub depth: usize,
+    /// Of its messages on the wire.
     #[serde(default)]
     pub priority: Priority,
+    /// Large payloads go through shared memory.
     #[serde(default)]
     pub shared_memory: bool,
+    /// Holds what is said or heard in the cabin.
     #[serde(default)]
     pub private: bool,
+    /// How the recorder writes it.
     #[serde(default)]
     pub record: Record,
+    /// In replay of a recording: the device topic it stands for; empty plays it as it is, `None` leaves it out.
     pub replay_as: Option<String>,
+    /// Its ROS 2 side.
     pub ros: Option<Ros>,
 }
 
+/// The ROS 2 side of a topic.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ros {
+    /// The ROS 2 topic.
     pub name: String,
+    /// The ROS 2 message type, e.g. `sensor_msgs/msg/Image`.
     pub r#type: String,
 }
 
+/// A row `[[chain]]`: an end-to-end budget.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chain {
+    /// In kebab case.
     pub name: String,
+    /// The topic whose publishing ends it.
     pub to: String,
+    /// The topic it starts at, matched by trace id; `None`: at the stamp of `to`.
     pub from: Option<String>,
+    /// At which time of the message of `from` it starts.
     #[serde(default)]
     pub from_edge: Edge,
+    /// Counts only what was caused by this topic.
     pub source: Option<String>,
+    /// What is allowed at the 99.9th percentile.
     pub budget_ms: f64,
+    /// The class of its deadline.
     pub criticality: Criticality,
 }
 
-/// How bad it is when work of this class is late: safety is outside every bargain.
+/// The class of a node, a topic or a chain, the least critical first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Criticality {
+    /// Gets what is left of the machine and can be stopped at any time.
     Infotainment,
+    /// Degrades step by step.
     Assist,
+    /// Never degraded below the level that admission showed to hold.
     Safety,
 }
 
+/// What happens to a message when a reader's queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reliability {
+    /// The queue keeps what it holds; the new message is lost and counted as an error.
     Reliable,
+    /// The oldest message makes room for the new one.
     BestEffort,
 }
 
-/// Zenoh's priorities.
+/// Zenoh's priorities, the highest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
+    /// Zenoh's priority 1.
     RealTime,
+    /// Zenoh's priority 2.
     InteractiveHigh,
+    /// Zenoh's priority 3.
     InteractiveLow,
+    /// Zenoh's priority 5.
     #[default]
     Data,
+    /// Zenoh's priority 7.
     Background,
 }
 
@@ -99,21 +145,29 @@ pub enum Priority {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
+    /// As it is.
     #[default]
     Proto,
+    /// An image, compressed.
     Jpeg,
 }
 
+/// A time of a message's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edge {
+    /// When it left its node.
     #[default]
     Published,
+    /// When its content was measured.
     Stamp,
 }
 
 impl Table {
-    /// Reads and checks a table; the error names the row and what to change.
+    /// Reads and checks a table.
+    ///
+    /// # Errors
+    /// The first mistake: its row and what to change.
     pub fn parse(text: &str) -> Result<Table, String> {
         let table: Table = toml::from_str(text).map_err(|e| e.to_string())?;
         table.check()?;
