@@ -16,6 +16,6 @@ mod time;
 
 pub use checks::{camera, image, plausibility};
 pub use live::{Backoff, DeviceSink, Shell, init_tracing, transport};
-pub use node::{Node, Outbox, lease::Lease};
+pub use node::{Node, Outbox, faults, lease::Lease};
 pub use replay::{Replay, ReplayControl, ReplayStats, Timed, merge};
 pub use time::Nanos;

@@ -95,8 +95,8 @@ impl Replay {
                 Some(Err(_)) => return Err(source.next().expect("peeked").unwrap_err()),
                 None => None,
             };
-            let next_tick = self.nodes.iter().filter(|s| !s.dead).filter_map(|s| s.runner.next_tick()).min();
-            let now = match (next_input, next_tick) {
+            let next_due = self.nodes.iter().filter(|s| !s.dead).filter_map(|s| s.runner.next_due()).min();
+            let now = match (next_input, next_due) {
                 (Some(i), Some(t)) => i.min(t),
                 (Some(i), None) => i,
                 (None, Some(t)) if t <= last_input + tail => t,
@@ -156,7 +156,7 @@ impl Replay {
 
 impl Slot {
     fn is_due(&self, now: Nanos) -> bool {
-        !self.dead && (!self.inbox.is_empty() || self.runner.next_tick().is_some_and(|t| t <= now))
+        !self.dead && (!self.inbox.is_empty() || self.runner.next_due().is_some_and(|t| t <= now))
     }
 
     fn round(&mut self, now: Nanos) -> Vec<Any> {
@@ -164,7 +164,7 @@ impl Slot {
         for any in std::mem::take(&mut self.inbox) {
             out.extend(self.runner.step(Some(any), now));
         }
-        if self.runner.next_tick().is_some_and(|t| t <= now) {
+        if self.runner.next_due().is_some_and(|t| t <= now) {
             out.extend(self.runner.step(None, now));
         }
         for any in &mut out {

@@ -11,12 +11,24 @@ pub enum CameraInfoError {
     Matrix(Vec<f64>),
     /// The image's sides, in pixels.
     #[error("camera info: image size {width}x{height} is not 16 to {MAX_SIDE_PX} pixels a side")]
-    Size { width: u32, height: u32 },
+    Size {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
     /// Height above the road, pitch or yaw; see [`CAMERA_HEIGHT_M`] and [`CAMERA_ANGLE_RAD`].
     #[error(
         "camera info: height_m = {height_m}, pitch_rad = {pitch_rad}, yaw_rad = {yaw_rad} is not the mounting of a forward camera"
     )]
-    Mounting { height_m: f64, pitch_rad: f64, yaw_rad: f64 },
+    Mounting {
+        /// Optical centre above the road, in metres.
+        height_m: f64,
+        /// Positive looks down.
+        pitch_rad: f64,
+        /// Positive looks left.
+        yaw_rad: f64,
+    },
     /// See [`BUMPER_AHEAD_M`].
     #[error("camera info: bumper_ahead_m = {0}: expected -5 to 10 m")]
     Bumper(f64),

@@ -9,16 +9,37 @@ use std::borrow::Cow;
 pub enum ImageError {
     /// The image's sides, in pixels.
     #[error("image is {width}x{height}, expected 1 to {MAX_SIDE_PX} pixels a side; check the source's settings")]
-    Size { width: u32, height: u32 },
+    Size {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
     /// Another encoding than bgr8.
     #[error("image encoding is {0:?}, expected \"bgr8\"; have the source convert to it")]
     Encoding(String),
     /// `step` is shorter than a row of pixels.
     #[error("a row of {width} bgr8 pixels takes {expected} bytes, found step {step}")]
-    Step { width: u32, expected: u32, step: u32 },
+    Step {
+        /// Pixels across.
+        width: u32,
+        /// Bytes of a row without padding.
+        expected: u32,
+        /// Bytes per row.
+        step: u32,
+    },
     /// The data are not `height` rows of `step` bytes.
     #[error("{height} rows of {step} bytes are {expected} bytes, found {found}: the frame is truncated or mislabelled")]
-    Length { height: u32, step: u32, expected: u64, found: usize },
+    Length {
+        /// Pixels down.
+        height: u32,
+        /// Bytes per row.
+        step: u32,
+        /// Bytes that the rows would take.
+        expected: u64,
+        /// Bytes of the data.
+        found: usize,
+    },
 }
 
 /// The image's rows, each of 3 * width bytes (blue, green, red), without padding.

@@ -31,9 +31,23 @@ impl<N: NodeName> DeviceSink<N> {
         self.mailbox.push_waiting(Item::Device(T::wrap(Arc::new(message))))
     }
 
-    /// Publishes a fault in the node's name.
+    /// Raises a fault of the node, see [`crate::Outbox::fault`].
     pub fn fault(&self, severity: v1::Severity, code: &'static str, subject: &str, text: impl Into<String>) {
-        self.mailbox.push(Item::Fault(Fault { severity, code, subject: subject.into(), text: text.into() }));
+        self.raise(Fault { severity, code, subject: subject.into(), text: text.into(), standing: false });
+    }
+
+    /// Raises a fault that stays until it is cleared, see [`crate::Outbox::standing_fault`].
+    pub fn standing_fault(&self, severity: v1::Severity, code: &'static str, subject: &str, text: impl Into<String>) {
+        self.raise(Fault { severity, code, subject: subject.into(), text: text.into(), standing: true });
+    }
+
+    /// A fault of the node is over, see [`crate::Outbox::clear_fault`].
+    pub fn clear_fault(&self, code: &'static str, subject: &str) {
+        self.mailbox.push(Item::ClearFault { code, subject: subject.into() });
+    }
+
+    fn raise(&self, fault: Fault) {
+        self.mailbox.push(Item::Fault(fault));
     }
 
     /// Whether the node is shutting down: a device thread then ends.

@@ -13,10 +13,19 @@ pub(super) struct Health {
     messages_in: u64,
     messages_out: u64,
     deadline_misses: u64,
-    pub(super) overflowed: u64,
+    /// As last published in a fault.
+    pub(super) lost_in_mailbox: u64,
     loss: LossMonitor,
     /// When each topic was last heard; silence is only counted from the first message on.
-    heard: HashMap<TopicId, Nanos>,
+    heard: HashMap<TopicId, Heard>,
+    /// Topics that were silent for longer than their timeout and have been heard since.
+    back: Vec<TopicId>,
+}
+
+struct Heard {
+    at: Nanos,
+    /// Timeouts that have gone by since.
+    missed: u64,
 }
 
 impl Health {
@@ -29,16 +38,18 @@ impl Health {
             messages_in: 0,
             messages_out: 0,
             deadline_misses: 0,
-            overflowed: 0,
+            lost_in_mailbox: 0,
             loss: LossMonitor::default(),
             heard: HashMap::new(),
+            back: Vec::new(),
         }
     }
 
     pub(super) fn received(&mut self, any: &Any, publisher: &str, now: Nanos) {
         self.messages_in += 1;
         self.loss.observe(any.topic(), publisher, any.header().seq);
-        self.heard.insert(any.topic(), now);
+        let before = self.heard.insert(any.topic(), Heard { at: now, missed: 0 });
+        self.back.extend(before.filter(|heard| heard.missed > 0).map(|_| any.topic()));
     }
 
     /// A chain that ends at a topic of ours and begins at its stamp is checked on the way out.
@@ -54,21 +65,30 @@ impl Health {
         self.deadline_misses += u64::from(late);
     }
 
+    /// Topics that were silent and have been heard since the last call.
+    pub(super) fn heard_again(&mut self) -> Vec<TopicId> {
+        std::mem::take(&mut self.back)
+    }
+
+    /// Topics that have been silent for longer than their timeout. Each timeout that goes by is a missed deadline, however
+    /// often this is called.
     pub(super) fn silent(&mut self, now: Nanos) -> Vec<(TopicId, Duration)> {
-        let mut silent: Vec<_> = self
-            .heard
-            .iter()
-            .filter_map(|(&topic, &at)| {
-                let limit = Duration::from_millis(topic.spec().timeout_ms?);
-                Some((topic, now.since(at))).filter(|(_, silence)| *silence > limit)
-            })
-            .collect();
+        let mut silent = Vec::new();
+        for (&topic, heard) in &mut self.heard {
+            let Some(timeout_ms) = topic.spec().timeout_ms else { continue };
+            let silence = now.since(heard.at);
+            let missed = (silence.as_nanos() / Duration::from_millis(timeout_ms.max(1)).as_nanos()) as u64;
+            self.deadline_misses += missed.saturating_sub(heard.missed);
+            heard.missed = heard.missed.max(missed);
+            if missed > 0 {
+                silent.push((topic, silence));
+            }
+        }
         silent.sort();
-        self.deadline_misses += silent.len() as u64;
         silent
     }
 
-    pub(super) fn usage(&mut self, node: &str, now: Nanos, dropped: u64, overflowed: u64) -> v1::Usage {
+    pub(super) fn usage(&mut self, node: &str, now: Nanos, dropped: u64, lost_in_mailbox: u64) -> v1::Usage {
         self.next = now + self.period;
         let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         v1::Usage {
@@ -81,7 +101,7 @@ impl Health {
             messages_in: self.messages_in,
             messages_out: self.messages_out,
             messages_dropped: dropped,
-            messages_lost: self.loss.lost_reliable + overflowed,
+            messages_lost: self.loss.lost_reliable + lost_in_mailbox,
             deadline_misses: self.deadline_misses,
             ..Default::default()
         }
@@ -93,4 +113,42 @@ fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = statm.split_whitespace().nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
     pages * rustix::param::page_size() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(seq: u64) -> Any {
+        let header = Some(v1::Header { seq, ..v1::Header::new(1, 0) });
+        Any::VehicleState(v1::VehicleState { header, ..Default::default() }.into())
+    }
+
+    /// Missed deadlines over 5 s of silence with a usage period.
+    fn misses_of_silence(period_ms: u64) -> u64 {
+        let at = Nanos::from_millis;
+        let mut health = Health::new(at(0), at(0), Duration::from_millis(period_ms));
+        health.received(&state(0), "can", at(0));
+        (period_ms..=5000).step_by(period_ms as usize).for_each(|ms| drop(health.silent(at(ms))));
+        health.deadline_misses
+    }
+
+    #[test]
+    fn missed_deadlines_of_a_silent_topic_do_not_depend_on_the_usage_period() {
+        // vehicle/state has a timeout of 500 ms.
+        assert_eq!(misses_of_silence(100), 10);
+        assert_eq!(misses_of_silence(1000), 10);
+    }
+
+    #[test]
+    fn a_silent_topic_that_is_heard_again_is_named_once() {
+        let at = Nanos::from_millis;
+        let mut health = Health::new(at(0), at(0), Duration::from_millis(200));
+        health.received(&state(0), "can", at(0));
+        assert!(health.silent(at(499)).is_empty());
+        assert_eq!(health.silent(at(600)), [(TopicId::VehicleState, Duration::from_millis(600))]);
+        health.received(&state(1), "can", at(700));
+        assert_eq!(health.heard_again(), [TopicId::VehicleState]);
+        assert!(health.heard_again().is_empty() && health.silent(at(800)).is_empty());
+    }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Item {
     Device(Any),
     /// To be published as a fault of the node.
     Fault(Fault),
+    /// A fault of the node is over.
+    ClearFault { code: &'static str, subject: String },
 }
 
 pub(crate) struct Fault {
@@ -23,14 +25,17 @@ pub(crate) struct Fault {
     pub code: &'static str,
     pub subject: String,
     pub text: String,
+    /// See [`crate::Outbox::standing_fault`].
+    pub standing: bool,
 }
 
 impl Item {
-    fn topic(&self) -> Option<TopicId> {
+    /// Of a message.
+    pub(crate) fn topic(&self) -> Option<TopicId> {
         match self {
             Item::Wire { topic, .. } => Some(*topic),
             Item::Device(any) => Some(any.topic()),
-            Item::Fault(_) => None,
+            Item::Fault(_) | Item::ClearFault { .. } => None,
         }
     }
 }
@@ -39,7 +44,8 @@ impl Item {
 pub(crate) enum Taken {
     Items(VecDeque<Item>),
     TimedOut,
-    Stopped,
+    /// The node is to stop: what lay in the mailbox then. Nothing comes after it.
+    Stopped(VecDeque<Item>),
 }
 
 #[derive(Default)]
@@ -47,8 +53,10 @@ struct Queue {
     items: VecDeque<Item>,
     /// Items of each topic in `items`, by [`TopicId`].
     counts: Vec<usize>,
+    /// Best-effort messages replaced by newer ones.
     dropped: u64,
-    overflowed: u64,
+    /// Messages of reliable topics that found no room, or no time after a stop.
+    lost: u64,
     stopped: bool,
 }
 
@@ -71,10 +79,10 @@ impl Mailbox {
     }
 
     /// Delivers without waiting: a full best-effort topic loses its oldest message; a full reliable one loses this
-    /// message, which is counted and told as a fault.
+    /// message, which is counted and published as a fault. After a stop nothing is taken.
     pub(crate) fn push(&self, item: Item) {
         let mut q = self.lock();
-        if q.make_room(item.topic()) {
+        if !q.stopped && q.make_room(item.topic()) {
             q.add(item);
             drop(q);
             self.filled.notify_one();
@@ -108,7 +116,7 @@ impl Mailbox {
         let mut q = self.lock();
         loop {
             if q.stopped {
-                return Taken::Stopped;
+                return Taken::Stopped(std::mem::take(&mut q.items));
             }
             if !q.items.is_empty() {
                 q.counts.fill(0);
@@ -135,10 +143,15 @@ impl Mailbox {
         self.lock().stopped
     }
 
+    /// Counts messages of reliable topics that were taken out but not worked off.
+    pub(crate) fn count_lost(&self, messages: u64) {
+        self.lock().lost += messages;
+    }
+
     /// Best-effort messages replaced and reliable ones lost so far.
     pub(crate) fn losses(&self) -> (u64, u64) {
         let q = self.lock();
-        (q.dropped, q.overflowed)
+        (q.dropped, q.lost)
     }
 }
 
@@ -151,7 +164,7 @@ impl Queue {
             return true;
         }
         if spec.reliability == Reliability::Reliable {
-            self.overflowed += 1;
+            self.lost += 1;
             return false;
         }
         if let Some(oldest) = self.items.iter().position(|i| i.topic() == Some(topic)) {
@@ -205,6 +218,18 @@ mod tests {
         }
         assert_eq!(tags(&m).len(), depth);
         assert_eq!(m.losses(), (0, 1));
+    }
+
+    #[test]
+    fn messages_queued_before_a_stop_are_still_taken() {
+        let m = Mailbox::new();
+        m.push(wire(TopicId::DriveInfo, 1));
+        m.push(wire(TopicId::DriveInfo, 2));
+        m.stop();
+        m.push(wire(TopicId::DriveInfo, 3));
+        let Taken::Stopped(rest) = m.take(Nanos::ZERO) else { panic!("the mailbox is stopped") };
+        assert_eq!(rest.len(), 2, "those of before the stop");
+        assert!(matches!(m.take(Nanos::ZERO), Taken::Stopped(rest) if rest.is_empty()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod device;
+mod executor;
 mod health;
 mod mailbox;
 mod scheduling;

@@ -2,24 +2,22 @@
 
 use super::{
     device::DeviceSink,
+    executor::Executor,
     health::Health,
-    mailbox::{Item, Mailbox, Taken},
+    mailbox::{Item, Mailbox},
     scheduling,
     transport::Link,
 };
 use crate::{
     config::{self, Args, RuntimeConfig},
-    node::{
-        Node,
-        runner::{NodeRunner, Runner},
-    },
+    node::{Node, runner::NodeRunner},
     time::Nanos,
 };
 use anyhow::Context;
-use auriga_msgs::{Any, NodeName, v1};
+use auriga_msgs::NodeName;
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 /// What a `main` gets from its command line, and the runtime its node will run in.
 pub struct Shell<C> {
@@ -121,14 +119,14 @@ impl<C> Shell<C> {
         devices(DeviceSink::new(mailbox.clone(), start_at))?;
         info!(node = spec.name, "running");
         let period = Duration::from_millis(self.runtime.usage_period_ms.max(10));
-        let core = Core {
+        let executor = Executor {
             runner: NodeRunner::new(node, start),
             mailbox,
             link,
             effect,
             health: Health::new(start, start_at, period),
         };
-        let link = core.run();
+        let link = executor.run();
         self.tokio.block_on(link.close());
         info!(node = spec.name, "stopped");
         self.tokio.shutdown_timeout(Duration::from_millis(500));
@@ -144,114 +142,5 @@ async fn stop_on_signal(mailbox: Arc<Mailbox>) {
             mailbox.stop();
         }
         (Err(e), _) | (_, Err(e)) => warn!("no signal handling, only SIGKILL stops this node: {e}"),
-    }
-}
-
-/// The node's own thread.
-struct Core<N: Node, F> {
-    runner: NodeRunner<N>,
-    mailbox: Arc<Mailbox>,
-    link: Link,
-    effect: F,
-    health: Health,
-}
-
-impl<N: Node, F: FnMut(N::Effect)> Core<N, F> {
-    fn run(mut self) -> Link {
-        loop {
-            let wake = self.runner.next_tick().map_or(self.health.next, |t| t.min(self.health.next));
-            match self.mailbox.take(wake) {
-                Taken::Stopped => return self.link,
-                Taken::TimedOut => {}
-                // All that has come is taken in before the next tick, so a grant is seen between two slices.
-                Taken::Items(items) => items.into_iter().for_each(|item| self.take(item)),
-            }
-            let now = Nanos::monotonic();
-            if self.runner.next_tick().is_some_and(|t| t <= now) {
-                self.step(None, now);
-            }
-            if now >= self.health.next {
-                self.health(now);
-            }
-        }
-    }
-
-    fn take(&mut self, item: Item) {
-        let now = Nanos::monotonic();
-        match item {
-            Item::Device(any) => self.step(Some(any), now),
-            Item::Fault(f) => self.fault(f.severity, f.code, &f.subject, f.text),
-            Item::Wire { topic, publisher, payload } => match Any::decode(topic, payload) {
-                Ok(any) => {
-                    self.health.received(&any, &publisher, now);
-                    self.step(Some(any), now);
-                }
-                Err(e) => {
-                    let text = format!("a message of {publisher} is not a {}: {e}", topic.spec().message);
-                    self.fault(v1::Severity::Warning, "undecodable-message", topic.spec().name, text);
-                }
-            },
-        }
-    }
-
-    fn fault(&mut self, severity: v1::Severity, code: &'static str, subject: &str, text: String) {
-        let now = Nanos::monotonic();
-        self.runner.outbox.fault(now, severity, code, subject, text.clone());
-        // An input of no one: the runner only flushes what lies in the outbox.
-        let messages = self.runner.flush();
-        // Logged as often as it is told, which is less and less often.
-        if !messages.is_empty() {
-            warn!(code, subject, "{text}");
-        }
-        self.publish(messages);
-    }
-
-    fn step(&mut self, input: Option<Any>, now: Nanos) {
-        let span = input.as_ref().map(|any| {
-            tracing::debug_span!(
-                "input",
-                topic = any.topic().spec().name,
-                trace = format_args!("{:016x}", any.header().trace_id)
-            )
-        });
-        let _entered = span.as_ref().map(tracing::Span::enter);
-        let messages = self.runner.step(input, now);
-        self.publish(messages);
-        for effect in self.runner.outbox.take_effects() {
-            (self.effect)(effect);
-        }
-    }
-
-    fn publish(&mut self, messages: Vec<Any>) {
-        for mut any in messages {
-            let now = Nanos::monotonic();
-            any.header_mut().published_ns = now.0;
-            self.health.published(&any, now);
-            if let Any::Fault(f) = &any {
-                debug!(code = f.code, subject = f.subject, count = f.count, "{}", f.text);
-            }
-            if let Err(e) = self.link.publish(&any) {
-                warn!("{e:#}");
-            }
-        }
-    }
-
-    fn health(&mut self, now: Nanos) {
-        for (topic, silence) in self.health.silent(now) {
-            let text =
-                format!("nothing for {} ms; is its publisher {} running?", silence.as_millis(), topic.spec().publisher);
-            self.fault(v1::Severity::Warning, "topic-silent", topic.spec().name, text);
-        }
-        let (dropped, overflowed) = self.mailbox.losses();
-        if overflowed > self.health.overflowed {
-            self.health.overflowed = overflowed;
-            let text = format!("{overflowed} reliable messages lost: the node is slower than its inputs");
-            self.fault(v1::Severity::Critical, "mailbox-full", N::Name::SPEC.name, text);
-        }
-        let usage = self.health.usage(N::Name::SPEC.name, now, dropped, overflowed);
-        let usage = v1::Usage { workloads: self.runner.workloads(now), ..usage };
-        self.runner.outbox.publish::<auriga_msgs::topic::Usage>(usage);
-        let messages = self.runner.flush();
-        self.publish(messages);
     }
 }

@@ -1,11 +1,13 @@
 //! What a node is: a state machine fed with messages and a clock.
 
+pub mod faults;
 pub(crate) mod lease;
 pub(crate) mod runner;
 
 use crate::time::Nanos;
 use auriga_msgs::{Any, NodeName, PublishedBy, Topic, topic, v1};
-use std::{collections::HashMap, sync::Arc};
+use faults::{Faults, Raise};
+use std::sync::Arc;
 
 /// A node's logic. It reads no clock, starts no thread and opens nothing; the same value runs under the live shell
 /// ([`crate::Shell`]) and in replay ([`crate::Replay`]).
@@ -34,12 +36,12 @@ pub struct Outbox<N: Node + ?Sized> {
     pub(crate) messages: Vec<Any>,
     pub(crate) effects: Vec<N::Effect>,
     pub(crate) tick: Option<Nanos>,
-    fault_counts: HashMap<String, u64>,
+    faults: Faults,
 }
 
 impl<N: Node + ?Sized> Default for Outbox<N> {
     fn default() -> Self {
-        Self { messages: Vec::new(), effects: Vec::new(), tick: None, fault_counts: HashMap::new() }
+        Self { messages: Vec::new(), effects: Vec::new(), tick: None, faults: Faults::new(N::Name::SPEC.name) }
     }
 }
 
@@ -50,25 +52,50 @@ impl<N: Node + ?Sized> Outbox<N> {
         self.messages.push(T::wrap(Arc::new(message)));
     }
 
-    /// Publishes a fault. `code` is a stable kebab-case name, `subject` the topic, file or device it is about, `text`
-    /// says what was expected, what was found and what to do. Repeats of a code and subject are published when their
-    /// count reaches a power of two, so that a broken sensor cannot flood the bus.
+    /// Raises a fault, or says that it goes on. `code` is a stable kebab-case name, `subject` the topic, file or device
+    /// it is about, `text` says what was expected, what was found and what to do.
+    ///
+    /// The first raise is published at once; of the repeats those whose count is a power of two and one at least every
+    /// [`faults::REPEAT_AFTER`], so that a broken sensor cannot flood the bus. A fault that was not raised for
+    /// [`faults::CLEARED_AFTER`] is over, which is published too. See [`faults`].
     pub fn fault(&mut self, now: Nanos, severity: v1::Severity, code: &str, subject: &str, text: impl Into<String>) {
-        let count = self.fault_counts.entry(format!("{code}\0{subject}")).or_default();
-        *count += 1;
-        if !count.is_power_of_two() {
-            return;
-        }
-        let fault = v1::Fault {
-            header: Some(v1::Header::new(now.0, 0)),
-            node: N::Name::SPEC.name.into(),
-            code: code.into(),
-            text: text.into(),
-            severity: severity.into(),
-            subject: subject.into(),
-            count: *count,
-        };
-        self.publish::<topic::Fault>(fault);
+        self.raise(now, Raise { severity, code, subject, text: text.into(), standing: false });
+    }
+
+    /// As [`Self::fault`], for a condition that is found once and lasts: the fault is active until
+    /// [`Self::clear_fault`].
+    pub fn standing_fault(
+        &mut self,
+        now: Nanos,
+        severity: v1::Severity,
+        code: &str,
+        subject: &str,
+        text: impl Into<String>,
+    ) {
+        self.raise(now, Raise { severity, code, subject, text: text.into(), standing: true });
+    }
+
+    /// The fault is over: published, and its next raise is a first one. Nothing when it is not active, so that it may be
+    /// called wherever the condition is seen to be good.
+    pub fn clear_fault(&mut self, now: Nanos, code: &str, subject: &str) {
+        let cleared = self.faults.clear(now, code, subject);
+        cleared.into_iter().for_each(|fault| self.publish::<topic::Fault>(fault));
+    }
+
+    pub(crate) fn raise(&mut self, now: Nanos, raise: Raise<'_>) {
+        let raised = self.faults.raise(now, raise);
+        raised.into_iter().for_each(|fault| self.publish::<topic::Fault>(fault));
+    }
+
+    /// Clears the faults that were not raised for long enough.
+    pub(crate) fn expire_faults(&mut self, now: Nanos) {
+        let over = self.faults.expire(now);
+        over.into_iter().for_each(|fault| self.publish::<topic::Fault>(fault));
+    }
+
+    /// When the node is next due: its tick, or the end of a fault.
+    pub(crate) fn due(&self) -> Option<Nanos> {
+        self.tick.into_iter().chain(self.faults.next_expiry()).min()
     }
 
     /// Asks the shell to do something.

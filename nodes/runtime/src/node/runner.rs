@@ -8,10 +8,11 @@ use std::collections::HashMap;
 /// Any node behind one type, with the bookkeeping both shells share.
 pub(crate) trait Runner: Send {
     fn spec(&self) -> NodeSpec;
-    /// Runs `on_input` (or, without input, `on_tick`) and returns what it published, headers complete.
+    /// Clears faults that are over, runs `on_input` (or, without input, `on_tick` if that is due) and returns what was
+    /// published, numbered.
     fn step(&mut self, input: Option<Any>, now: Nanos) -> Vec<Any>;
-    /// When it wants its next tick.
-    fn next_tick(&self) -> Option<Nanos>;
+    /// When it has to be stepped without input: for a tick, or for the end of a fault.
+    fn next_due(&self) -> Option<Nanos>;
     /// See [`Node::workloads`].
     fn workloads(&self, now: Nanos) -> Vec<v1::WorkloadUsage>;
 }
@@ -47,22 +48,24 @@ impl<N: Node> Runner for NodeRunner<N> {
     }
 
     fn step(&mut self, input: Option<Any>, now: Nanos) -> Vec<Any> {
+        self.outbox.expire_faults(now);
         match input {
             Some(any) => {
                 if let Some(input) = <N::Name as NodeName>::Input::from_any(any) {
                     self.node.on_input(input, now, &mut self.outbox);
                 }
             }
-            None => {
+            None if self.outbox.tick.is_some_and(|at| at <= now) => {
                 self.outbox.tick = None;
                 self.node.on_tick(now, &mut self.outbox);
             }
+            None => {}
         }
         self.flush()
     }
 
-    fn next_tick(&self) -> Option<Nanos> {
-        self.outbox.tick
+    fn next_due(&self) -> Option<Nanos> {
+        self.outbox.due()
     }
 
     fn workloads(&self, now: Nanos) -> Vec<v1::WorkloadUsage> {
