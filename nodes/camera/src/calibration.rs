@@ -15,44 +15,82 @@ use std::path::{Path, PathBuf};
 pub struct Calibration {
     /// Name of the optical frame, e.g. `camera_front`.
     pub frame_id: String,
-    /// Size in pixels of the images the intrinsics belong to.
+    /// Pixels across of the images the intrinsics belong to.
     pub width: u32,
+    /// Pixels down of the images the intrinsics belong to.
     pub height: u32,
-    /// Focal lengths and principal point, in pixels; pixel centres at whole numbers, as in OpenCV.
+    /// Focal length across, in pixels.
     pub fx: f64,
+    /// Focal length down, in pixels.
     pub fy: f64,
+    /// Principal point from the left, in pixels; pixel centres at whole numbers, as in OpenCV.
     pub cx: f64,
+    /// Principal point from the top, in pixels.
     pub cy: f64,
-    /// Distortion of the Brown-Conrady model with OpenCV's and ROS's "plumb_bob" meaning.
+    /// First radial coefficient of the Brown-Conrady model, as OpenCV and ROS ("plumb_bob") use it.
     pub k1: f64,
+    /// Second radial coefficient.
     pub k2: f64,
+    /// First tangential coefficient.
     pub p1: f64,
+    /// Second tangential coefficient.
     pub p2: f64,
+    /// Third radial coefficient.
     pub k3: f64,
-    /// Optical centre above the road.
+    /// Optical centre above the road, in metres.
     pub height_m: f64,
     /// Positive looks down.
     pub pitch_rad: f64,
     /// Positive looks left.
     pub yaw_rad: f64,
-    /// Front bumper, where radar objects are measured from, ahead of the optical centre.
+    /// Front bumper, where radar objects are measured from, ahead of the optical centre, in metres.
     pub bumper_ahead_m: f64,
 }
 
 /// Why a calibration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
+    /// A file that cannot be read.
     #[error("camera calibration {path}: {source}; give `calibration` the path of a camera.toml")]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// Not TOML, a missing or an unknown field.
     #[error("camera calibration {path}: {source}")]
-    Parse { path: PathBuf, source: toml::de::Error },
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: toml::de::Error,
+    },
+    /// A number that cannot belong to a forward camera on a vehicle.
     #[error("camera calibration: {field} = {found}, expected {expected}")]
-    Value { field: &'static str, found: f64, expected: &'static str },
+    Value {
+        /// Name of the field.
+        field: &'static str,
+        /// What it is.
+        found: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// Frames of another shape.
     #[error(
         "camera calibration is for {cal_width}x{cal_height} images, found {width}x{height}, another aspect ratio; \
          set the camera to a size of that ratio or calibrate it at this one"
     )]
-    AspectRatio { cal_width: u32, cal_height: u32, width: u32, height: u32 },
+    AspectRatio {
+        /// Pixels across of the calibration's images.
+        cal_width: u32,
+        /// Pixels down of the calibration's images.
+        cal_height: u32,
+        /// Pixels across of the frames.
+        width: u32,
+        /// Pixels down of the frames.
+        height: u32,
+    },
 }
 
 /// Two aspect ratios closer than this are the same: sensor modes round to multiples of 8 or 16 pixels.
@@ -60,6 +98,9 @@ const ASPECT_TOLERANCE: f64 = 0.01;
 
 impl Calibration {
     /// Reads and checks a `camera.toml`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or parsed; what [`Self::check`] finds.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, CalibrationError> {
         let path = path.as_ref();
         let text =
@@ -70,7 +111,10 @@ impl Calibration {
         Ok(calibration)
     }
 
-    /// Whether the numbers can belong to a forward camera on a vehicle.
+    /// Checks that the numbers can belong to a forward camera on a vehicle.
+    ///
+    /// # Errors
+    /// The first that cannot.
     pub fn check(&self) -> Result<(), CalibrationError> {
         let rules: [(&'static str, f64, bool, &'static str); 15] = [
             ("width", self.width.into(), (1..=MAX_SIDE_PX).contains(&self.width), "1 to 8192 pixels"),
@@ -97,6 +141,9 @@ impl Calibration {
     }
 
     /// The calibration for images of another size of the same aspect ratio.
+    ///
+    /// # Errors
+    /// Another aspect ratio (by more than 1 %).
     pub fn scaled_to(&self, width: u32, height: u32) -> Result<Self, CalibrationError> {
         if (width, height) == (self.width, self.height) {
             return Ok(self.clone());

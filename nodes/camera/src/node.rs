@@ -1,4 +1,4 @@
-//! The state machine.
+//! The camera's state machine.
 
 use crate::{calibration::Calibration, rectify::Rectifier};
 use auriga_msgs::{Stamped, TopicId, node, topic, v1};
@@ -11,8 +11,12 @@ const INFO_PERIOD: Duration = Duration::from_secs(1);
 
 /// The subject of faults about frames.
 const SUBJECT: &str = "device/camera/front";
+/// Frames of an aspect ratio that the calibration is not for.
+const SIZE_MISMATCH: &str = "camera-size-mismatch";
+/// Frames of another size than the calibration's, for which it is scaled.
+const SIZE_SCALED: &str = "camera-size-scaled";
 
-/// The state machine.
+/// The camera's state machine: takes raw frames, publishes `camera/front/image` and `camera/front/info`.
 pub struct CameraNode {
     calibration: Calibration,
     max_age: Duration,
@@ -27,6 +31,9 @@ pub struct CameraNode {
 
 impl CameraNode {
     /// `max_age`: frames older than this on arrival are dropped.
+    ///
+    /// # Errors
+    /// A calibration that cannot be.
     pub fn new(calibration: Calibration, max_age: Duration) -> anyhow::Result<Self> {
         calibration.check()?;
         // One thread: the node owns its core, and the result does not depend on how rows are shared out.
@@ -124,7 +131,7 @@ impl CameraNode {
         let scaled = match self.calibration.scaled_to(width, height) {
             Ok(scaled) => scaled,
             Err(e) => {
-                out.fault(now, Severity::Critical, "camera-size-mismatch", SUBJECT, e.to_string());
+                out.fault(now, Severity::Critical, SIZE_MISMATCH, SUBJECT, e.to_string());
                 return false;
             }
         };
@@ -132,8 +139,11 @@ impl CameraNode {
             let (w, h) = (self.calibration.width, self.calibration.height);
             let text =
                 format!("frames are {width}x{height}, the calibration is for {w}x{h}: its intrinsics are scaled");
-            out.fault(now, Severity::Info, "camera-size-scaled", SUBJECT, text);
+            out.standing_fault(now, Severity::Info, SIZE_SCALED, SUBJECT, text);
+        } else {
+            out.clear_fault(now, SIZE_SCALED, SUBJECT);
         }
+        out.clear_fault(now, SIZE_MISMATCH, SUBJECT);
         match Rectifier::new(scaled) {
             Ok(rectifier) => self.rectifier = Some(rectifier),
             Err(e) => {

@@ -1,4 +1,4 @@
-//! Taking the lens distortion out of frames, with tables computed once.
+//! Removal of lens distortion from frames, with tables that are computed once.
 
 use crate::calibration::Calibration;
 use opencv::{
@@ -16,6 +16,9 @@ pub struct Rectifier {
 
 impl Rectifier {
     /// Computes the tables for frames of the calibration's size.
+    ///
+    /// # Errors
+    /// OpenCV's.
     pub fn new(calibration: Calibration) -> opencv::Result<Self> {
         let maps = if calibration.distortion() == [0.0; 5] { None } else { Some(maps(&calibration)?) };
         Ok(Self { calibration, maps })
@@ -31,8 +34,11 @@ impl Rectifier {
         self.maps.is_none()
     }
 
-    /// Rectifies packed bgr8 rows (height x 3*width bytes, see [`auriga_runtime::image::packed_bgr8`]). What the lens did not
-    /// see becomes black.
+    /// Rectifies packed bgr8 rows (height x 3*width bytes, see [`auriga_runtime::image::packed_bgr8`]). What the lens did
+    /// not see becomes black.
+    ///
+    /// # Errors
+    /// OpenCV's, also when `pixels` are of another size.
     pub fn rectify(&self, pixels: &[u8]) -> opencv::Result<Vec<u8>> {
         let (rows, cols) = (self.calibration.height as i32, self.calibration.width as i32);
         let Some((map1, map2)) = &self.maps else { return Ok(pixels.to_vec()) };

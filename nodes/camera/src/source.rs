@@ -26,6 +26,7 @@ pub enum Device {
     V4l2(String),
     /// A pipeline description that ends in an appsink.
     Gstreamer(String),
+    /// A video file.
     File(PathBuf),
 }
 
@@ -60,10 +61,15 @@ impl fmt::Display for Device {
 /// What is asked of a source; zeros and an empty `fourcc` leave it to the device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// Where frames come from.
     pub device: Device,
+    /// Pixels across; 0: the device's own.
     pub width: u32,
+    /// Pixels down; 0: the device's own.
     pub height: u32,
+    /// Frames per second; 0: the device's own. Of a file: in place of the rate that it states.
     pub fps: f64,
+    /// Pixel format, four letters; empty: the device's own.
     pub fourcc: String,
 }
 
@@ -78,22 +84,52 @@ impl Settings {
 /// A source that cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
+    /// `device` is empty.
     #[error("no camera is configured: set `device` to /dev/videoN, a video file or gst:<pipeline>")]
     NoDevice,
+    /// There is no such video file.
     #[error("{0}: there is no such file; set `device` to a video file or a /dev/videoN")]
     Missing(PathBuf),
+    /// OpenCV cannot open it.
     #[error("{0}: cannot be opened; is it a camera or video, not in use by another program, and readable?")]
     Open(Device),
+    /// A file that states no frame rate, or one that cannot be.
     #[error("{device}: states {fps} frames a second; set `fps` to the rate it was recorded with")]
-    Rate { device: Device, fps: f64 },
+    Rate {
+        /// What is read from.
+        device: Device,
+        /// Frames per second that the device states.
+        fps: f64,
+    },
+    /// Frames that are not 8-bit BGR.
     #[error("{device}: expected frames of 8-bit BGR, found OpenCV type {found}")]
-    Format { device: Device, found: i32 },
+    Format {
+        /// What is read from.
+        device: Device,
+        /// OpenCV's number of the type.
+        found: i32,
+    },
+    /// A file that ends too early.
     #[error("{device}: ended after {read} of the {stated} frames it states; the file is cut off or damaged")]
-    Truncated { device: Device, read: u64, stated: u64 },
+    Truncated {
+        /// What is read from.
+        device: Device,
+        /// Frames that were read.
+        read: u64,
+        /// Frames that the file states.
+        stated: u64,
+    },
+    /// A live device that gives no more frames.
     #[error("{0}: stopped delivering frames")]
     Lost(Device),
+    /// Any other error of OpenCV.
     #[error("{device}: {source}")]
-    OpenCv { device: Device, source: opencv::Error },
+    OpenCv {
+        /// What is read from.
+        device: Device,
+        /// What went wrong.
+        source: opencv::Error,
+    },
 }
 
 /// Rates taken as meant; files state 0 or 90000 when they do not know.
@@ -117,6 +153,9 @@ pub struct VideoSource {
 
 impl VideoSource {
     /// Opens what `settings` name.
+    ///
+    /// # Errors
+    /// No device, a missing file, a device that OpenCV cannot open, a file without a plausible frame rate.
     pub fn open(settings: &Settings) -> Result<Self, SourceError> {
         let device = settings.device.clone();
         let wrap = |source| SourceError::OpenCv { device: device.clone(), source };
@@ -150,6 +189,9 @@ impl VideoSource {
     }
 
     /// Opens a video file to be read in log time.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
     pub fn file(path: impl AsRef<Path>) -> Result<Self, SourceError> {
         Self::open(&Settings::file(path))
     }
@@ -161,6 +203,9 @@ impl VideoSource {
 
     /// The next frame with its time: index / fps of a file, else the exposure on CLOCK_MONOTONIC (the driver's stamp
     /// where it gives one, else the arrival). `None` at the end of a file.
+    ///
+    /// # Errors
+    /// A live device that gives no frame, a file that ends too early, frames that are not 8-bit BGR.
     pub fn next_frame(&mut self) -> Result<Option<(Nanos, v1::Image)>, SourceError> {
         let wrap = |device: &Device, source| SourceError::OpenCv { device: device.clone(), source };
         let got = self.capture.read(&mut self.frame).map_err(|e| wrap(&self.device, e))?;
@@ -264,14 +309,17 @@ fn image_message(frame: &Mat, time: Nanos) -> opencv::Result<v1::Image> {
 }
 
 /// The device thread: reads the source until the node stops. A file plays in real time from
-/// [`DeviceSink::start_at`]; a live device that is lost is opened again with back-off, with a fault for each failure.
+/// [`DeviceSink::start_at`]; a live device that is lost is a fault until it delivers again, and is opened again with
+/// growing waits.
 pub fn pump(settings: &Settings, sink: &DeviceSink<node::Camera>) {
     let subject = settings.device.to_string();
     match settings.device {
-        Device::None => sink.fault(Severity::Warning, "camera-absent", "camera", SourceError::NoDevice.to_string()),
+        Device::None => {
+            sink.standing_fault(Severity::Warning, "camera-absent", "camera", SourceError::NoDevice.to_string());
+        }
         Device::File(_) => match play(settings, sink) {
             Ok(()) => sink.end_of_input(),
-            Err(e) => sink.fault(Severity::Critical, "camera-file", &subject, e.to_string()),
+            Err(e) => sink.standing_fault(Severity::Critical, "camera-file", &subject, e.to_string()),
         },
         Device::V4l2(_) | Device::Gstreamer(_) => capture(settings, sink, &subject),
     }
@@ -289,6 +337,9 @@ fn play(settings: &Settings, sink: &DeviceSink<node::Camera>) -> Result<(), Sour
     Ok(())
 }
 
+/// Code of the fault of a device that does not deliver.
+const LOST: &str = "camera-lost";
+
 /// Between attempts to open a lost device.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -299,24 +350,33 @@ fn capture(settings: &Settings, sink: &DeviceSink<node::Camera>, subject: &str) 
         let lost = match VideoSource::open(settings) {
             Ok(source) => {
                 tracing::info!(device = subject, "camera open");
-                deliver(source, sink, &mut backoff)
+                deliver(source, sink, subject, &mut backoff)
             }
             Err(e) => Some(e),
         };
         let Some(error) = lost else { return };
         let wait = backoff.wait();
         let text = format!("{error}; trying again in {:.1} s", wait.as_secs_f64());
-        sink.fault(Severity::Critical, "camera-lost", subject, text);
+        // Opening a device can take longer than a fault lasts by itself.
+        sink.standing_fault(Severity::Critical, LOST, subject, text);
         sink.sleep_until(Nanos::monotonic() + wait);
     }
 }
 
 /// Hands frames on until the source fails; `None` when the node stops.
-fn deliver(source: VideoSource, sink: &DeviceSink<node::Camera>, backoff: &mut Backoff) -> Option<SourceError> {
-    for item in source {
+fn deliver(
+    source: VideoSource,
+    sink: &DeviceSink<node::Camera>,
+    subject: &str,
+    backoff: &mut Backoff,
+) -> Option<SourceError> {
+    for (index, item) in source.enumerate() {
         match item {
             Ok((_, image)) => {
-                backoff.reset();
+                if index == 0 {
+                    backoff.reset();
+                    sink.clear_fault(LOST, subject);
+                }
                 if !sink.send::<topic::DeviceCameraFront>(image) {
                     return None;
                 }

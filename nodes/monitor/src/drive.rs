@@ -17,12 +17,14 @@ const MAX_TEXT_BYTES: u64 = 256 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
+    /// Of the drive: letters, digits, `-`, `_`, `.`.
     pub name: String,
     /// Folder in `calibration/`.
     pub vehicle: String,
     /// The seed it was generated from; 0 for a recording.
     #[serde(default)]
     pub seed: u64,
+    /// Of its files, in seconds.
     pub duration_s: f64,
     /// Local date and time at t = 0 with its offset from UTC: "2026-05-04T08:30:00+02:00". "": not known.
     #[serde(default)]
@@ -30,17 +32,23 @@ pub struct Manifest {
     /// Frames per second of the camera file; needed with `camera`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fps: Option<f64>,
+    /// Number of frames of the camera file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames: Option<u64>,
+    /// Video of the front camera.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub camera: Option<PathBuf>,
+    /// CAN log, candump -L format with times from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub can: Option<PathBuf>,
+    /// Sound of the cabin (WAV).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speech: Option<PathBuf>,
-    /// What is said in `speech`, read by nodes in place of a recogniser and marked as such wherever it shows.
+    /// What is said in `speech`: a list of [`TranscriptLine`] (YAML). Nodes can read it in place of a recogniser, which is
+    /// marked wherever the text is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<PathBuf>,
+    /// Ground truth: a [`Truth`] on each line (JSON).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truth: Option<PathBuf>,
     /// What truly happens, by start time.
@@ -52,8 +60,11 @@ pub struct Manifest {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
+    /// What happens.
     pub kind: EventKind,
+    /// When it begins, in seconds of the drive.
     pub start_s: f64,
+    /// When it ends, in seconds of the drive.
     pub end_s: f64,
     /// The worst of its measure: see [`EventKind`].
     pub value: f64,
@@ -65,9 +76,9 @@ pub struct Event {
 pub enum EventKind {
     /// Time to collision with the car ahead below 2.5 s; value: the least, in seconds.
     ForwardCollision,
-    /// A pedestrian at the kerb less than 45 m ahead; value: the least distance from our bumper, in metres.
+    /// A pedestrian at the kerb less than 45 m ahead; value: the least distance from the front bumper, in metres.
     Pedestrian,
-    /// A side of our car beyond the marking without indicator; value: the furthest, in metres.
+    /// A side of the car beyond the marking without indicator; value: the furthest, in metres.
     LaneDeparture,
     /// The car ahead brakes harder than 2 m/s²; value: the hardest.
     LeadBrakes,
@@ -78,6 +89,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All kinds, the weightiest first.
     pub const ALL: [EventKind; 6] = [
         EventKind::ForwardCollision,
         EventKind::Pedestrian,
@@ -112,9 +124,11 @@ impl EventKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TranscriptLine {
-    /// From the first to the last sound.
+    /// First sound, in seconds of the drive.
     pub start_s: f64,
+    /// Last sound, in seconds of the drive.
     pub end_s: f64,
+    /// What is said.
     pub text: String,
 }
 
@@ -122,16 +136,23 @@ pub struct TranscriptLine {
 /// the vehicle's frame begins at the camera, the radar's at the front bumper, 2.1 m ahead of it in the demo car.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
+    /// Index of the camera frame.
     pub frame: u64,
+    /// Seconds of the drive.
     pub t_s: f64,
+    /// Along the vehicle.
     pub speed_mps: f64,
+    /// Along the vehicle, negative when it brakes.
     pub accel_mps2: f64,
+    /// Positive turns left.
     pub yaw_rate_radps: f64,
+    /// Positive turns left.
     pub steering_wheel_rad: f64,
-    /// Along the road.
+    /// Along the road from its beginning.
     pub s_m: f64,
     /// From the right, 0 the first.
     pub lane: u8,
+    /// Of the vehicle's lane.
     pub lane_width_m: f64,
     /// Camera left of the lane's centre.
     pub lane_offset_m: f64,
@@ -139,11 +160,13 @@ pub struct Truth {
     pub heading_rad: f64,
     /// Of the road, positive curves left.
     pub curvature_per_m: f64,
-    /// From our bumper to the rear of the car ahead in our lane, along the road.
+    /// From the front bumper to the rear of the car ahead in the same lane, along the road.
     pub lead_distance_m: Option<f64>,
+    /// Of the car ahead, over ground.
     pub lead_speed_mps: Option<f64>,
     /// At constant speeds; absent while the gap does not shrink.
     pub time_to_collision_s: Option<f64>,
+    /// Of the picture: 1 by day, 0 black.
     pub brightness: f64,
     /// Name of the weightiest event that is on, or empty.
     pub event: String,
@@ -152,25 +175,60 @@ pub struct Truth {
 /// Why a folder is not a drive.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
+    /// A file that cannot be read.
     #[error("{path}: {source}; a drive is a folder with a drive.yaml (make one with `auriga generate`)")]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// Not YAML, or not of the file's form.
     #[error("{path}: {source}")]
-    Yaml { path: PathBuf, source: serde_yaml_ng::Error },
+    Yaml {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: serde_yaml_ng::Error,
+    },
+    /// A line of the ground truth that is not a [`Truth`].
     #[error("{path}:{line}: {source}")]
-    Json { path: PathBuf, line: usize, source: serde_json::Error },
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line of the file, from 1.
+        line: usize,
+        /// What went wrong.
+        source: serde_json::Error,
+    },
+    /// A value that is not allowed.
     #[error("{path}: {field} = {found}: expected {expected}")]
-    Value { path: PathBuf, field: String, found: String, expected: String },
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Name of the field.
+        field: String,
+        /// What it is.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
 }
 
 /// An opened drive.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drive {
+    /// Where its files are.
     pub folder: PathBuf,
+    /// Its `drive.yaml`.
     pub manifest: Manifest,
 }
 
 impl Drive {
     /// Reads and checks the manifest of `folder`; the files it names must exist.
+    ///
+    /// # Errors
+    /// What of the manifest is wrong, with its path and field.
     pub fn open(folder: impl AsRef<Path>) -> Result<Drive, DriveError> {
         let folder = folder.as_ref().to_owned();
         let manifest: Manifest = read_yaml(&folder.join(MANIFEST))?;
@@ -197,6 +255,9 @@ impl Drive {
     }
 
     /// The transcript track, checked; empty when the drive has none.
+    ///
+    /// # Errors
+    /// The first line that is wrong.
     pub fn transcript(&self) -> Result<Vec<TranscriptLine>, DriveError> {
         let Some(path) = self.transcript_file() else { return Ok(Vec::new()) };
         let lines: Vec<TranscriptLine> = read_yaml(&path)?;
@@ -210,6 +271,9 @@ impl Drive {
     }
 
     /// The ground truth, by time; empty when the drive has none.
+    ///
+    /// # Errors
+    /// The first line that is wrong.
     pub fn truth(&self) -> Result<Vec<Truth>, DriveError> {
         let Some(path) = self.manifest.truth.as_ref().map(|file| self.folder.join(file)) else {
             return Ok(Vec::new());

@@ -3,13 +3,15 @@
 use auriga_monitor::{Config, DEFAULTS, Effect, MonitorNode};
 use auriga_runtime::{Nanos, Shell};
 
-const ABOUT: &str = "auriga-monitor: what a drive tells of itself: name, truth, latencies, losses, and when it is over";
+const ABOUT: &str =
+    "auriga-monitor: which drive this is, its ground truth, its latencies and losses, and when it is over";
 
 fn main() -> anyhow::Result<()> {
     let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
     let start_at = Some(shell.runtime().start_at).filter(|&at| at != 0).map(Nanos);
     let node = MonitorNode::new(shell.config(), start_at)?;
-    // The one place where the wall clock is read: what is shown and said of the time of day follows from it.
+    // Only here does the wall clock become an input of the nodes: the time of day that is shown and spoken follows from
+    // drive/info. (can, recorder and ros-bridge read it too, to convert stamps.)
     let (wall, now) = (jiff::ZonedDateTime::now(), Nanos::monotonic());
     let ahead = start_at.map_or(0, |start| start.0 as i64 - now.0 as i64);
     let unix_ns = i64::try_from(wall.timestamp().as_nanosecond())?;

@@ -1,62 +1,57 @@
-//! The state machine.
+//! The monitor's state machine.
 
 use crate::{
     config::Config,
     drive::{self, Drive, Truth},
-    losses::ToldLosses,
+    losses::Losses,
 };
 use anyhow::Context;
 use auriga_msgs::{Any, node, topic, v1};
-use auriga_runtime::{
-    Nanos, Node, Outbox,
-    chains::{ChainMonitor, LossMonitor},
-};
+use auriga_runtime::{Nanos, Node, Outbox, chains::ChainMonitor};
 use std::{collections::VecDeque, time::Duration};
 
 /// How often info and report are published.
 const PERIOD: Duration = Duration::from_secs(1);
 /// A node that starts in the middle of a drive leaves out truth older than this.
 const OLDEST_TRUTH: Duration = Duration::from_millis(200);
-/// Longest drive: a day.
-const LONGEST_S: f64 = 86_400.0;
 
-/// What the shell is asked to do.
+/// What the node's shell is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// The drive is over and the last report is out: end the process.
     End,
 }
 
-/// The state machine.
+/// The monitor's state machine: takes in every topic, publishes `drive/info`, `drive/truth` and `drive/report`.
 pub struct MonitorNode {
     info: v1::DriveInfo,
     /// What is still to be played, by time.
     truth: VecDeque<Truth>,
     /// Time 0 of the drive; the first tick's time until it is known.
     start_at: Option<Nanos>,
-    /// From the start to the last report.
-    runs: Option<Duration>,
+    /// From the start to the last report; `None`: without end.
+    duration: Option<Duration>,
     ended: bool,
     next_report: Nanos,
     chains: ChainMonitor,
-    losses: LossMonitor,
-    told_losses: ToldLosses,
+    losses: Losses,
     messages: u64,
 }
 
 impl MonitorNode {
-    /// Reads the drive that `config` names. `start_at`: the instant of the drive's time 0; `None`: at once.
+    /// Reads the drive that `config` names. `start_at`: the instant of the drive's time 0; `None`: the first tick's.
+    ///
+    /// # Errors
+    /// A value of `config` that is not allowed; a folder that is not a drive.
     pub fn new(config: &Config, start_at: Option<Nanos>) -> anyhow::Result<Self> {
-        for (field, value) in [("duration_s", config.duration_s), ("tail_s", config.tail_s)] {
-            anyhow::ensure!((0.0..=LONGEST_S).contains(&value), "{field} = {value}: expected 0 to {LONGEST_S} s");
-        }
+        config.check()?;
         let drive = match config.drive.as_os_str().is_empty() {
             true => None,
             false => Some(Drive::open(&config.drive).context("drive")?),
         };
         let truth = drive.as_ref().map_or(Ok(Vec::new()), Drive::truth)?;
         let manifest = drive.map(|d| d.manifest);
-        let or_drives = |own: &str, field: fn(&drive::Manifest) -> &String| match (own, &manifest) {
+        let or_of_drive = |own: &str, field: fn(&drive::Manifest) -> &String| match (own, &manifest) {
             ("", Some(manifest)) => field(manifest).clone(),
             (own, _) => own.to_owned(),
         };
@@ -66,34 +61,34 @@ impl MonitorNode {
         };
         let info = v1::DriveInfo {
             header: None,
-            name: or_drives(&config.name, |m| &m.name),
-            vehicle: or_drives(&config.vehicle, |m| &m.vehicle),
+            name: or_of_drive(&config.name, |m| &m.name),
+            vehicle: or_of_drive(&config.vehicle, |m| &m.vehicle),
             seed: manifest.as_ref().map_or(0, |m| m.seed),
             transcript_track: config.transcript_track,
             start_ns: 0,
             duration_s,
             ..Default::default()
         };
-        let story = manifest.as_ref().and_then(|m| drive::wall_time(&m.start));
+        let wall = manifest.as_ref().and_then(|m| drive::wall_time(&m.start));
         let node = Self {
             info,
             truth: truth.into(),
             start_at,
-            runs: (duration_s > 0.0).then(|| Duration::from_secs_f64(duration_s + config.tail_s)),
+            duration: (duration_s > 0.0).then(|| Duration::from_secs_f64(duration_s + config.tail_s)),
             ended: false,
             next_report: Nanos::ZERO,
             chains: ChainMonitor::new(),
-            losses: LossMonitor::default(),
-            told_losses: ToldLosses::default(),
+            losses: Losses::default(),
             messages: 0,
         };
-        Ok(match story {
+        Ok(match wall {
             Some((unix_ns, utc_offset_s)) => node.starting_at(unix_ns, utc_offset_s),
             None => node,
         })
     }
 
-    /// Tells the wall clock's time at the start, unless the drive that is played has told its own.
+    /// With the wall clock's time at the start: Unix time in nanoseconds and the offset of local time from UTC in
+    /// seconds. A drive that states its own keeps that.
     pub fn starting_at(mut self, unix_ns: i64, utc_offset_s: i32) -> Self {
         if self.info.wall_ns == 0 {
             (self.info.wall_ns, self.info.utc_offset_s) = (unix_ns, utc_offset_s);
@@ -107,7 +102,7 @@ impl MonitorNode {
             header: Some(v1::Header::new(now.0, 0)),
             chains: self.chains.report(),
             messages: self.messages,
-            lost_reliable: self.losses.lost_reliable + self.told_losses.total(),
+            lost_reliable: self.losses.total(),
             r#final: last,
         }
     }
@@ -144,10 +139,7 @@ impl Node for MonitorNode {
         let any = Any::from(input);
         self.messages += 1;
         self.chains.observe(&any);
-        self.losses.observe_message(&any);
-        if let Any::Usage(usage) = &any {
-            self.told_losses.take(usage);
-        }
+        self.losses.observe(&any);
     }
 
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
@@ -162,7 +154,7 @@ impl Node for MonitorNode {
             self.next_report = now + PERIOD;
         }
         self.play_truth(start, now, out);
-        let end = self.runs.map(|runs| start + runs);
+        let end = self.duration.map(|duration| start + duration);
         self.ended = end.is_some_and(|end| now >= end);
         if due || self.ended {
             out.publish::<topic::DriveReport>(self.report(now, self.ended));
