@@ -114,6 +114,7 @@ fn around(last: f64, t: f64, now: Nanos) -> Vec<HudInput> {
             severity: Severity::Warning.into(),
             subject: "default".into(),
             count: 1,
+            ..Default::default()
         })));
     }
     inputs

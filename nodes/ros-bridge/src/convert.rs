@@ -93,7 +93,7 @@ pub fn hazard(hazard: &v1::Hazard) -> DiagnosticArray {
 /// What is wrong in a node.
 pub fn fault(fault: &v1::Fault) -> DiagnosticArray {
     status(DiagnosticStatus {
-        level: level_of(fault.severity()),
+        level: if fault.is_active() { level_of(fault.severity()) } else { level::OK },
         name: format!("auriga/{}/{}", fault.node, fault.code),
         message: fault.text.clone(),
         hardware_id: fault.subject.clone(),

@@ -159,7 +159,7 @@ impl Observed {
             }
             Any::LanguageIntent(m) => self.intents.push(IntentSeen::new(m, stamp_s, t_s)),
             Any::LanguageTurn(m) => cabin::take_turn(&mut self.turns, m, stamp_s, t_s),
-            Any::Fault(m) if t_s >= self.counts_from_s => self.faults.push(FaultSeen {
+            Any::Fault(m) if m.is_active() && t_s >= self.counts_from_s => self.faults.push(FaultSeen {
                 t_s,
                 node: m.node.clone(),
                 code: m.code.clone(),

@@ -84,6 +84,9 @@ impl Health {
     pub fn on_fault(&mut self, fault: Arc<v1::Fault>, now: Nanos) {
         let same = |f: &v1::Fault| (&f.node, &f.code, &f.subject) == (&fault.node, &fault.code, &fault.subject);
         self.faults.retain(|(_, f)| !same(f));
+        if !fault.is_active() {
+            return;
+        }
         self.faults.push_back((now, fault));
         if self.faults.len() > MAX_FAULTS {
             self.faults.pop_front();
