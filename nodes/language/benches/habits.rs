@@ -9,8 +9,10 @@
 
 use auriga_language::{
     Config, DEFAULTS,
-    oplog::{Circumstances, Entry, Speed},
-    predict::{Habit, Predictor},
+    habits::{
+        predictor::{Habit, Predictor},
+        usage_history::{Circumstances, Entry, Speed},
+    },
 };
 use auriga_lm::catalogue::Catalogue;
 use rand::{Rng, SeedableRng};

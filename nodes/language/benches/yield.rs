@@ -12,8 +12,10 @@
 use anyhow::{Context, ensure};
 use auriga_language::{
     Config, DEFAULTS,
-    engine::{Ask, Class, Engine, Progress},
-    measure, model,
+    engine::{
+        interface::{Ask, Class, Engine, Progress},
+        measure, models,
+    },
 };
 use auriga_lm::{catalogue::Catalogue, joint_context, prompt::SceneFacts};
 use auriga_msgs::{Any, CHAINS, NodeName, TopicId, node, v1};
@@ -311,7 +313,7 @@ impl Drop for Outside {
 
 /// The same requests in slices and undivided, in turn, on this thread.
 fn slicing(config: &Config) -> anyhow::Result<()> {
-    let mut engine = model::open(config, &Catalogue::load(&config.catalogue)?, None).map_err(anyhow::Error::msg)?;
+    let mut engine = models::open(config, &Catalogue::load(&config.catalogue)?, None).map_err(anyhow::Error::msg)?;
     let cost = measure::layer_cost(engine.as_mut())?;
     let chosen = config.for_cost(cost);
     println!(

@@ -1,75 +1,65 @@
 //! The language node: what the driver says becomes an intent, and is answered.
 //!
 //! * **Slices.** The model runs from [`Node::on_tick`] for a few layers at a time, so between two slices the node takes
-//!   its messages and looks at its grants ([`share`]): it leaves the processor within one slice, keeps the model's
-//!   state and goes on later where it was ([`work`]). How many layers make a slice follows from what they have taken
-//!   ([`pace`]). Time in replay moves on by the slices' nominal length, so a preemption comes out the same each time.
+//!   its messages and looks at its grants ([`engine::share`]): it leaves the processor within one slice, keeps the model's
+//!   state and goes on later where it was ([`engine::scheduler`]). How many layers make a slice follows from what they have taken
+//!   ([`engine::slice_size`]). Time in replay moves on by the slices' nominal length, so a preemption comes out the same each time.
 //! * **Two classes.** Intent is assist work: without a lease it goes on at its floor. Dialogue is infotainment: without
 //!   a lease it pauses. An utterance preempts the reply under way; if it is meant for the car it replaces the reply, if
 //!   it is talk between people the reply goes on.
-//! * **The model proposes.** Its intents are held to the catalogue, whose rules say what may be done now ([`answer`]);
-//!   numbers it says have to be the scene's, names the driver's ([`reply`]). Refusals, missing values, warning lamps and
-//!   questions back are said in plain sentences ([`plain`], [`lamps`], [`tools`]). "There" and "warmer" mean what the
-//!   turns before say ([`recall`]).
-//! * **The driving comes first.** In danger nothing is said, in a demanding moment a sentence ([`talk`]); what waits is
-//!   said afterwards ([`say`]).
+//! * **The model proposes.** Its intents are held to the catalogue, whose rules say what may be done now ([`understand::rules`]);
+//!   numbers it says have to be the scene's, names the driver's ([`reply::draft`]). Refusals, missing values, warning lamps and
+//!   questions back are said in plain sentences ([`reply::canned`], [`reply::telltales`], [`actions::tools`]). "There" and "warmer" mean what the
+//!   turns before say ([`understand::dialogue_history`]).
+//! * **The driving comes first.** In danger nothing is said, in a demanding moment a sentence ([`reply::verbosity`]); what waits is
+//!   said afterwards ([`reply::turns`]).
 //! * **Tools.** What the node cannot do itself is published as `language/action`; whoever does it answers on
-//!   `cabin/outcome`, and the driver is told when nobody does ([`act`]).
-//! * **Demand.** Each intent, and what is likely asked next, becomes a forecast for the arbiter ([`demand`], [`predict`],
-//!   [`foresee`]). What was asked when is kept encrypted, by the executable alone ([`oplog`], [`store`]).
+//!   `cabin/outcome`, and the driver is told when nobody does ([`actions::pending`]).
+//! * **Demand.** Each intent, and what is likely asked next, becomes a forecast for the arbiter ([`habits::demand`],
+//!   [`habits::predictor`], [`habits::forecast`]). What was asked when is kept encrypted, by the executable alone ([`habits::usage_history`], [`habits::store`]).
 //!
 //! What is said in the cabin is private: no fault and no log line holds a word of it.
 
-mod act;
-mod answer;
+pub mod actions;
 pub mod config;
-pub mod demand;
 pub mod engine;
-pub mod facts;
-mod foresee;
-pub mod lamps;
-pub mod measure;
-pub mod model;
-pub mod numbers;
-pub mod oplog;
-pub mod pace;
-pub mod plain;
-pub mod predict;
-mod readings;
-pub mod recall;
+pub mod habits;
 pub mod reply;
-mod say;
-pub mod share;
-pub mod store;
-pub mod talk;
-pub mod tools;
-pub mod wall;
-mod work;
-pub mod workloads;
+pub mod understand;
 
-pub use answer::spoken_slots;
 pub use config::{Config, DEFAULTS};
+pub use understand::rules::spoken_slots;
 
+use actions::{pending, tools::Tools};
 use auriga_lm::{
     catalogue::Catalogue,
     prompt::{IntentOutput, clean_utterance},
 };
 use auriga_msgs::{Stamped, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
-use demand::Outlook;
-use engine::{Ask, Class, Engine};
-use lamps::Lamps;
-use pace::Pace;
-use plain::Plain;
-use predict::{Habit, Predictor};
-use recall::Recall;
-use reply::Draft;
-use say::Urgency;
-use share::Share;
+use engine::{
+    interface::{Ask, Class, Engine},
+    models, scheduler,
+    share::Share,
+    slice_size::Pace,
+    workloads,
+};
+use habits::{
+    demand::Outlook,
+    forecast,
+    predictor::{Habit, Predictor},
+    usage_history,
+    wall_clock::Wall,
+};
+use reply::{
+    canned::{self, Plain},
+    draft::Draft,
+    telltales::Lamps,
+    turns::{self, Urgency},
+};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tools::Tools;
+use understand::{dialogue_history::Recall, facts, hypotheses};
 use v1::{Mode, Severity};
-use wall::Wall;
 
 const UTTERANCE: &str = "speech/utterance";
 
@@ -83,7 +73,7 @@ pub type Model = Result<Box<dyn Engine>, String>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Keep this in the private log.
-    Keep(oplog::Entry),
+    Keep(usage_history::Entry),
 }
 
 /// The state machine.
@@ -98,7 +88,7 @@ pub struct LanguageNode {
     model_told: bool,
     shares: Shares,
     paces: [Pace; 2],
-    clock: work::Clock,
+    clock: scheduler::Clock,
     // What is known.
     scene: Option<Arc<v1::Scene>>,
     wall: Option<Wall>,
@@ -114,8 +104,8 @@ pub struct LanguageNode {
     intent: Option<IntentWork>,
     reply: Option<ReplyWork>,
     /// Whole turns that wait for their moment.
-    waiting: VecDeque<say::Waiting>,
-    pending: VecDeque<act::Pending>,
+    waiting: VecDeque<turns::Waiting>,
+    pending: VecDeque<pending::Pending>,
     // What was done.
     recall: Recall,
     last_turn: u64,
@@ -126,7 +116,7 @@ pub struct LanguageNode {
     predictor: Predictor,
     outlook: Outlook,
     /// Of the last forecast.
-    situation: Option<foresee::Situation>,
+    situation: Option<forecast::Situation>,
 }
 
 /// Both classes' shares of the processor.
@@ -171,7 +161,7 @@ struct IntentWork {
 }
 
 struct ReplyWork {
-    turn: say::Turn,
+    turn: turns::Turn,
     draft: Draft,
     /// Off the processor since.
     paused: Option<Nanos>,
@@ -181,7 +171,7 @@ impl LanguageNode {
     /// With the models of the configuration's folders. A model that cannot be read does not keep the node from starting:
     /// it says so, by fault and to the driver.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        let model = model::open(config, &Catalogue::load(&config.catalogue)?, None);
+        let model = models::open(config, &Catalogue::load(&config.catalogue)?, None);
         Self::with_model(config, model)
     }
 
@@ -205,7 +195,7 @@ impl LanguageNode {
             model_told: false,
             shares: Shares { intent: Share::new(intent), dialogue: Share::new(dialogue) },
             paces: [(); 2].map(|()| Pace::new(config.slice(), config.layers_per_slice)),
-            clock: work::Clock::default(),
+            clock: scheduler::Clock::default(),
             scene: None,
             wall: None,
             mode: None,
@@ -242,7 +232,7 @@ impl LanguageNode {
         let heard = Heard {
             header: v1::Header::new(header.stamp_ns, header.trace_id),
             text: utterance.text[..end.unwrap_or(utterance.text.len())].to_owned(),
-            others: readings::others(utterance, most),
+            others: hypotheses::others(utterance, most),
             from_track: utterance.source() == v1::TranscriptSource::Track,
             by_passenger: utterance.zone() == v1::SpeakerZone::Passenger,
         };
@@ -253,12 +243,12 @@ impl LanguageNode {
         if let Err(problem) = &self.model {
             let text = format!("{problem}; a request was not understood");
             out.fault(now, Severity::Critical, "language-model-missing", "checkpoint", text);
-            return self.say(&heard, plain::NO_MODEL, Urgency::WhenItMay, now, out);
+            return self.say(&heard, canned::NO_MODEL, Urgency::WhenItMay, now, out);
         }
         if end.is_some() {
             let text = format!("an utterance is longer than {most} characters (utterance_max_chars) and was refused");
             out.fault(now, Severity::Warning, "utterance-too-long", UTTERANCE, text);
-            return self.say(&heard, plain::TOO_LONG, Urgency::WhenItMay, now, out);
+            return self.say(&heard, canned::TOO_LONG, Urgency::WhenItMay, now, out);
         }
         self.queue.push_back(heard);
         if self.queue.len() > self.config.queue {

@@ -1,6 +1,10 @@
 //! The language node's executable.
 
-use auriga_language::{Config, DEFAULTS, Effect, LanguageNode, measure, model, store::Store};
+use auriga_language::{
+    Config, DEFAULTS, Effect, LanguageNode,
+    engine::{measure, models},
+    habits::store::Store,
+};
 use auriga_lm::catalogue::Catalogue;
 use auriga_msgs::v1::Severity;
 use auriga_runtime::Shell;
@@ -12,7 +16,7 @@ fn main() -> anyhow::Result<()> {
     let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
     let mut config = shell.config().clone();
     let stopwatch = config.measure_slices.then_some(measure::stopwatch as measure::Stopwatch);
-    let mut model = model::open(&config, &Catalogue::load(&config.catalogue)?, stopwatch);
+    let mut model = models::open(&config, &Catalogue::load(&config.catalogue)?, stopwatch);
     if let Ok(engine) = &mut model
         && config.measure_slices
     {

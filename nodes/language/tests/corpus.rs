@@ -3,11 +3,13 @@
 mod common;
 
 use auriga_language::{
-    engine::Ask,
-    numbers::numbers,
-    plain::Plain,
-    reply::{Draft, Said, max_words},
+    engine::interface::Ask,
+    reply::{
+        canned::Plain,
+        draft::{Draft, Said, max_words},
+    },
     spoken_slots,
+    understand::numbers::numbers,
 };
 use auriga_lm::{
     catalogue::Catalogue,

@@ -2,7 +2,7 @@
 
 mod common;
 
-use auriga_language::{Config, engine::Class};
+use auriga_language::{Config, engine::interface::Class};
 use auriga_msgs::{Any, v1};
 use common::{FAR, Outcome, Timeline, config, danger, full, half_past_eight, ms, outcome, scene, scene_with};
 use proptest::prelude::*;
@@ -190,7 +190,7 @@ fn an_unclear_reading_gives_way_to_one_that_is_clear() {
     assert!(!o.calls.contains(&"intent play some jazz".to_owned()), "a clear reading stands");
     let o = heard("perhaps music", &["did you see that", "Perhaps music!", " "]);
     assert_eq!(intents(&o), ["out_of_scope"]);
-    assert_eq!(texts(&o), [auriga_language::plain::NOT_SURE]);
+    assert_eq!(texts(&o), [auriga_language::reply::canned::NOT_SURE]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use auriga_language::{LanguageNode, engine::Class, plain};
+use auriga_language::{LanguageNode, engine::interface::Class, reply::canned};
 use auriga_msgs::{Any, FromAny, Stamped, v1};
 use auriga_runtime::{Node, Outbox};
 use common::{FAR, Outcome, Timeline, config, full, grants, hazard, ms, scene, utterance};
@@ -153,7 +153,7 @@ fn an_uncertain_intent_is_not_for_the_car() {
     let intent = &o.intents()[0];
     assert_eq!((intent.name.as_str(), intent.slots.len()), ("out_of_scope", 0));
     assert!((intent.confidence - 0.2).abs() < 1e-6);
-    assert_eq!(o.spoken(), plain::NOT_SURE);
+    assert_eq!(o.spoken(), canned::NOT_SURE);
     assert_eq!(o.slices(Class::Dialogue), 0, "the model must not answer what it only guessed");
 }
 
@@ -227,7 +227,7 @@ fn an_utterance_that_comes_twice_without_words_or_too_long_is_told() {
     assert_eq!(o.intents().len(), 1);
     assert_eq!(o.fault_codes(), ["utterance-duplicate", "utterance-empty", "utterance-too-long"]);
     let last = o.turns().pop().unwrap();
-    assert_eq!(last.text, plain::TOO_LONG);
+    assert_eq!(last.text, canned::TOO_LONG);
     assert!(last.user_text.chars().count() <= config().utterance_max_chars);
 }
 
@@ -267,14 +267,14 @@ fn a_missing_model_is_told_by_fault_and_to_the_driver() {
     assert!(faults[0].text.contains("/nowhere/checkpoint"), "{}", faults[0].text);
     assert_eq!(faults[1].code, "language-model-missing");
     assert_eq!(o.intents(), []);
-    assert!(o.turns().iter().all(|t| t.text == plain::NO_MODEL && t.first && t.last));
+    assert!(o.turns().iter().all(|t| t.text == canned::NO_MODEL && t.first && t.last));
     assert_eq!(o.turns().len(), 2);
 }
 
 #[test]
 fn a_model_that_fails_is_told_and_the_next_request_is_tried_again() {
     let o = run(calm().say(1000, "break down").say(2000, "call anna"));
-    assert!(o.spoken().starts_with(plain::MODEL_FAILED));
+    assert!(o.spoken().starts_with(canned::MODEL_FAILED));
     assert_eq!(o.faults()[0].code, "language-model-failed");
     assert_eq!(o.intents()[0].name, "call");
 }

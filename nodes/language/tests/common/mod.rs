@@ -3,7 +3,7 @@
 
 use auriga_language::{
     Config, DEFAULTS, LanguageNode,
-    engine::{Ask, Class, Engine, EngineError, Progress},
+    engine::interface::{Ask, Class, Engine, EngineError, Progress},
 };
 use auriga_lm::prompt::IntentOutput;
 use auriga_msgs::{Any, v1};

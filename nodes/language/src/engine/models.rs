@@ -3,8 +3,10 @@
 
 use crate::{
     Config,
-    engine::{Ask, Class, Engine, EngineError, Progress, Slice},
-    measure::Stopwatch,
+    engine::{
+        interface::{Ask, Class, Engine, EngineError, Progress, Slice},
+        measure::Stopwatch,
+    },
 };
 use auriga_lm::{
     catalogue::Catalogue,

@@ -1,7 +1,7 @@
 //! What is known of the world when the driver asks: the newest scene, checked. A value that is missing, too old or
 //! beyond what a car can have is not known; nothing is made up in its place.
 
-use crate::numbers::{Number, Unit};
+use crate::understand::numbers::{Number, Unit};
 use auriga_lm::{
     joint_context::Lane,
     prompt::{Gear, SceneFacts, Tyres},
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_number_is_known_only_in_its_unit() {
         let values = values(&Known::of(Some(&scene()), Nanos::from_millis(5000), AGE).facts);
-        let holds = |text: &str| crate::numbers::numbers(text).iter().all(|n| is_one_of(n, &values));
+        let holds = |text: &str| crate::understand::numbers::numbers(text).iter().all(|n| is_one_of(n, &values));
         for text in ["212 kilometres", "64 percent", "50 km/h", "eight degrees", "1.9 bar", "25 metres", "212"] {
             assert!(holds(text), "{text}");
         }

@@ -4,7 +4,7 @@
 //! the machine. A share is kept as a budget that fills at its rate up to what one period holds: a request that comes
 //! after a silence is worked off at once, a driver who speaks without pause gets the share and no more.
 
-use crate::workloads::Workload;
+use crate::engine::workloads::Workload;
 use auriga_msgs::v1;
 use auriga_runtime::{Lease, Nanos};
 use std::time::Duration;

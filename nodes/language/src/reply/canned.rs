@@ -1,4 +1,4 @@
-//! Plain sentences (`replies.toml`): what is said without the model.
+//! Plain sentences (`canned.toml`): what is said without the model.
 
 use auriga_lm::{
     catalogue::Catalogue,
@@ -7,7 +7,7 @@ use auriga_lm::{
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-const SHIPPED: &str = include_str!("../replies.toml");
+const SHIPPED: &str = include_str!("../../canned.toml");
 
 /// Facts that a sentence may name: numbers and the time, as they are spoken.
 const FACTS: [&str; 7] = ["speed", "lead", "battery", "range", "out", "tyre", "time"];
@@ -24,9 +24,9 @@ pub const TOO_LONG: &str = "That was too long for me. Please say it in fewer wor
 /// The table is the project's own: what is wrong with it is found by a test and told at start.
 #[derive(Debug, thiserror::Error)]
 pub enum PlainError {
-    #[error("replies.toml: {0}")]
+    #[error("canned.toml: {0}")]
     Toml(#[from] toml::de::Error),
-    #[error("replies.toml: intent {intent}: {what}")]
+    #[error("canned.toml: intent {intent}: {what}")]
     Entry { intent: String, what: &'static str },
 }
 
@@ -96,7 +96,7 @@ fn spoken(fact: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{facts, numbers::numbers};
+    use crate::understand::{facts, numbers::numbers};
     use auriga_lm::prompt::Tyres;
 
     fn catalogue() -> Catalogue {

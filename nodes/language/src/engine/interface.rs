@@ -1,5 +1,5 @@
-//! What the node asks of a language model. The executable and replay use [`crate::model`]; tests of the state machine
-//! bring a scripted one.
+//! What the node asks of a language model. The executable and replay use [`crate::engine::models`]; tests of the state
+//! machine bring a scripted one.
 
 use auriga_lm::{
     joint_context::Context,

@@ -6,10 +6,12 @@
 //! ends. Sentences are also what the loudspeaker needs, so nothing is lost by waiting.
 
 use crate::{
-    engine::Ask,
-    facts,
-    numbers::{Unit, numbers},
-    plain::Plain,
+    engine::interface::Ask,
+    reply::canned::Plain,
+    understand::{
+        facts,
+        numbers::{Unit, numbers},
+    },
 };
 use auriga_lm::prompt::IntentOutput;
 

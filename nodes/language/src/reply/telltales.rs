@@ -1,10 +1,10 @@
-//! What a warning lamp means (`lamps.toml`), and what the warning was that has just been given.
+//! What a warning lamp means (`telltales.toml`), and what the warning was that has just been given.
 
-use crate::talk::Talk;
+use crate::reply::verbosity::Talk;
 use auriga_lm::prompt::clean_utterance;
 use serde::Deserialize;
 
-const SHIPPED: &str = include_str!("../lamps.toml");
+const SHIPPED: &str = include_str!("../../telltales.toml");
 
 /// Asked back when no lamp was named.
 pub const WHICH: &str = "Which lamp do you mean? Tell me what it shows.";
@@ -14,9 +14,9 @@ pub const UNKNOWN: &str = "I do not know that lamp. If it is red, stop as soon a
 /// The table is the project's own: what is wrong with it is found by a test and told at start.
 #[derive(Debug, thiserror::Error)]
 pub enum LampError {
-    #[error("lamps.toml: {0}")]
+    #[error("telltales.toml: {0}")]
     Toml(#[from] toml::de::Error),
-    #[error("lamps.toml: {lamp}: {what}")]
+    #[error("telltales.toml: {lamp}: {what}")]
     Entry { lamp: String, what: String },
 }
 
@@ -102,7 +102,7 @@ impl Lamps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::numbers;
+    use crate::understand::numbers::numbers;
     use auriga_lm::prompt::HAZARDS;
     use proptest::prelude::*;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Config,
-    engine::{Ask, Class, Engine, EngineError, Progress},
+    engine::interface::{Ask, Class, Engine, EngineError, Progress},
 };
 use auriga_lm::{joint_context::Context, prompt::IntentOutput};
 use rustix::time::{ClockId, clock_gettime};
@@ -68,8 +68,8 @@ fn run(engine: &mut dyn Engine, class: Class, times: &mut Vec<Duration>, slice: 
 }
 
 impl Config {
-    /// As many layers to a slice as fit into `slice_ms` when one takes this long: where it begins, before [`crate::pace`]
-    /// knows better.
+    /// As many layers to a slice as fit into `slice_ms` when one takes this long: where it begins, before
+    /// [`crate::engine::slice_size`] knows better.
     pub fn for_cost(&self, layer: Duration) -> Config {
         let layers = (self.slice().as_nanos() / layer.as_nanos().max(1)).clamp(1, 1024) as usize;
         Config { layers_per_slice: layers, ..self.clone() }

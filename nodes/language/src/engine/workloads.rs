@@ -94,7 +94,7 @@ fn parse(text: &str, path: &str) -> Result<[Workload; 2], WorkloadError> {
 mod tests {
     use super::*;
 
-    const SHIPPED: &str = include_str!("../../../launch/workloads.toml");
+    const SHIPPED: &str = include_str!("../../../../launch/workloads.toml");
 
     #[test]
     fn in_the_shipped_table_intent_keeps_going_at_its_floor_and_dialogue_pauses() {

@@ -1,6 +1,6 @@
 //! What is to be done besides talking: actions for the tools of the vehicle, and what becomes of them.
 
-use crate::{Heard, LanguageNode, UTTERANCE, answer::Judged, ms, tools::By};
+use crate::{Heard, LanguageNode, UTTERANCE, actions::tools::By, ms, understand::rules::Judged};
 use auriga_msgs::{Stamped, topic, v1};
 use auriga_runtime::{Nanos, Outbox};
 use v1::Severity;

@@ -2,12 +2,15 @@
 
 use crate::{
     Heard, IntentWork, LanguageNode, ReplyWork,
-    engine::Ask,
-    lamps, plain,
-    recall::{self, Answer, Question},
-    reply::{Draft, max_words},
-    say::Urgency,
-    talk::Talk,
+    engine::interface::Ask,
+    reply::{
+        canned,
+        draft::{Draft, max_words},
+        telltales,
+        turns::Urgency,
+        verbosity::Talk,
+    },
+    understand::dialogue_history::{self, Answer, Question},
 };
 use auriga_lm::{
     catalogue::{Catalogue, Kind, OUT_OF_SCOPE, Slot, SlotKind},
@@ -66,7 +69,7 @@ pub(crate) fn judge(
         return out_of_scope();
     };
     // "Play it", and nothing was named: any music will do.
-    let points = |slot: &Slot, value: &str| slot.kind == SlotKind::Text && recall::points(value);
+    let points = |slot: &Slot, value: &str| slot.kind == SlotKind::Text && dialogue_history::points(value);
     let needed = |name: &str, value: &str| intent.slot(name).is_none_or(|s| s.required || !points(s, value));
     output.slots.retain(|(name, value)| needed(name, value));
     let not_understood = |slot: &&Slot| match output.slot(&slot.name) {
@@ -87,9 +90,9 @@ pub(crate) fn judge(
 /// A number has to be one that was said: a small model may hear 20 for twenty one.
 fn was_said(slot: &Slot, value: &str, text: &str) -> bool {
     match slot.kind {
-        SlotKind::Integer { .. } => {
-            value.parse().is_ok_and(|value: f64| crate::numbers::numbers(text).iter().any(|n| n.is_rounded(value)))
-        }
+        SlotKind::Integer { .. } => value
+            .parse()
+            .is_ok_and(|value: f64| crate::understand::numbers::numbers(text).iter().any(|n| n.is_rounded(value))),
         SlotKind::Text | SlotKind::Choice(_) => true,
     }
 }
@@ -97,7 +100,7 @@ fn was_said(slot: &Slot, value: &str, text: &str) -> bool {
 impl LanguageNode {
     /// The answer to a question of the node's own needs no model. False: it is none.
     pub(crate) fn is_answer(&mut self, heard: &Heard, ask: &Ask, now: Nanos, out: &mut Outbox<Self>) -> bool {
-        match (self.recall.take_question(now), recall::answer(&heard.text)) {
+        match (self.recall.take_question(now), dialogue_history::answer(&heard.text)) {
             (Some(Question::Do(intent)), Some(Answer::Yes)) => {
                 let judged = judge(&self.catalogue, intent, ask, 0.0, Origin::Recalled);
                 self.accept(heard, ask, judged, now, out);
@@ -179,7 +182,7 @@ impl LanguageNode {
             return Some(refusal.clone());
         }
         if judged.overruled {
-            return Some(plain::NOT_SURE.into());
+            return Some(canned::NOT_SURE.into());
         }
         if let Some(problem) = self.act(heard, judged, now, out) {
             return Some(problem);
@@ -211,7 +214,7 @@ impl LanguageNode {
             return text;
         }
         self.recall.ask(Question::WhichLamp, now);
-        lamps::WHICH.into()
+        telltales::WHICH.into()
     }
 
     fn begin_reply(&mut self, heard: &Heard, ask: Ask, intent: IntentOutput, now: Nanos, out: &mut Outbox<Self>) {

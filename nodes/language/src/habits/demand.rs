@@ -1,5 +1,5 @@
 //! What the machine will need next: from the intents of late (the catalogue says), and from what is likely asked next
-//! ([`crate::predict`]).
+//! ([`crate::habits::predictor`]).
 
 use auriga_lm::catalogue::{Catalogue, Demand};
 use auriga_msgs::v1;

@@ -1,9 +1,9 @@
 //! How many layers make a slice: as many as fit into its target length at what a layer has taken lately.
 //!
-//! The times are measured outside ([`crate::engine::Slice`]) and come in here as numbers; where nothing is measured, in
-//! replay, the size stays as configured and the same work is cut into the same slices each time.
+//! The times are measured outside ([`Slice`]) and come in here as numbers; where nothing is measured, in replay, the
+//! size stays as configured and the same work is cut into the same slices each time.
 
-use crate::engine::Slice;
+use crate::engine::interface::Slice;
 use std::time::Duration;
 
 /// A slice of more layers than this would be a whole turn.

@@ -2,11 +2,14 @@
 
 use crate::{
     Heard, LanguageNode, ReplyWork,
-    engine::{Class, EngineError},
-    facts::Known,
-    ms, plain,
-    reply::Said,
-    talk::{Driving, Talk},
+    engine::interface::{Class, EngineError},
+    ms,
+    reply::{
+        canned,
+        draft::Said,
+        verbosity::{Driving, Talk},
+    },
+    understand::facts::Known,
 };
 use auriga_msgs::{Stamped, topic, v1};
 use auriga_runtime::{Nanos, Outbox};
@@ -114,7 +117,7 @@ impl LanguageNode {
     pub(crate) fn model_failed(&mut self, heard: &Heard, error: &EngineError, now: Nanos, out: &mut Outbox<Self>) {
         let text = format!("{error}; a request was not answered, check the checkpoint");
         out.fault(now, Severity::Critical, "language-model-failed", "checkpoint", text);
-        self.say(heard, plain::MODEL_FAILED, Urgency::WhenItMay, now, out);
+        self.say(heard, canned::MODEL_FAILED, Urgency::WhenItMay, now, out);
     }
 
     pub(crate) fn reply_goes_on(&mut self, text: &str, now: Nanos, out: &mut Outbox<Self>) {

@@ -7,7 +7,7 @@ use auriga_lm::{
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-const SHIPPED: &str = include_str!("../tools.toml");
+const SHIPPED: &str = include_str!("../../tools.toml");
 
 /// The table is the project's own: what is wrong with it is found by a test and told at start.
 #[derive(Debug, thiserror::Error)]

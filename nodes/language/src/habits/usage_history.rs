@@ -1,7 +1,7 @@
 //! What the driver asked for, and in which circumstances: the entries of the private log. The state machine makes and
-//! takes them; [`crate::store`] keeps them on disk, encrypted.
+//! takes them; [`crate::habits::store`] keeps them on disk, encrypted.
 
-use crate::{talk::STANDING_MPS, wall::Wall};
+use crate::{habits::wall_clock::Wall, reply::verbosity::STANDING_MPS};
 use auriga_msgs::v1::{self, vss_signal::Value};
 use auriga_runtime::Nanos;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 //! leaves the old one or the new one. A thread of its own writes, so that the disk never holds up the model. What cannot
 //! be read is set aside under another name and told; the node starts without it.
 
-use crate::oplog::{self, Entry};
+use crate::habits::usage_history::{self, Entry};
 use age::{
     secrecy::ExposeSecret,
     x25519::{Identity, Recipient},
@@ -88,7 +88,7 @@ impl Store {
         self.entries.extend(entries);
         self.trim();
         let at = |source| StoreError::Io { path: self.file.clone(), source };
-        let sealed = age::encrypt(&self.recipient, &oplog::encode(self.entries.iter().cloned()));
+        let sealed = age::encrypt(&self.recipient, &usage_history::encode(self.entries.iter().cloned()));
         let sealed = sealed.map_err(|e| at(io::Error::other(e)))?;
         write(&self.file, &sealed).map_err(at)
     }
@@ -133,7 +133,7 @@ fn read(file: &Path, identity: &Identity) -> Result<Vec<Entry>, Unreadable> {
     }
     let sealed = fs::read(file).map_err(Unreadable::Io)?;
     let text = age::decrypt(identity, &sealed).map_err(|e| Unreadable::Damaged(e.to_string()))?;
-    oplog::decode(&text).map_err(|e| Unreadable::Damaged(e.to_string()))
+    usage_history::decode(&text).map_err(|e| Unreadable::Damaged(e.to_string()))
 }
 
 /// The key of the folder, made at the first start.

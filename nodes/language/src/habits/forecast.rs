@@ -3,10 +3,12 @@
 
 use crate::{
     Effect, LanguageNode,
-    demand::{LIKELIEST, WORTH_PLANNING},
-    facts::Known,
+    habits::{
+        demand::{LIKELIEST, WORTH_PLANNING},
+        usage_history::{Circumstances, Entry, Speed},
+    },
     ms,
-    oplog::{Circumstances, Entry, Speed},
+    understand::facts::Known,
 };
 use auriga_msgs::{topic, v1};
 use auriga_runtime::{Nanos, Outbox};

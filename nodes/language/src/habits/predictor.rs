@@ -8,12 +8,12 @@
 //! levels are mixed with weights that follow how well each has foretold (fixed share, Herbster and Warmuth 1998).
 //! `habits.toml` stands in for a driver nobody knows yet. Counts fade: habits change.
 
-use crate::oplog::{Circumstances, Entry, Speed};
+use crate::habits::usage_history::{Circumstances, Entry, Speed};
 use auriga_lm::catalogue::{Catalogue, OUT_OF_SCOPE};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-const PRIOR: &str = include_str!("../habits.toml");
+const PRIOR: &str = include_str!("../../habits.toml");
 
 /// Contexts remembered at most; the one not seen for the longest is forgotten.
 const MAX_CONTEXTS: usize = 8192;

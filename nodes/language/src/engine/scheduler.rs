@@ -2,10 +2,10 @@
 
 use crate::{
     Heard, IntentWork, LanguageNode,
-    engine::{Ask, Class, EngineError, Progress, Slice},
-    facts::Known,
+    engine::interface::{Ask, Class, EngineError, Progress, Slice},
     ms,
-    talk::Talk,
+    reply::verbosity::Talk,
+    understand::facts::Known,
 };
 use auriga_lm::{joint_context::Context, prompt::SceneFacts};
 use auriga_msgs::v1::{Severity, WorkloadUsage};
