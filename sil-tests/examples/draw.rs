@@ -2,7 +2,11 @@
 
 use anyhow::{Context, Result};
 use auriga_camera::calibration::Calibration;
-use auriga_sil::generator::{motion::Motion, render::Renderer, road::Road, script::Script};
+use auriga_sil::generator::{
+    render::Renderer,
+    script::Script,
+    world::{motion::Motion, road::Road},
+};
 use opencv::{
     core::{Mat, MatTraitConst, Vector},
     imgcodecs,

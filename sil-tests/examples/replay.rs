@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     bar.finish_and_clear();
     println!("{} messages, {:.1} times real time\n", done.stats.messages, done.speed());
     let drive = Drive::open(&source).ok();
-    let report = report::from_recording(&out, drive.as_ref())?;
+    let report = report::drive::from_recording(&out, drive.as_ref())?;
     print!("{}", report.table());
     let page = out.with_extension("html");
     report.write_html(&page)?;

@@ -1,7 +1,7 @@
 //! Runs scenarios, the live ones left out: `cargo run --release -p auriga-sil --example scenarios -- OUT PATH...`
 
 use anyhow::{Context, Result};
-use auriga_sil::{replay::nodes::find_root, scenario};
+use auriga_sil::{replay::find_root, report, scenario};
 use std::path::PathBuf;
 
 fn main() -> Result<()> {
@@ -11,7 +11,7 @@ fn main() -> Result<()> {
     let bar = indicatif::ProgressBar::new(1000);
     let mut options = scenario::RunOptions {
         drives: out.join("drives"),
-        out,
+        out: out.clone(),
         root: find_root()?,
         live: None,
         progress: &mut |what, done| {
@@ -20,6 +20,7 @@ fn main() -> Result<()> {
         },
     };
     let outcomes = scenario::run(&loaded, &mut options)?;
+    report::scenarios::write(&outcomes, &out)?;
     bar.finish_and_clear();
     for o in &outcomes {
         let verdict = if o.skipped.is_some() {

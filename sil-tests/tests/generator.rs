@@ -7,12 +7,13 @@ use auriga_sil::{
     drive::{Drive, EventKind, Truth},
     generator::{
         self, FPS,
-        motion::{self, Motion},
-        render::Lens,
-        render::Renderer,
-        road::Road,
+        render::{Lens, Renderer},
         script::Script,
-        truth,
+        world::{
+            motion::{self, Motion},
+            road::Road,
+            truth,
+        },
     },
 };
 use std::{

@@ -8,7 +8,11 @@ use auriga_perception::PerceptionNode;
 use auriga_runtime::{Nanos, Replay, Timed};
 use auriga_sil::{
     drive::Truth,
-    generator::{FPS, motion::Motion, render::Renderer, road::Road, truth},
+    generator::{
+        FPS,
+        render::Renderer,
+        world::{motion::Motion, road::Road, truth},
+    },
 };
 use common::{demo, shipped};
 use std::time::Duration;

@@ -2,9 +2,8 @@
 
 use auriga_msgs::{Any, TopicId, v1};
 use auriga_sil::{
+    analysis::{Observed, Verdict, View},
     drive::{Event, EventKind},
-    observe::{Observed, Verdict},
-    view::View,
 };
 
 fn header(seq: u64, ms: u64) -> Option<v1::Header> {

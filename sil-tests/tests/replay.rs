@@ -4,7 +4,7 @@ mod common;
 
 use auriga_msgs::{Any, TopicId};
 use auriga_sil::{
-    observe::Observed,
+    analysis::Observed,
     replay::{
         self, Options, Source,
         faults::{Faults, Kill},

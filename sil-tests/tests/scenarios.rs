@@ -4,8 +4,8 @@ mod common;
 
 use auriga_sil::{
     drive::Drive,
-    replay::nodes::find_root,
-    results,
+    replay::find_root,
+    report,
     scenario::{self, Loaded, RunOptions, Scenario, parse},
 };
 use common::repository;
@@ -101,7 +101,8 @@ fn played() -> (tempfile::TempDir, Vec<scenario::Outcome>) {
         live: None,
         progress: &mut |_, _| (),
     };
-    let outcomes = scenario::run(&loaded, &mut options).expect("results");
+    let outcomes = scenario::run(&loaded, &mut options).expect("outcomes");
+    report::scenarios::write(&outcomes, &options.out).expect("results");
     (out, outcomes)
 }
 
@@ -117,10 +118,10 @@ fn scenarios_are_played_held_against_what_was_seen_and_told_to_machines_and_peop
     assert_eq!(drives.len(), 1);
     Drive::open(drives[0].as_ref().unwrap().path()).expect("the drive that was kept");
 
-    let junit = std::fs::read_to_string(out.path().join("results").join(results::JUNIT)).unwrap();
+    let junit = std::fs::read_to_string(out.path().join("results").join(report::scenarios::JUNIT)).unwrap();
     assert!(junit.contains("tests=\"8\"") && junit.contains("failures=\"2\""), "{junit}");
     assert!(junit.contains("<skipped"), "{junit}");
-    let page = std::fs::read_to_string(out.path().join("results").join(results::PAGE)).unwrap();
+    let page = std::fs::read_to_string(out.path().join("results").join(report::scenarios::PAGE)).unwrap();
     assert!(page.contains("<svg") && page.contains("1 not as expected") && page.contains("none was raised"));
     for outside in ["src=", "<link", "@import", "url("] {
         assert!(!page.contains(outside), "the page needs something besides itself: {outside}");

@@ -1,7 +1,8 @@
-//! The command line: launch files ([`launch`]) and the processes they describe ([`supervise`]), drives played through
-//! all nodes ([`live`]), and the commands themselves ([`cmd`]).
+//! The command line ([`cli`]): launch files ([`launch`]) and the processes they describe ([`supervise`]), and what needs
+//! the simulation ([`simulation`]).
 
-pub mod cmd;
+pub mod cli;
 pub mod launch;
-pub mod live;
+mod output;
+pub mod simulation;
 pub mod supervise;

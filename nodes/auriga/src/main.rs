@@ -1,6 +1,6 @@
 //! The `auriga` command.
 
-use auriga::cmd::Auriga;
+use auriga::cli::Auriga;
 use clap::Parser;
 use std::process::ExitCode;
 

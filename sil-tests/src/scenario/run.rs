@@ -1,13 +1,15 @@
-//! Plays scenarios and writes their results.
+//! Plays scenarios.
 
-use super::{Check, LiveKill, LivePlan, LiveRunner, Loaded, Mode, Scenario};
+use super::{
+    file::{Loaded, Mode, Scenario},
+    live::{LiveKill, LivePlan, LiveRunner},
+    outcome::Outcome,
+};
 use crate::{
+    analysis::{Observed, View},
     drive::Drive,
-    kept,
-    observe::Observed,
-    replay::{self, Options, Source, nodes::Param},
-    results,
-    view::View,
+    generator::cache,
+    replay::{self, Options, Param, Source},
 };
 use anyhow::{Context, Result};
 use std::{
@@ -36,41 +38,13 @@ impl RunOptions<'_> {
     }
 }
 
-/// What became of a scenario.
-pub struct Outcome {
-    pub path: PathBuf,
-    pub scenario: Scenario,
-    pub checks: Vec<Check>,
-    /// Why it could not be played.
-    pub error: Option<String>,
-    /// Why it was left out.
-    pub skipped: Option<&'static str>,
-    /// What playing it took, without making its drive.
-    pub wall: Duration,
-    /// Seconds driven.
-    pub played_s: f64,
-    pub view: Option<View>,
-}
-
-impl Outcome {
-    /// Whether it was played and everything was as expected.
-    pub fn passed(&self) -> bool {
-        self.error.is_none() && self.skipped.is_none() && self.checks.iter().all(|c| c.passed)
-    }
-
-    /// Whether it speaks against the software: left out is not failed.
-    pub fn failed(&self) -> bool {
-        self.skipped.is_none() && !self.passed()
-    }
-}
-
-/// Runs all, one after the other, and writes `junit.xml` and `index.html`. A scenario that cannot be played is a failed
-/// one; an error is that results cannot be written.
+/// Runs all, one after the other. A scenario that cannot be played is a failed one.
+///
+/// # Errors
+/// When the folder of the results cannot be made.
 pub fn run(scenarios: &[Loaded], options: &mut RunOptions<'_>) -> Result<Vec<Outcome>> {
     std::fs::create_dir_all(&options.out).with_context(|| format!("the folder {}", options.out.display()))?;
-    let outcomes: Vec<Outcome> = scenarios.iter().map(|loaded| run_one(loaded, options)).collect();
-    results::write(&outcomes, &options.out)?;
-    Ok(outcomes)
+    Ok(scenarios.iter().map(|loaded| run_one(loaded, options)).collect())
 }
 
 fn run_one(loaded: &Loaded, options: &mut RunOptions<'_>) -> Outcome {
@@ -121,7 +95,7 @@ fn source_of(loaded: &Loaded, options: &mut RunOptions<'_>) -> Result<(Source, O
     let vehicle = options.root.join("calibration").join(&script.vehicle);
     let what = format!("{}: making its drive", loaded.scenario.name);
     let progress = &mut options.progress;
-    let drive = kept::drive(&script, &vehicle, &options.drives, &mut |f| progress(&what, f))?;
+    let drive = cache::drive(&script, &vehicle, &options.drives, &mut |f| progress(&what, f))?;
     Ok((Source::Drive(drive.folder.clone()), Some(drive)))
 }
 

@@ -1,6 +1,6 @@
 //! One running process and its two pipes.
 
-use super::{Exit, log::LogFile, screen::Screen};
+use super::{event::Exit, log::LogFile, screen::Screen};
 use crate::launch::{Output, Process};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::{

@@ -1,9 +1,9 @@
 //! What is expected of the cabin: what is understood, what is answered.
 
-use super::{Check, Seen, check, window};
+use super::check::{Check, Seen, check, window};
 use crate::{
-    observe::{HazardSpan, OUT_OF_SCOPE, Turn, UtteranceHeard},
-    scenario::words::HazardKind,
+    analysis::{HazardSpan, OUT_OF_SCOPE, Turn, UtteranceHeard},
+    scenario::enums::HazardKind,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

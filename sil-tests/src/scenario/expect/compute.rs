@@ -1,9 +1,9 @@
 //! What is expected of the machine: modes, grants, faults, deadlines, losses.
 
-use super::{Check, Seen, check, join, window};
+use super::check::{Check, Seen, check, join, window};
 use crate::{
-    observe::{Verdict, is_safety_chain, mode_name},
-    scenario::words::{HazardKind, PlanMode, Severity},
+    analysis::{Verdict, is_safety_chain, mode_name},
+    scenario::enums::{HazardKind, PlanMode, Severity},
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,10 +1,10 @@
 //! What is expected of the road: hazards, scenes, the lane.
 
-use super::{Check, Seen, Window, check, join, window};
+use super::check::{Check, Seen, Window, check, join, window};
 use crate::{
+    analysis::{HazardSpan, kind_name},
     drive::EventKind,
-    observe::{HazardSpan, kind_name},
-    scenario::words::{HazardKind, Severity},
+    scenario::enums::{HazardKind, Severity},
 };
 use serde::{Deserialize, Serialize};
 

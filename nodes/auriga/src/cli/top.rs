@@ -1,0 +1,155 @@
+//! `auriga top`.
+
+use crate::output::print;
+use auriga_msgs::{Any, Criticality, NODES, NodeSpec, TopicId, v1};
+use auriga_runtime::{config::RuntimeConfig, transport::Link};
+use std::{collections::BTreeMap, fmt::Write, io::IsTerminal, process::ExitCode, time::Duration};
+use tokio::sync::mpsc;
+
+/// Show what the running nodes use and what the arbiter grants them, live.
+#[derive(Debug, clap::Args)]
+pub struct Top {
+    /// First of the ports on which the nodes find each other.
+    #[arg(long, env = "AURIGA_BASE_PORT", default_value_t = 17440)]
+    base_port: u16,
+    /// End after so many pictures; 0: go on until Ctrl-C.
+    #[arg(long, default_value_t = 0)]
+    count: u64,
+}
+
+/// Reads along, like a node of the highest number.
+const READER: NodeSpec = NodeSpec {
+    name: "top",
+    criticality: Criticality::Infotainment,
+    port: 30,
+    reads: &[TopicId::Usage, TopicId::ArbiterGrants],
+};
+const PERIOD: Duration = Duration::from_secs(1);
+
+impl Top {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        // Zenoh wants threads of its own.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(self.show())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn show(self) -> anyhow::Result<()> {
+        let config =
+            RuntimeConfig { zenoh_base_port: self.base_port, shared_memory_mib: 0, ..RuntimeConfig::default() };
+        let mut link = Link::open(&config, READER).await?;
+        let (send, mut incoming) = mpsc::channel(1024);
+        for &topic in READER.reads {
+            let send = send.clone();
+            let deliver = move |_: &str, payload| {
+                // A full queue is a terminal that hangs; the next second brings the next figures.
+                let _ = Any::decode(topic, payload).map(|any| send.try_send(any));
+            };
+            link.subscribe(topic, deliver).await?;
+        }
+        let mut figures = Figures::default();
+        let mut pictures = 0;
+        let mut tick = tokio::time::interval(PERIOD);
+        tick.tick().await;
+        loop {
+            tokio::select! {
+                Some(any) = incoming.recv() => figures.take(any),
+                _ = tick.tick() => {
+                    let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[J" } else { "" };
+                    print(format_args!("{clear}{}", figures.picture()));
+                    pictures += 1;
+                    if pictures == self.count {
+                        break;
+                    }
+                }
+                _ = tokio::signal::ctrl_c() => break,
+            }
+        }
+        link.close().await;
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Figures {
+    /// The last two of each node.
+    usage: BTreeMap<String, (v1::Usage, Option<v1::Usage>)>,
+    grants: Option<v1::Grants>,
+}
+
+impl Figures {
+    fn take(&mut self, any: Any) {
+        match any {
+            Any::Usage(usage) => {
+                let before = self.usage.remove(&usage.node).map(|(last, _)| last);
+                self.usage.insert(usage.node.clone(), ((*usage).clone(), before));
+            }
+            Any::ArbiterGrants(grants) => self.grants = Some((*grants).clone()),
+            _ => {}
+        }
+    }
+
+    fn picture(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{:<12} {:>8} {:>7} {:>9} {:>9} {:>9} {:>6} {:>7}",
+            "node", "pid", "CPU", "memory", "in/s", "out/s", "lost", "late"
+        );
+        for node in NODES {
+            let Some((now, before)) = self.usage.get(node.name) else { continue };
+            let (cpu, incoming, outgoing) = before.as_ref().map_or((0.0, 0.0, 0.0), |before| {
+                let seconds = now.uptime_ns.saturating_sub(before.uptime_ns).max(1) as f64 * 1e-9;
+                let rate = |a: u64, b: u64| a.saturating_sub(b) as f64 / seconds;
+                (
+                    rate(now.cpu_ns, before.cpu_ns) * 1e-7,
+                    rate(now.messages_in, before.messages_in),
+                    rate(now.messages_out, before.messages_out),
+                )
+            });
+            let _ = writeln!(
+                text,
+                "{:<12} {:>8} {cpu:>5.1} % {:>5} MiB {incoming:>9.0} {outgoing:>9.0} {:>6} {:>7}",
+                node.name,
+                now.pid,
+                now.rss_bytes >> 20,
+                now.messages_lost,
+                now.deadline_misses
+            );
+        }
+        if self.usage.is_empty() {
+            text.push_str("no node is heard; is something launched, with this base port?\n");
+        }
+        if let Some(grants) = &self.grants {
+            text.push('\n');
+            text.push_str(&auriga_arbiter::explain(grants));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_rates_are_of_the_time_between_two_reports() {
+        let usage = |uptime_s: u64, cpu_ms: u64, messages_in| v1::Usage {
+            node: "fusion".into(),
+            pid: 7,
+            uptime_ns: uptime_s * 1_000_000_000,
+            cpu_ns: cpu_ms * 1_000_000,
+            messages_in,
+            ..Default::default()
+        };
+        let mut figures = Figures::default();
+        figures.take(Any::Usage(usage(1, 100, 50).into()));
+        figures.take(Any::Usage(usage(3, 600, 250).into()));
+        let picture = figures.picture();
+        let row = picture.lines().find(|line| line.starts_with("fusion")).unwrap();
+        // Half a second of computing in two seconds, 200 messages in two seconds.
+        assert!(row.contains(" 25.0 %") && row.contains(" 100 "), "{row}");
+        assert!(Figures::default().picture().contains("no node is heard"));
+    }
+}

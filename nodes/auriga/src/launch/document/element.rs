@@ -1,0 +1,149 @@
+//! One tag of a launch file, whose attributes and children are checked against the list of what is supported before
+//! anything is taken from it: nothing in a file is ignored silently.
+
+use crate::launch::error::{LaunchError, Position, Problem};
+use roxmltree::Node;
+use std::path::Path;
+
+/// What may stand in a tag.
+pub(super) struct Rule {
+    pub attributes: &'static [&'static str],
+    pub children: &'static [&'static str],
+}
+
+const ACTIONS: &[&str] = &["arg", "let", "set_env", "unset_env", "set_parameter", "node", "group", "include", "log"];
+
+/// The supported subset, by tag and parent.
+pub(super) fn rule(parent: &str, tag: &str) -> Option<Rule> {
+    let rule = |attributes, children| Some(Rule { attributes, children });
+    match (parent, tag) {
+        ("", "launch") => rule(&[], ACTIONS),
+        ("include", "arg") => rule(&["name", "value"], &[]),
+        ("node", "param") => rule(&["name", "value", "type", "from"], &[]),
+        ("node", "env") => rule(&["name", "value"], &[]),
+        ("launch" | "group", _) => match tag {
+            "arg" => rule(&["name", "default", "description", "if", "unless"], &[]),
+            "let" | "set_env" | "set_parameter" => rule(&["name", "value", "if", "unless"], &[]),
+            "unset_env" => rule(&["name", "if", "unless"], &[]),
+            "node" => rule(
+                &[
+                    "pkg",
+                    "exec",
+                    "name",
+                    "namespace",
+                    "args",
+                    "output",
+                    "respawn",
+                    "respawn_delay",
+                    "respawn_max_retries",
+                    "on_exit",
+                    "if",
+                    "unless",
+                ],
+                &["param", "env"],
+            ),
+            "group" => rule(&["scoped", "if", "unless"], ACTIONS),
+            "include" => rule(&["file", "if", "unless"], &["arg"]),
+            "log" => rule(&["message", "if", "unless"], &[]),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A tag that has passed its rule.
+#[derive(Clone, Copy)]
+pub(super) struct Element<'a, 'input> {
+    node: Node<'a, 'input>,
+    file: &'a Path,
+}
+
+impl<'a, 'input> Element<'a, 'input> {
+    /// Checks `node`, which stands in a tag called `parent`.
+    pub fn new(node: Node<'a, 'input>, parent: &str, file: &'a Path) -> Result<Self, LaunchError> {
+        let element = Element { node, file };
+        let tag = element.tag();
+        let rule = match rule(parent, tag).filter(|_| node.tag_name().namespace().is_none()) {
+            Some(rule) => rule,
+            None if parent.is_empty() => return Err(element.problem(Problem::Root(tag.to_owned()))),
+            None => return Err(element.unknown_tag(parent)),
+        };
+        for attribute in node.attributes() {
+            if attribute.namespace().is_some() || !rule.attributes.contains(&attribute.name()) {
+                return Err(element.problem_at(
+                    attribute.range().start,
+                    Problem::UnknownAttribute {
+                        tag: tag.to_owned(),
+                        attribute: attribute.name().to_owned(),
+                        supported: rule.attributes.join(", "),
+                    },
+                ));
+            }
+        }
+        for text in node.children().filter(|child| child.is_text()) {
+            let content = text.text().unwrap_or_default().trim();
+            if !content.is_empty() {
+                let shown = content.chars().take(40).collect();
+                return Err(element.problem_at(text.range().start, Problem::StrayText(shown)));
+            }
+        }
+        Ok(element)
+    }
+
+    pub fn tag(&self) -> &'a str {
+        self.node.tag_name().name()
+    }
+
+    fn unknown_tag(&self, parent: &str) -> LaunchError {
+        let above = if parent == "launch" { "" } else { "launch" };
+        let of_parent = rule(above, parent).map_or(&[][..], |rule| rule.children);
+        let supported = if of_parent.is_empty() { "nothing".to_owned() } else { of_parent.join(", ") };
+        self.problem(Problem::UnknownTag { tag: self.tag().to_owned(), parent: parent.to_owned(), supported })
+    }
+
+    /// The tags inside, each checked.
+    pub fn children(self) -> impl Iterator<Item = Result<Element<'a, 'input>, LaunchError>> {
+        let nodes = self.node.children().filter(|child| child.is_element());
+        nodes.map(move |node| Element::new(node, self.tag(), self.file))
+    }
+
+    /// Names and texts of the attributes, as written.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.node.attributes().map(|attribute| (attribute.name(), attribute.value()))
+    }
+
+    /// The text of an attribute as written.
+    pub fn raw(&self, name: &str) -> Option<&'a str> {
+        self.node.attribute(name)
+    }
+
+    pub fn required(&self, name: &'static str) -> Result<&'a str, LaunchError> {
+        self.raw(name)
+            .ok_or_else(|| self.problem(Problem::MissingAttribute { tag: self.tag().to_owned(), attribute: name }))
+    }
+
+    /// Where its tag begins.
+    pub fn position(&self) -> Position {
+        self.position_of(self.node.range().start)
+    }
+
+    /// `problem` at this tag.
+    pub fn problem(&self, problem: Problem) -> LaunchError {
+        self.problem_at(self.node.range().start, problem)
+    }
+
+    /// `problem` at an attribute, or at the tag when it has no such attribute.
+    pub fn problem_in(&self, attribute: &str, problem: Problem) -> LaunchError {
+        let at = self.node.attribute_node(attribute).map_or(self.node.range().start, |a| a.range().start);
+        self.problem_at(at, problem)
+    }
+
+    fn problem_at(&self, byte: usize, problem: Problem) -> LaunchError {
+        LaunchError { at: self.position_of(byte), problem }
+    }
+
+    fn position_of(&self, byte: usize) -> Position {
+        let place = self.node.document().text_pos_at(byte);
+        Position { file: self.file.to_owned(), line: place.row, column: place.col }
+    }
+}

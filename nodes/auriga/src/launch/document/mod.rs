@@ -1,0 +1,4 @@
+//! The XML document: its tags, checked and evaluated.
+
+mod element;
+pub(super) mod evaluate;

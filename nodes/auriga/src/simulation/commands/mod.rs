@@ -1,0 +1,6 @@
+//! The commands that need the simulation.
+
+pub mod drive;
+pub mod generate;
+pub mod replay;
+pub mod sil;

@@ -1,0 +1,89 @@
+//! `auriga sil`.
+
+use crate::{
+    output::print,
+    simulation::{
+        live::Runner,
+        progress::{progress_bar, show_fraction},
+    },
+};
+use anyhow::ensure;
+use auriga_sil::{
+    replay::find_root,
+    report,
+    scenario::{self, RunOptions},
+};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Run scenarios and say whether everything was as expected.
+///
+/// Results are written as JUnit XML (junit.xml) and as a page (index.html). The exit code is 1 when a scenario failed.
+#[derive(Debug, clap::Args)]
+pub struct Sil {
+    /// Scenarios (YAML), or folders of them.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Where the results go.
+    #[arg(long, default_value = "out/sil", value_name = "DIR")]
+    out: PathBuf,
+    /// Only scenarios with this in their name.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Leave out those that run all processes in real time.
+    #[arg(long)]
+    no_live: bool,
+    /// First of the ports on which the nodes of live scenarios find each other.
+    #[arg(long, env = "AURIGA_BASE_PORT", default_value_t = 17440)]
+    base_port: u16,
+}
+
+impl Sil {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let mut scenarios = scenario::load(&self.paths)?;
+        if let Some(filter) = &self.filter {
+            scenarios.retain(|loaded| loaded.scenario.name.contains(filter.as_str()));
+            ensure!(!scenarios.is_empty(), "no scenario has {filter:?} in its name");
+        }
+        let bar = progress_bar("scenarios");
+        let mut shown = String::new();
+        let mut runner = Runner { base_port: self.base_port };
+        let mut options = RunOptions {
+            out: self.out.clone(),
+            drives: "out/drives".into(),
+            root: find_root()?,
+            live: if self.no_live { None } else { Some(&mut runner) },
+            progress: &mut |what, fraction| {
+                if shown != what {
+                    shown = what.to_owned();
+                    bar.set_message(shown.clone());
+                    if bar.is_hidden() {
+                        eprintln!("{what}");
+                    }
+                }
+                show_fraction(&bar, fraction);
+            },
+        };
+        let outcomes = scenario::run(&scenarios, &mut options)?;
+        report::scenarios::write(&outcomes, &self.out)?;
+        bar.finish_and_clear();
+        for outcome in &outcomes {
+            let verdict = match (outcome.skipped, outcome.passed()) {
+                (Some(_), _) => "left out",
+                (None, true) => "passed",
+                (None, false) => "FAILED",
+            };
+            let (name, wall) = (&outcome.scenario.name, outcome.wall.as_secs_f64());
+            print(format_args!("{verdict:<9} {name:<44} {:6.1} s driven in {wall:6.1} s", outcome.played_s));
+            let failed = outcome.checks.iter().filter(|check| !check.passed);
+            failed
+                .for_each(|check| print(format_args!("          expected {}, found {}", check.expected, check.found)));
+            outcome.error.iter().for_each(|why| print(format_args!("          {why}")));
+            outcome.skipped.iter().for_each(|why| print(format_args!("          {why}")));
+        }
+        let count = |what: fn(&scenario::Outcome) -> bool| outcomes.iter().filter(|outcome| what(outcome)).count();
+        let (passed, failed) = (count(scenario::Outcome::passed), count(scenario::Outcome::failed));
+        print(format_args!("{passed} passed, {failed} failed, {} left out", outcomes.len() - passed - failed));
+        print(format_args!("results    {}", self.out.join("index.html").display()));
+        Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}

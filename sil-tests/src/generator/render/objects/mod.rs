@@ -1,0 +1,4 @@
+//! Things on and beside the road.
+
+pub mod car;
+pub mod scenery;

@@ -1,0 +1,24 @@
+//! Opens what is replayed.
+
+use super::{drive, recording, source::Input};
+use crate::{
+    drive::Drive,
+    replay::options::{Options, Source},
+};
+use anyhow::Result;
+use auriga_runtime::Nanos;
+use std::time::Duration;
+
+pub(in crate::replay) fn open(options: &Options) -> Result<Input> {
+    let mut input = match &options.source {
+        Source::Drive(folder) => drive::open(Drive::open(folder)?, options)?,
+        Source::Recording(path) => recording::open(path, options)?,
+    };
+    let (from, to) = (options.from_s, options.to_s);
+    anyhow::ensure!(from >= 0.0 && to > from, "from {from} s to {to} s: expected 0 <= from < to");
+    let begin = input.start + Duration::from_secs_f64(from);
+    let end = Duration::try_from_secs_f64(to).map_or(Nanos(u64::MAX), |to| input.start + to);
+    let within = input.stream.skip_while(move |i| i.as_ref().is_ok_and(|(t, _)| *t < begin));
+    input.stream = Box::new(within.take_while(move |i| i.as_ref().map_or(true, |(t, _)| *t < end)));
+    Ok(input)
+}

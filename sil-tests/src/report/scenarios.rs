@@ -1,0 +1,105 @@
+//! Results of scenarios: JUnit XML for machines, one page for people.
+
+use super::page::{Badge, Page, Section};
+use crate::scenario::{Mode, Outcome};
+use anyhow::{Context, Result};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use std::path::Path;
+
+pub const JUNIT: &str = "junit.xml";
+pub const PAGE: &str = "index.html";
+
+/// Writes both into `out`.
+pub fn write(outcomes: &[Outcome], out: &Path) -> Result<()> {
+    let path = out.join(JUNIT);
+    std::fs::write(&path, junit(outcomes)?).with_context(|| format!("cannot write {}", path.display()))?;
+    page(outcomes)?.write(&out.join(PAGE))
+}
+
+/// A suite for each scenario, a case for each expectation.
+pub fn junit(outcomes: &[Outcome]) -> Result<String> {
+    let mut report = Report::new("auriga-sil");
+    for outcome in outcomes {
+        let name = &outcome.scenario.name;
+        let mut suite = TestSuite::new(name.clone());
+        suite.set_time(outcome.wall);
+        if let Some(why) = outcome.skipped {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(why);
+            suite.add_test_case(TestCase::new(name.clone(), status));
+        }
+        if let Some(error) = &outcome.error {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message(error.clone());
+            suite.add_test_case(TestCase::new("it can be played", status));
+        }
+        for check in &outcome.checks {
+            let status = if check.passed {
+                TestCaseStatus::success()
+            } else {
+                let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                status.set_message(check.found.clone());
+                status
+            };
+            let mut case = TestCase::new(check.expected.clone(), status);
+            case.set_classname(name.clone());
+            if check.passed {
+                case.set_system_out(check.found.clone());
+            }
+            suite.add_test_case(case);
+        }
+        report.add_test_suite(suite);
+    }
+    Ok(report.to_string()?)
+}
+
+fn page(outcomes: &[Outcome]) -> Result<Page> {
+    let failed = outcomes.iter().filter(|o| o.failed()).count();
+    let checks = outcomes.iter().map(|o| o.checks.len()).sum::<usize>();
+    let as_expected = outcomes.iter().flat_map(|o| &o.checks).filter(|c| c.passed).count();
+    let skipped = outcomes.iter().filter(|o| o.skipped.is_some()).count();
+    let facts = [
+        ("scenarios", outcomes.len().to_string()),
+        ("not as expected", failed.to_string()),
+        ("left out", skipped.to_string()),
+        ("expectations met", format!("{as_expected} of {checks}")),
+        ("driven", format!("{:.0} s", outcomes.iter().map(|o| o.played_s).sum::<f64>())),
+        ("took", format!("{:.0} s", outcomes.iter().map(|o| o.wall.as_secs_f64()).sum::<f64>())),
+    ];
+    Ok(Page {
+        title: "Software in the loop".into(),
+        about: "Each scenario is a drive through all nodes, with something going wrong on purpose in most of them."
+            .into(),
+        badge: Badge::of(failed == 0, "all as expected", &format!("{failed} not as expected")),
+        facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        sections: outcomes.iter().map(section).collect::<Result<_>>()?,
+    })
+}
+
+fn section(outcome: &Outcome) -> Result<Section> {
+    let scenario = &outcome.scenario;
+    let mut section = Section::new(&scenario.name).with_checks(&outcome.checks);
+    section.about = scenario.about.clone();
+    section.open = outcome.failed();
+    section.badge = Some(match outcome.skipped {
+        Some(_) => Badge::calm("left out"),
+        None => Badge::of(outcome.passed(), "as expected", "not as expected"),
+    });
+    section.error = outcome.error.clone().or(outcome.skipped.map(Into::into));
+    let mode = match scenario.mode {
+        Mode::Live => "live, all processes, real time",
+        Mode::Replay => "replay, all nodes, log time",
+    };
+    section.facts = vec![("run".into(), mode.into()), ("driven".into(), format!("{:.1} s", outcome.played_s))];
+    if scenario.mode == Mode::Replay && outcome.played_s > 0.0 {
+        let speed = outcome.played_s / outcome.wall.as_secs_f64().max(1e-9);
+        section.facts.push(("speed".into(), format!("{speed:.1} × real time")));
+    }
+    if !scenario.faults.is_empty() {
+        section.facts.push(("goes wrong".into(), scenario.faults.words()));
+    }
+    match &outcome.view {
+        Some(view) => section.with_view(view),
+        None => Ok(section),
+    }
+}
