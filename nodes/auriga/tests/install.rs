@@ -1,6 +1,6 @@
-//! What `make install` lays out is a package that ROS 2 and the command itself find their way in.
+//! `make install` creates a package that ROS 2 and the command `auriga` can use.
 
-use auriga::launch::{self, Machine};
+use auriga::launch::{self, LocalHost};
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
@@ -9,8 +9,8 @@ use std::{
 };
 
 #[test]
-fn an_installed_prefix_is_a_ros_package_whose_launch_files_find_everything() {
-    // The repository with small programs in place of the large ones.
+fn an_installed_prefix_is_a_ros_package_with_all_files_its_launch_files_name() {
+    // The repository with placeholders for executables and models.
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let tree = tempfile::tempdir().unwrap();
     for name in ["launch", "calibration", "models", "nodes", "sil-tests", "LICENSE"] {
@@ -32,7 +32,6 @@ fn an_installed_prefix_is_a_ros_package_whose_launch_files_find_everything() {
         fs::copy("/bin/true", tree.path().join("target/release").join(name)).unwrap();
     });
     fs::copy("/bin/true", tree.path().join(".native/lib/libx.so")).unwrap();
-    // Only copied here, as the executables are.
     let base = tree.path().join(".native/minilm");
     fs::create_dir_all(&base).unwrap();
     fs::write(base.join("model.safetensors"), "weights").unwrap();
@@ -61,8 +60,8 @@ fn an_installed_prefix_is_a_ros_package_whose_launch_files_find_everything() {
         assert!(prefix.join("share/auriga").join(file).is_file(), "{file}");
     }
 
-    // What a launch names is there.
-    let machine = Machine::installed_at(&prefix);
+    // Paths in the launch file exist.
+    let machine = LocalHost::installed_at(&prefix);
     let file = prefix.join("share/auriga/launch/vehicle.launch.xml");
     let arguments = [("record".to_owned(), "a.mcap".to_owned()), ("ros".to_owned(), "true".to_owned())];
     let launch = launch::load(&file, &arguments, &machine).unwrap();
@@ -71,7 +70,7 @@ fn an_installed_prefix_is_a_ros_package_whose_launch_files_find_everything() {
     let named: Vec<&str> =
         words.iter().filter_map(|w| w.split_once(":=")).map(|(_, v)| v).filter(|v| v.starts_with(&share)).collect();
     assert!(named.len() >= 5, "{named:?}");
-    // The checkpoint is made by training and may not be in this tree.
+    // The checkpoint is made by training and may be absent.
     let missing: Vec<_> =
         named.iter().filter(|path| !path.ends_with("checkpoint") && !Path::new(path).exists()).collect();
     assert!(missing.is_empty(), "{missing:?}");

@@ -1,6 +1,6 @@
-//! Launch files: those that are shipped, and everything that can be wrong with one.
+//! The shipped launch files, and errors in launch files.
 
-use auriga::launch::{self, Fixed, LaunchDescription, LaunchError, Parameter, Value};
+use auriga::launch::{self, FakeHost, LaunchDescription, LaunchError, Parameter, Value};
 use proptest::prelude::*;
 use std::{
     fs,
@@ -18,9 +18,9 @@ fn shipped(name: &str, arguments: &[(&str, &str)]) -> LaunchDescription {
         let text = fs::read_to_string(&path).unwrap();
         (path, text)
     });
-    let surroundings = Fixed { files: files.into(), ..Fixed::default() };
+    let host = FakeHost { files: files.into(), ..FakeHost::default() };
     let arguments: Vec<_> = arguments.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-    launch::load(&folder.join(name), &arguments, &surroundings).unwrap_or_else(|error| panic!("{error}"))
+    launch::load(&folder.join(name), &arguments, &host).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn parse(body: &str) -> Result<LaunchDescription, LaunchError> {
@@ -43,7 +43,7 @@ fn value<'a>(launch: &'a LaunchDescription, process: &str, parameter: &str) -> O
 const NODES: [&str; 8] = ["arbiter", "hud", "language", "fusion", "perception", "speech", "can", "camera"];
 
 #[test]
-fn the_vehicle_launch_starts_every_node_and_the_optional_ones_when_asked() {
+fn the_vehicle_launch_starts_all_nodes_and_optional_ones_on_request() {
     let launch = shipped("vehicle.launch.xml", &[]);
     assert_eq!(names(&launch), NODES);
     let launch = shipped("vehicle.launch.xml", &[("record", "a.mcap"), ("ros", "true"), ("camera", "0")]);
@@ -56,7 +56,7 @@ fn the_vehicle_launch_starts_every_node_and_the_optional_ones_when_asked() {
 }
 
 #[test]
-fn the_replay_launch_plays_a_drives_files_and_ends_with_the_monitor() {
+fn the_replay_launch_plays_the_files_of_a_drive_and_ends_with_the_monitor() {
     let launch = shipped("replay.launch.xml", &[("drive", "/d"), ("start_at", "123456789012345")]);
     assert!(NODES.iter().all(|node| names(&launch).contains(node)));
     assert_eq!(value(&launch, "camera", "device"), Some(&Value::Text("/d/camera.mp4".into())));
@@ -67,7 +67,7 @@ fn the_replay_launch_plays_a_drives_files_and_ends_with_the_monitor() {
     }
     let monitor = launch.processes.last().unwrap();
     assert!(monitor.name == "monitor" && monitor.shutdown_on_exit);
-    // What is said is recognised; where there is no model it is read from the track, if there is one.
+    // The transcript track is used only without a speech model.
     for (model, transcript, track) in [("/m", "/t", false), ("", "/t", true), ("", "", false)] {
         let launch = shipped("replay.launch.xml", &[("model", model), ("transcript", transcript)]);
         let read = value(&launch, "monitor", "transcript_track");
@@ -75,10 +75,9 @@ fn the_replay_launch_plays_a_drives_files_and_ends_with_the_monitor() {
     }
 }
 
-/// A parameter of a shipped launch file exists in the node's own defaults and has their type: `ros2 launch` is strict
-/// about types, so a text that looks like a number would not arrive.
+/// `ros2 launch` is strict about types: a string that looks like a number would arrive as a number.
 #[test]
-fn every_parameter_of_the_shipped_files_is_one_of_its_node_with_the_right_type() {
+fn every_parameter_of_the_shipped_files_exists_in_its_node_with_the_same_type() {
     let arguments = [("record", "a.mcap"), ("ros", "true"), ("realtime", "true")];
     let vehicle = shipped("vehicle.launch.xml", &arguments);
     let replay = shipped("replay.launch.xml", &[("drive", "/d")]);
@@ -111,7 +110,7 @@ fn every_parameter_of_the_shipped_files_is_one_of_its_node_with_the_right_type()
 }
 
 #[test]
-fn variables_and_environment_are_one_state_that_a_group_puts_back() {
+fn a_group_restores_variables_and_environment_at_its_end() {
     let launch = parse(
         r#"<arg name="a" default="1"/>
            <set_env name="E" value="outer"/>
@@ -137,7 +136,7 @@ fn variables_and_environment_are_one_state_that_a_group_puts_back() {
 }
 
 #[test]
-fn includes_share_the_state_and_know_their_own_folder() {
+fn includes_share_variables_and_have_their_own_dirname() {
     let files = [
         (
             "/x/a.xml",
@@ -152,19 +151,19 @@ fn includes_share_the_state_and_know_their_own_folder() {
         ("/x/lacks.xml", r#"<launch><arg name="n" default="1"/><include file="$(dirname)/sub/b.xml"/></launch>"#),
     ];
     let files = files.map(|(path, text)| (PathBuf::from(path), text.to_owned())).into();
-    let surroundings = Fixed { files, ..Fixed::default() };
-    let launch = launch::load(Path::new("/x/a.xml"), &[], &surroundings).unwrap();
+    let host = FakeHost { files, ..FakeHost::default() };
+    let launch = launch::load(Path::new("/x/a.xml"), &[], &host).unwrap();
     assert_eq!(launch.messages, ["/x/sub", "/x 7"]);
-    // Even though a variable n is set there, as in ROS 2.
-    let error = launch::load(Path::new("/x/lacks.xml"), &[], &surroundings).unwrap_err().to_string();
+    // As in ROS 2, also where a variable n is set.
+    let error = launch::load(Path::new("/x/lacks.xml"), &[], &host).unwrap_err().to_string();
     assert!(error.starts_with("/x/lacks.xml:1:") && error.contains("needs the argument \"n\""), "{error}");
     let given = [("m".to_owned(), "1".to_owned())];
-    let error = launch::load(Path::new("/x/a.xml"), &given, &surroundings).unwrap_err().to_string();
+    let error = launch::load(Path::new("/x/a.xml"), &given, &host).unwrap_err().to_string();
     assert!(error.contains("no argument is named \"m\""), "{error}");
 }
 
 #[test]
-fn whatever_is_wrong_is_told_with_its_place() {
+fn errors_name_file_line_and_column() {
     let node = |attributes: &str| format!("\n  <node pkg=\"auriga\" exec=\"can\" {attributes}/>");
     let many = format!("{}{}", "<group>".repeat(50), "</group>".repeat(50));
     let mut wrong = String::new();
@@ -179,7 +178,7 @@ fn whatever_is_wrong_is_told_with_its_place() {
         ("<arg name=\"a\"/>".into(), "1:9", "add a:=VALUE"),
         ("<log message=\"$(var nothing)\"/>".into(), "1:14", "\"nothing\""),
         ("<log message=\"$(nothing)\"/>".into(), "1:14", "$(nothing …) is not supported"),
-        // Also where a condition leaves it out.
+        // Also in a group that is disabled.
         ("<group if=\"false\"><log message=\"$(var \"/></group>".into(), "1:32", "not closed"),
         ("<log message=\"a\" if=\"true\" unless=\"true\"/>".into(), "1:36", "exclude each other"),
         ("<log message=\"a\" if=\"yes\"/>".into(), "1:26", "must be true, false, 1 or 0"),
@@ -216,19 +215,19 @@ fn whatever_is_wrong_is_told_with_its_place() {
     assert!(wrong.is_empty(), "{wrong}");
     let error = launch::parse_text("<robot/>", Path::new("a.launch.xml")).unwrap_err().to_string();
     assert!(error.contains("root tag must be <launch>"), "{error}");
-    let error = launch::load(Path::new("/none.launch.xml"), &[], &Fixed::default()).unwrap_err().to_string();
+    let error = launch::load(Path::new("/none.launch.xml"), &[], &FakeHost::default()).unwrap_err().to_string();
     assert!(error.contains("cannot read"), "{error}");
 }
 
 #[test]
-fn files_that_grow_without_end_are_refused() {
+fn files_that_expand_without_limit_are_refused() {
     let doubling: String = (0..40).map(|_| r#"<let name="a" value="$(var a x)$(var a x)"/>"#).collect();
     assert!(parse(&doubling).unwrap_err().to_string().contains("longer than"));
     let both = r#"<include file="a.launch.xml"/><include file="a.launch.xml"/>"#;
     assert!(parse(both).is_err());
     let wide = "<log message=\"a\"/>".repeat(30_000);
     assert!(parse(&wide).is_err());
-    // Deep XML must not overflow the stack of whoever reads it.
+    // Deep nesting must not overflow the stack.
     assert!(parse(&"<group>".repeat(100_000)).is_err());
     let entities = "<!DOCTYPE l [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">]><launch><log message=\"&b;\"/></launch>";
     assert!(launch::parse_text(entities, Path::new("a.launch.xml")).is_err());
@@ -258,7 +257,7 @@ fn tag() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_bytes_give_a_launch_or_an_error(text in r"\PC{0,200}") {
+    fn any_text_gives_a_launch_or_an_error(text in r"\PC{0,200}") {
         let _ = launch::parse_text(&text, Path::new("a.launch.xml"));
     }
 
@@ -281,7 +280,7 @@ proptest! {
     }
 
     #[test]
-    fn a_shipped_file_cut_anywhere_gives_an_error(at in 0_usize..6000) {
+    fn a_truncated_launch_file_gives_an_error(at in 0_usize..6000) {
         let text = fs::read_to_string(repository().join("launch/vehicle.launch.xml")).unwrap();
         let end = text.trim_end().len();
         let at = at % end;

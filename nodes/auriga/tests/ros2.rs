@@ -1,8 +1,8 @@
-//! Against ROS 2's own launch, launch_xml and launch_ros (Python): the same file has to come to the same processes, and
-//! the same text to the same value. Runs where the interpreter in AURIGA_ROS_PYTHON, or `python3`, can import them (a
-//! ROS 2 installation that has been sourced); elsewhere it says that it was skipped.
+//! Comparison with ROS 2's launch, launch_xml and launch_ros (Python): the same file gives the same processes, the same
+//! text the same value. Needs a Python that can import them: AURIGA_ROS_PYTHON, or `python3` of a sourced ROS 2
+//! installation.
 
-use auriga::launch::{self, Machine, Output, Parameter, Process, Respawn, Value};
+use auriga::launch::{self, LocalHost, Output, Parameter, Process, Respawn, Value};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value as Json, json};
 use std::{
@@ -13,14 +13,14 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// The program that asks ROS 2.
+/// The Python process that runs ROS 2's launch.
 struct Ros {
     child: Child,
     answers: std::io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
 impl Ros {
-    /// `None`, and a word about it, where ROS 2 is not to be had.
+    /// `None` where ROS 2 is not available: the test is skipped.
     fn start(prefix: &Path) -> Option<Ros> {
         let python = env::var("AURIGA_ROS_PYTHON").unwrap_or_else(|_| "python3".into());
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ros2_launch.py");
@@ -40,15 +40,15 @@ impl Ros {
         if works {
             return ros;
         }
-        println!(
-            "skipped: {python} has no launch_xml and launch_ros; source a ROS 2 installation or set AURIGA_ROS_PYTHON"
-        );
+        auriga_testing::skip(format!(
+            "{python} has no launch_xml and launch_ros; source a ROS 2 installation or set AURIGA_ROS_PYTHON"
+        ));
         None
     }
 
     fn try_ask(&mut self, question: &Json) -> Option<Json> {
         writeln!(self.child.stdin.as_mut()?, "{question}").ok()?;
-        // What launch logs stands between the answers.
+        // Log lines of launch are between the answers.
         self.answers
             .by_ref()
             .map_while(Result::ok)
@@ -100,8 +100,9 @@ fn yaml(value: &Value) -> Json {
     }
 }
 
-/// A process as the Python side tells it. `globals`: what `<set_parameter>` gave stands on the command line there.
-fn told(process: &Process, globals: usize) -> Json {
+/// A process in the form of the Python side. `globals`: number of parameters from `<set_parameter>`, which ROS 2 puts on
+/// the command line.
+fn to_json(process: &Process, globals: usize) -> Json {
     let mut command = vec![process.executable.display().to_string()];
     command.extend(process.arguments.iter().cloned());
     command.push("--ros-args".into());
@@ -116,7 +117,7 @@ fn told(process: &Process, globals: usize) -> Json {
     for (i, parameter) in process.parameters.iter().enumerate() {
         match parameter {
             Parameter::Value { name, value } if i < globals => {
-                // Python's own way of writing truth.
+                // Python writes True and False.
                 let value = match value {
                     Value::Bool(bool) => if *bool { "True" } else { "False" }.to_owned(),
                     Value::Text(text) => text.clone(),
@@ -135,7 +136,7 @@ fn told(process: &Process, globals: usize) -> Json {
             Parameter::File(path) => parameters.push(json!(path)),
         }
     }
-    // Taking away what is not there changes nothing.
+    // Unsetting a variable that is not set changes nothing.
     let changes = process.environment.iter().filter(|(name, value)| value.is_some() || env::var_os(name).is_some());
     let environment: serde_json::Map<_, _> = changes.map(|(name, value)| (name.clone(), json!(value))).collect();
     json!({
@@ -150,28 +151,28 @@ fn told(process: &Process, globals: usize) -> Json {
 
 fn compare(ros: &mut Ros, prefix: &Path, file: &Path, arguments: &[(&str, &str)], globals: usize) {
     let named: serde_json::Map<_, _> = arguments.iter().map(|(k, v)| (k.to_string(), json!(v))).collect();
-    let mut theirs = ros.ask(&json!({"file": file, "arguments": named}));
-    let whole = theirs.to_string();
+    let mut expected = ros.ask(&json!({"file": file, "arguments": named}));
+    let answer = expected.to_string();
     let arguments: Vec<_> = arguments.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-    let ours = launch::load(file, &arguments, &Machine::installed_at(prefix));
-    match ours {
-        Ok(ours) => {
-            for process in theirs["processes"].as_array_mut().unwrap_or_else(|| panic!("{whole}")) {
+    let actual = launch::load(file, &arguments, &LocalHost::installed_at(prefix));
+    match actual {
+        Ok(actual) => {
+            for process in expected["processes"].as_array_mut().unwrap_or_else(|| panic!("{answer}")) {
                 let output = process["output"].take();
                 let process = process.as_object_mut().unwrap();
                 process.remove("output");
                 process.insert("shows_stdout".into(), json!(output == "screen" || output == "both"));
             }
-            let ours_told: Vec<_> = ours.processes.iter().map(|process| told(process, globals)).collect();
-            assert_eq!(json!(ours_told), theirs["processes"], "{}", file.display());
-            assert_eq!(json!(ours.messages), theirs["log"], "{}", file.display());
+            let processes: Vec<_> = actual.processes.iter().map(|process| to_json(process, globals)).collect();
+            assert_eq!(json!(processes), expected["processes"], "{}", file.display());
+            assert_eq!(json!(actual.messages), expected["log"], "{}", file.display());
         }
-        Err(error) => assert!(theirs["error"].is_string(), "ours: {error}\ntheirs: {theirs}"),
+        Err(error) => assert!(expected["error"].is_string(), "actual: {error}\nexpected: {expected}"),
     }
 }
 
 #[test]
-fn the_shipped_files_come_to_the_same_processes() {
+fn the_shipped_launch_files_give_the_same_processes() {
     let prefix = prefix();
     let Some(mut ros) = Ros::start(prefix.path()) else { return };
     let file = |name: &str| prefix.path().join("share/auriga/launch").join(name);
@@ -191,7 +192,7 @@ fn the_shipped_files_come_to_the_same_processes() {
 }
 
 #[test]
-fn each_supported_tag_and_attribute_means_the_same() {
+fn supported_tags_and_attributes_give_the_same_processes() {
     let prefix = prefix();
     let Some(mut ros) = Ros::start(prefix.path()) else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -247,7 +248,7 @@ fn each_supported_tag_and_attribute_means_the_same() {
 }
 
 #[test]
-fn parameter_values_are_the_same() {
+fn parameter_values_match() {
     let prefix = prefix();
     let Some(mut ros) = Ros::start(prefix.path()) else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -330,30 +331,30 @@ fn parameter_values_are_the_same() {
             );
             fs::write(&file, &text).unwrap();
             let named: serde_json::Map<_, _> = arguments.iter().map(|(k, v)| (k.to_string(), json!(v))).collect();
-            let theirs = ros.ask(&json!({"file": file, "arguments": named}));
+            let expected = ros.ask(&json!({"file": file, "arguments": named}));
             let given: Vec<_> = arguments.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-            let theirs = theirs["processes"][0]["parameters"][0]["/**"]["ros__parameters"].get("p").cloned();
-            let ours = launch::load(&file, &given, &Machine::installed_at(prefix.path())).map(|ours| {
-                let Parameter::Value { value, .. } = &ours.processes[0].parameters[0] else { panic!() };
+            let expected = expected["processes"][0]["parameters"][0]["/**"]["ros__parameters"].get("p").cloned();
+            let actual = launch::load(&file, &given, &LocalHost::installed_at(prefix.path())).map(|actual| {
+                let Parameter::Value { value, .. } = &actual.processes[0].parameters[0] else { panic!() };
                 yaml(value)
             });
-            match (ours, theirs) {
-                (Ok(ours), Some(theirs)) if ours == theirs => {}
-                (Ok(ours), Some(theirs)) => other.push(format!("{word:?}{wanted}: {ours}, not {theirs}")),
-                (Ok(ours), None) => looser.push(format!("{word:?}{wanted}: {ours}")),
+            match (actual, expected) {
+                (Ok(actual), Some(expected)) if actual == expected => {}
+                (Ok(actual), Some(expected)) => other.push(format!("{word:?}{wanted}: {actual}, not {expected}")),
+                (Ok(actual), None) => looser.push(format!("{word:?}{wanted}: {actual}")),
                 (Err(_), None) => {}
-                (Err(error), Some(theirs)) => stricter.push(format!("{word:?}{wanted}: {theirs}; {error}")),
+                (Err(error), Some(expected)) => stricter.push(format!("{word:?}{wanted}: {expected}; {error}")),
             }
         }
     }
-    println!("refused here, taken there:\n{}", stricter.join("\n"));
-    assert!(looser.is_empty(), "taken here, refused there:\n{}", looser.join("\n"));
-    assert!(other.is_empty(), "another value:\n{}", other.join("\n"));
-    assert!(stricter.len() <= 12, "too much is refused that ROS 2 takes:\n{}", stricter.join("\n"));
+    println!("refused here, accepted by ROS 2:\n{}", stricter.join("\n"));
+    assert!(looser.is_empty(), "accepted here, refused by ROS 2:\n{}", looser.join("\n"));
+    assert!(other.is_empty(), "different values:\n{}", other.join("\n"));
+    assert!(stricter.len() <= 12, "too many values are refused that ROS 2 accepts:\n{}", stricter.join("\n"));
 }
 
 #[test]
-fn any_text_comes_to_the_same_value_or_is_refused_by_both() {
+fn any_text_gives_the_same_value_or_an_error_in_both() {
     let prefix = prefix();
     let Some(mut ros) = Ros::start(prefix.path()) else { return };
     let piece = prop_oneof![
@@ -374,7 +375,7 @@ fn any_text_comes_to_the_same_value_or_is_refused_by_both() {
         let text = texts.new_tree(&mut runner).unwrap().current();
         for args in [false, true] {
             let variables = json!({"v": "val ue", "w": "v"});
-            let theirs = ros.ask(&match args {
+            let expected = ros.ask(&match args {
                 true => json!({"words": text, "variables": variables}),
                 false => json!({"text": text, "variables": variables}),
             });
@@ -384,20 +385,20 @@ fn any_text_comes_to_the_same_value_or_is_refused_by_both() {
                 false => format!("<log message=\"{escaped}\"/>"),
             };
             let set = "<let name=\"v\" value=\"val ue\"/><let name=\"w\" value=\"v\"/>";
-            let ours = launch::parse_text(&format!("<launch>{set}{tag}</launch>"), &file);
-            let ours = ours.map(|ours| match args {
-                true => json!(ours.processes[0].arguments),
-                false => json!(ours.messages[0]),
+            let actual = launch::parse_text(&format!("<launch>{set}{tag}</launch>"), &file);
+            let actual = actual.map(|actual| match args {
+                true => json!(actual.processes[0].arguments),
+                false => json!(actual.messages[0]),
             });
-            match (&ours, theirs.get("value")) {
-                (Ok(ours), Some(theirs)) => {
-                    assert_eq!(ours, theirs, "{text:?}");
+            match (&actual, expected.get("value")) {
+                (Ok(actual), Some(expected)) => {
+                    assert_eq!(actual, expected, "{text:?}");
                     agreed += 1;
                 }
                 (Err(_), None) => {}
-                _ => panic!("{text:?}\nours: {ours:?}\ntheirs: {theirs}"),
+                _ => panic!("{text:?}\nactual: {actual:?}\nexpected: {expected}"),
             }
         }
     }
-    assert!(agreed > 500, "only {agreed} texts were good");
+    assert!(agreed > 500, "only {agreed} texts were valid");
 }

@@ -1,4 +1,4 @@
-//! The supervisor with real processes: small shell scripts that say what they do.
+//! The supervisor with real processes: small shell scripts.
 
 use auriga::{
     launch::{Output, Process, Respawn},
@@ -29,19 +29,19 @@ fn respawned(name: &str, script: &str, max_retries: Option<u32>) -> Process {
     Process { respawn: Respawn::Always { delay: Duration::ZERO, max_retries }, ..shell(name, script) }
 }
 
-/// Short waits, and "well" is far away.
+/// Short waits; no run counts as stable.
 fn policy() -> Policy {
     Policy {
         after_interrupt: Duration::from_millis(300),
         after_terminate: Duration::from_millis(300),
-        well_after: Duration::from_secs(3600),
-        least_delay: Duration::from_millis(1),
-        most_delay: Duration::from_millis(4),
-        crash_loop: 3,
+        stable_after: Duration::from_secs(3600),
+        min_delay: Duration::from_millis(1),
+        max_delay: Duration::from_millis(4),
+        crash_loop_exits: 3,
     }
 }
 
-/// Runs `processes`; `meanwhile` gets the events as they come and may stop everything.
+/// Runs `processes`; `meanwhile` gets the events as they come and can request a stop.
 fn run_with<F: Future<Output = Vec<Event>>>(
     processes: Vec<Process>,
     logs: &Path,
@@ -72,10 +72,9 @@ fn run(processes: Vec<Process>, logs: &Path) -> (Outcome, Vec<Event>) {
     })
 }
 
-/// Stops everything once each process has told, by a file, that it is set up.
+/// Requests a stop once each process has created its ready file.
 async fn stop_when_ready(files: Vec<std::path::PathBuf>, stop: watch::Sender<Stop>, urgency: Stop) {
     for file in files {
-        // The file is the process's own word; looking again is no guess about how long it takes.
         while !file.exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -84,10 +83,10 @@ async fn stop_when_ready(files: Vec<std::path::PathBuf>, stop: watch::Sender<Sto
 }
 
 #[test]
-fn processes_that_end_well_end_the_launch_well_and_their_lines_are_logged() {
+fn processes_that_succeed_give_exit_code_0_and_their_output_is_logged() {
     let logs = tempfile::tempdir().unwrap();
     let (outcome, events) = run(vec![shell("a", "echo one; echo two >&2"), shell("b", "printf three")], logs.path());
-    assert_eq!((outcome.code(), &outcome.reason), (0, &Reason::NothingLeft));
+    assert_eq!((outcome.code(), &outcome.reason), (0, &Reason::AllEnded));
     assert!(matches!(&events[0], Event::Started { name, .. } if name == "a"), "{events:?}");
     assert!(matches!(&events[1], Event::Started { name, .. } if name == "b"), "{events:?}");
     let log = fs::read_to_string(logs.path().join("a.log")).unwrap();
@@ -96,7 +95,7 @@ fn processes_that_end_well_end_the_launch_well_and_their_lines_are_logged() {
 }
 
 #[test]
-fn a_failure_shows_in_the_exit_code_and_does_not_stop_the_others() {
+fn a_failed_process_gives_exit_code_1_and_does_not_stop_the_others() {
     let logs = tempfile::tempdir().unwrap();
     let (outcome, _) = run(vec![shell("bad", "exit 3"), shell("good", "echo fine")], logs.path());
     assert_eq!(outcome.code(), 1);
@@ -105,17 +104,16 @@ fn a_failure_shows_in_the_exit_code_and_does_not_stop_the_others() {
 }
 
 #[test]
-fn an_executable_that_cannot_be_started_is_named() {
+fn an_executable_that_does_not_exist_is_named() {
     let logs = tempfile::tempdir().unwrap();
     let process = Process { executable: "/no/such/program".into(), ..shell("gone", "") };
     let (outcome, events) = run(vec![process], logs.path());
     assert_eq!(outcome.code(), 1);
-    let told = events.iter().any(|e| e.to_string().contains("/no/such/program"));
-    assert!(told, "{events:?}");
+    assert!(events.iter().any(|e| e.to_string().contains("/no/such/program")), "{events:?}");
 }
 
 #[test]
-fn a_process_is_started_again_with_growing_delays_and_a_crash_loop_is_told_with_its_last_words() {
+fn restart_delays_grow_and_a_crash_loop_is_reported_with_the_last_output() {
     let logs = tempfile::tempdir().unwrap();
     let (outcome, events) = run(vec![respawned("flaky", "echo no device >&2; exit 7", Some(5))], logs.path());
     assert_eq!(outcome.exits, [("flaky".into(), Exit::Code(7))]);
@@ -134,9 +132,9 @@ fn a_process_is_started_again_with_growing_delays_and_a_crash_loop_is_told_with_
 }
 
 #[test]
-fn after_it_ran_well_the_next_restart_is_the_first_again() {
+fn after_a_stable_run_the_restart_delay_is_reset() {
     let logs = tempfile::tempdir().unwrap();
-    let policy = Policy { well_after: Duration::ZERO, ..policy() };
+    let policy = Policy { stable_after: Duration::ZERO, ..policy() };
     let (_, events) =
         run_with(vec![respawned("fine", "exit 0", Some(4))], logs.path(), policy, |incoming, stop| async {
             let events = rest(incoming).await;
@@ -154,7 +152,7 @@ fn on_exit_shutdown_stops_the_others_and_gives_its_exit_code() {
     let ready = logs.path().join("ready");
     let other = format!("trap 'echo stopped; exit 0' INT; touch {}; while :; do sleep 0.05; done", ready.display());
     let wait = format!("while [ ! -e {} ]; do sleep 0.01; done; exit 4", ready.display());
-    // Respawned or not: its end is the end.
+    // Also when it is respawned.
     let monitor = Process { shutdown_on_exit: true, ..respawned("monitor", &wait, None) };
     let (outcome, events) = run(vec![shell("other", &other), monitor], logs.path());
     assert_eq!(outcome.code(), 4);
@@ -165,7 +163,7 @@ fn on_exit_shutdown_stops_the_others_and_gives_its_exit_code() {
 }
 
 #[test]
-fn stopping_goes_from_asking_to_killing() {
+fn stopping_escalates_from_sigint_to_sigterm_to_sigkill() {
     let logs = tempfile::tempdir().unwrap();
     let ready = |name: &str| logs.path().join(format!("{name}.ready"));
     let script = |name: &str, trap: &str| {
@@ -173,28 +171,31 @@ fn stopping_goes_from_asking_to_killing() {
         shell(name, &format!("{trap}; touch {ready}; while :; do sleep 0.05; done"))
     };
     let processes = vec![
-        script("polite", "trap 'exit 0' INT"),
+        script("cooperative", "trap 'exit 0' INT"),
         script("plain", ":"),
         script("slow", "trap '' INT; trap 'exit 0' TERM"),
-        script("deaf", "trap '' INT TERM"),
+        script("stubborn", "trap '' INT TERM"),
     ];
-    let files = ["polite", "plain", "slow", "deaf"].map(ready).to_vec();
+    let files = ["cooperative", "plain", "slow", "stubborn"].map(ready).to_vec();
     let (outcome, events) = run_with(processes, logs.path(), policy(), |incoming, stop| async move {
         let ((), events) = tokio::join!(stop_when_ready(files, stop, Stop::Gracefully), rest(incoming));
         events
     });
-    assert_eq!(outcome.reason, Reason::Asked);
+    assert_eq!(outcome.reason, Reason::Requested);
     let exits: Vec<Exit> = outcome.exits.iter().map(|(_, exit)| exit.clone()).collect();
     assert_eq!(exits, [Exit::Code(0), Exit::Signal(2), Exit::Code(0), Exit::Signal(9)]);
-    // Ended by the signal that was sent is no failure; having to be killed is.
-    assert_eq!((outcome.failed.as_slice(), outcome.code()), (["deaf".to_owned()].as_slice(), 1));
+    // A process that ends by the signal it was sent has not failed; one that had to be killed has.
+    assert_eq!((outcome.failed.as_slice(), outcome.code()), (["stubborn".to_owned()].as_slice(), 1));
     let escalated = |name: &str, signal| events.contains(&Event::Escalated { name: name.into(), signal });
-    assert!(escalated("slow", "SIGTERM") && escalated("deaf", "SIGTERM") && escalated("deaf", "SIGKILL"), "{events:?}");
-    assert!(!escalated("polite", "SIGTERM") && !escalated("plain", "SIGTERM"), "{events:?}");
+    assert!(
+        escalated("slow", "SIGTERM") && escalated("stubborn", "SIGTERM") && escalated("stubborn", "SIGKILL"),
+        "{events:?}"
+    );
+    assert!(!escalated("cooperative", "SIGTERM") && !escalated("plain", "SIGTERM"), "{events:?}");
 }
 
 #[test]
-fn a_second_request_kills_at_once_with_what_the_process_has_started() {
+fn a_second_stop_request_kills_the_process_group_at_once() {
     let logs = tempfile::tempdir().unwrap();
     let (ready, below) = (logs.path().join("ready"), logs.path().join("below"));
     let script = format!(
@@ -203,7 +204,7 @@ fn a_second_request_kills_at_once_with_what_the_process_has_started() {
         ready.display()
     );
     let policy = Policy { after_interrupt: Duration::from_secs(3600), ..policy() };
-    let (outcome, _) = run_with(vec![shell("deaf", &script)], logs.path(), policy, |incoming, stop| async move {
+    let (outcome, _) = run_with(vec![shell("stubborn", &script)], logs.path(), policy, |incoming, stop| async move {
         let again = stop.clone();
         let ((), events) = tokio::join!(
             async {
@@ -214,16 +215,16 @@ fn a_second_request_kills_at_once_with_what_the_process_has_started() {
         );
         events
     });
-    assert_eq!(outcome.exits, [("deaf".into(), Exit::Signal(9))]);
+    assert_eq!(outcome.exits, [("stubborn".into(), Exit::Signal(9))]);
     let below: i32 = fs::read_to_string(below).unwrap().trim().parse().unwrap();
-    // Killed with its parent; until somebody reaps it, it may still be there as a zombie.
+    // Killed with its parent; it may remain a zombie until it is reaped.
     let state = fs::read_to_string(format!("/proc/{below}/stat")).unwrap_or_default();
     assert!(state.is_empty() || state.contains(") Z "), "{state}");
 }
 
 #[test]
-fn processes_die_with_the_one_that_started_them() {
-    // This test starts itself as the supervisor, kills that, and sees its process end.
+fn processes_end_when_the_supervisor_is_killed() {
+    // The test starts itself as the supervisor and kills it.
     const ROLE: &str = "AURIGA_TEST_SUPERVISOR";
     if let Ok(folder) = std::env::var(ROLE) {
         let script =
@@ -233,14 +234,14 @@ fn processes_die_with_the_one_that_started_them() {
     }
     let folder = tempfile::tempdir().unwrap();
     let mut supervisor = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["processes_die_with_the_one_that_started_them", "--exact", "--test-threads=1"])
+        .args(["processes_end_when_the_supervisor_is_killed", "--exact", "--test-threads=1"])
         .env(ROLE, folder.path())
         .spawn()
         .unwrap();
-    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
     let wait_for = |what: &dyn Fn() -> bool| {
         while !what() {
-            assert!(std::time::Instant::now() < patience, "it takes too long");
+            assert!(std::time::Instant::now() < deadline, "timed out");
             std::thread::sleep(Duration::from_millis(5));
         }
     };

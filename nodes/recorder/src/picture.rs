@@ -3,11 +3,14 @@
 use crate::schema::picture::CompressedImage;
 use auriga_msgs::{Any, Stamped, TopicId, v1};
 use bytes::Bytes;
+#[cfg(feature = "images")]
 use opencv::{
     core::{Mat, MatTraitConst, MatTraitConstManual, Vec3b, Vector, VectorToVec},
     imgcodecs::{IMREAD_COLOR, IMREAD_GRAYSCALE, IMWRITE_JPEG_QUALITY, imdecode, imencode},
 };
-use std::{borrow::Cow, sync::Arc};
+#[cfg(feature = "images")]
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Larger than any camera; keeps a mislabelled picture from asking for gigabytes.
 const MAX_SIDE_PX: u32 = 16384;
@@ -23,10 +26,13 @@ pub enum PictureError {
     Length { width: u32, height: u32, step: u32, channels: u32, found: usize },
     #[error("the JPEG is damaged: {0}")]
     Jpeg(String),
+    #[error("this program was built without the feature `images` of auriga-recorder")]
+    NotBuilt,
     #[error("topic {0} is not recorded as pictures")]
     Topic(&'static str),
 }
 
+#[cfg(feature = "images")]
 impl From<opencv::Error> for PictureError {
     fn from(e: opencv::Error) -> Self {
         PictureError::Jpeg(e.message)
@@ -99,6 +105,7 @@ fn check_size(width: u32, height: u32) -> Result<(), PictureError> {
     if ok(width) && ok(height) { Ok(()) } else { Err(PictureError::Size { width, height }) }
 }
 
+#[cfg(feature = "images")]
 fn compress(image: &v1::Image, quality: u8) -> Result<Vec<u8>, PictureError> {
     let channels = channels(&image.encoding)?;
     let v1::Image { width, height, step, .. } = *image;
@@ -125,6 +132,7 @@ fn compress(image: &v1::Image, quality: u8) -> Result<Vec<u8>, PictureError> {
     Ok(jpeg.to_vec())
 }
 
+#[cfg(feature = "images")]
 fn decompress(jpeg: &[u8], width: u32, height: u32, channels: u32) -> Result<Bytes, PictureError> {
     // The size in the file's own header first: OpenCV would allocate for whatever it says.
     let found = jpeg_size(jpeg).ok_or_else(|| PictureError::Jpeg("it is not a baseline or progressive JPEG".into()))?;
@@ -140,7 +148,18 @@ fn decompress(jpeg: &[u8], width: u32, height: u32, channels: u32) -> Result<Byt
     Ok(Bytes::copy_from_slice(mat.data_bytes()?))
 }
 
+#[cfg(not(feature = "images"))]
+fn compress(_image: &v1::Image, _quality: u8) -> Result<Vec<u8>, PictureError> {
+    Err(PictureError::NotBuilt)
+}
+
+#[cfg(not(feature = "images"))]
+fn decompress(_jpeg: &[u8], _width: u32, _height: u32, _channels: u32) -> Result<Bytes, PictureError> {
+    Err(PictureError::NotBuilt)
+}
+
 /// Width and height of a JPEG, from its frame header (ITU T.81, B.2.2).
+#[cfg(feature = "images")]
 fn jpeg_size(jpeg: &[u8]) -> Option<(u32, u32)> {
     let mut rest = jpeg.strip_prefix(&[0xff, 0xd8])?;
     loop {
@@ -154,7 +173,7 @@ fn jpeg_size(jpeg: &[u8]) -> Option<(u32, u32)> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "images"))]
 mod tests {
     use super::*;
     use auriga_msgs::{Record, TOPICS};

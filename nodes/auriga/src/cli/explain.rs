@@ -8,15 +8,15 @@ use auriga_recorder::mcap_file::Reader;
 use auriga_runtime::Nanos;
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
-/// Tell from a recording what the arbiter decided and why.
+/// Show what the arbiter decided in a recording, and why.
 #[derive(Debug, clap::Args)]
 pub struct Explain {
     /// The recording (MCAP).
     recording: PathBuf,
-    /// The decision in force at this second of the drive; without it, all that changed something.
+    /// The decision in force at this second of the drive; without it, every decision that changed something.
     #[arg(long, value_name = "SECONDS")]
     at: Option<f64>,
-    /// Renewals too, which change nothing.
+    /// Also show renewals, which change nothing.
     #[arg(long)]
     all: bool,
 }
@@ -36,22 +36,22 @@ impl Explain {
                 }
                 last = Some(grants);
             } else if grants.switched || self.all {
-                print(told(&grants, start));
+                print(describe(&grants, start));
             }
         }
         ensure!(decisions > 0, "{}: no arbiter/grants in this recording", self.recording.display());
         if let Some(at) = self.at {
             match last {
-                Some(grants) => print(told(&grants, start)),
-                None => print(format_args!("nothing was decided before {at} s")),
+                Some(grants) => print(describe(&grants, start)),
+                None => print(format_args!("no decision before {at} s")),
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// In the drive's time: seconds from its start.
-fn told(grants: &v1::Grants, start: Nanos) -> String {
+/// The decision in words, with times in seconds from the start of the drive.
+fn describe(grants: &v1::Grants, start: Nanos) -> String {
     let mut grants = grants.clone();
     let relative = |ns: &mut u64| *ns = ns.saturating_sub(start.0);
     if let Some(header) = &mut grants.header {

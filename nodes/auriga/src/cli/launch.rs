@@ -1,7 +1,7 @@
 //! `auriga launch`.
 
 use crate::{
-    launch::{self, Argument, LaunchDescription, Machine, Output, Respawn, Surroundings},
+    launch::{self, Argument, Host, LaunchDescription, LocalHost, Output, Respawn},
     output::print,
     supervise::{self, LogFolder, Policy, Screen, Settings, Stop},
 };
@@ -13,11 +13,11 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// Start the processes of a launch file and look after them.
+/// Start and supervise the processes of a launch file.
 ///
-/// The file is ROS 2 launch XML; what of it is supported stands in launch/launch.md. Ctrl-C ends all processes in
-/// order (SIGINT, after 5 s SIGTERM, after 5 more SIGKILL); a second Ctrl-C kills them at once. The exit code is that
-/// of a process with on_exit="shutdown" that failed, 1 when another failed, and otherwise 0.
+/// The file is ROS 2 launch XML; launch/launch.md lists what is supported. Ctrl-C stops all processes (SIGINT, after
+/// 5 s SIGTERM, after 5 more SIGKILL); a second Ctrl-C kills them at once. The exit code is that of a failed process
+/// with on_exit="shutdown", 1 when another process failed, and otherwise 0.
 #[derive(Debug, clap::Args)]
 pub struct Launch {
     /// A path, or the name of a file in share/auriga/launch, such as vehicle.launch.xml.
@@ -25,20 +25,20 @@ pub struct Launch {
     /// Arguments of the file, as name:=value.
     #[arg(value_name = "NAME:=VALUE")]
     arguments: Vec<String>,
-    /// Show the arguments that the file takes, and stop.
+    /// Show the arguments of the file and exit.
     #[arg(long, short = 's')]
     show_args: bool,
-    /// Show the command lines that would be run, and stop.
+    /// Show the command lines that would be run and exit.
     #[arg(long, short = 'p')]
     print: bool,
-    /// Folder in which each launch makes a folder of its own with one log for each process.
+    /// Parent of the log folders; each launch creates one, with a log for each process.
     #[arg(long, default_value = "out/log", value_name = "DIR")]
     log_dir: PathBuf,
 }
 
 impl Launch {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let machine = Machine::new();
+        let machine = LocalHost::new();
         let file = find(&self.file, &machine)?;
         if self.show_args {
             launch::arguments(&file, &machine)?.iter().for_each(show_argument);
@@ -56,8 +56,8 @@ impl Launch {
     }
 }
 
-/// The file itself, or the one of that name that is installed.
-fn find(file: &Path, machine: &Machine) -> anyhow::Result<PathBuf> {
+/// The file itself, or the installed file of that name.
+fn find(file: &Path, machine: &LocalHost) -> anyhow::Result<PathBuf> {
     if file.exists() {
         return Ok(file.to_owned());
     }
@@ -86,7 +86,7 @@ fn show_argument(argument: &Argument) {
     }
 }
 
-/// As one would type it in a shell.
+/// Command lines as typed in a shell.
 fn show(description: &LaunchDescription) {
     for process in &description.processes {
         let mut notes = Vec::new();
@@ -95,14 +95,14 @@ fn show(description: &LaunchDescription) {
             Respawn::Always { delay, max_retries } => {
                 let most = max_retries.map_or(String::new(), |most| format!(", at most {most} times"));
                 let after = if delay.is_zero() { String::new() } else { format!(" after {delay:?}") };
-                notes.push(format!("started again{after}{most}"));
+                notes.push(format!("restarted{after}{most}"));
             }
         }
         if process.shutdown_on_exit {
-            notes.push("its end ends all".into());
+            notes.push("stops the launch when it ends".into());
         }
         if process.output == Output::Log {
-            notes.push("shows its errors only".into());
+            notes.push("only standard error is shown".into());
         }
         print(format_args!("# {}: {}", process.name, notes.join("; ")));
         let environment = process.environment.iter().map(|(name, value)| match value {
@@ -119,7 +119,7 @@ fn show(description: &LaunchDescription) {
     }
 }
 
-/// In quotes where a shell would take it apart.
+/// Quoted for a shell where needed.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -132,18 +132,18 @@ fn quoted(word: &str) -> String {
 fn run(description: LaunchDescription, logs: LogFolder) -> anyhow::Result<ExitCode> {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let screen = Screen::new(colour, |line| print(line));
-    description.messages.iter().for_each(|message| screen.say(message));
-    screen.say(&format!("[auriga] logs in {}", logs.path().display()));
+    description.messages.iter().for_each(|message| screen.print(message));
+    screen.print(&format!("[auriga] logs in {}", logs.path().display()));
     let (events, mut incoming) = mpsc::unbounded_channel();
     let (stop, stopping) = watch::channel(Stop::No);
     let settings = Settings { policy: Policy::default(), logs, screen: screen.clone(), events };
-    // On this thread: it lives as long as the process, as the processes' parent has to.
+    // On this thread: the processes get SIGTERM when the thread that started them ends.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         let signals = supervise::stop_on_signals(stop).context("signals cannot be received")?;
         let show = async {
             while let Some(event) = incoming.recv().await {
-                screen.say(&format!("[auriga] {event}"));
+                screen.print(&format!("[auriga] {event}"));
             }
         };
         let run = async { tokio::join!(supervise::run(description.processes, settings, stopping), show).0 };
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_taken_apart_at_the_first_sign() {
+    fn arguments_are_split_at_the_first_assignment_sign() {
         assert_eq!(assignment("a:=b:=c").unwrap(), ("a".into(), "b:=c".into()));
         assert_eq!(assignment("a:=").unwrap(), ("a".into(), String::new()));
         for word in ["a", ":=b", "a=b"] {

@@ -2,14 +2,17 @@
 
 mod explain;
 mod launch;
+#[cfg(not(feature = "simulation"))]
+mod left_out;
 mod top;
 
+#[cfg(feature = "simulation")]
 use crate::simulation::commands::{drive, generate, replay, sil};
 use clap::{Parser, Subcommand};
 use std::{io::IsTerminal, process::ExitCode};
 
-/// Middleware of a car: camera, CAN and cabin speech become one scene, a language model gives way to safety, and a
-/// head-up display shows it.
+/// In-vehicle AR middleware: camera, CAN and cabin speech are fused into one scene, safety work takes precedence over
+/// the language model, and a head-up display shows the result.
 #[derive(Debug, Parser)]
 #[command(name = "auriga", version, max_term_width = 100)]
 pub struct Auriga {
@@ -20,18 +23,28 @@ pub struct Auriga {
 #[derive(Debug, Subcommand)]
 enum Command {
     Launch(launch::Launch),
-    Drive(Box<drive::Drive>),
-    Replay(replay::Replay),
-    Sil(sil::Sil),
-    Generate(generate::Generate),
-    Explain(explain::Explain),
     Top(top::Top),
+    Explain(explain::Explain),
+    #[cfg(feature = "simulation")]
+    Drive(Box<drive::Drive>),
+    #[cfg(feature = "simulation")]
+    Replay(replay::Replay),
+    #[cfg(feature = "simulation")]
+    Sil(sil::Sil),
+    #[cfg(feature = "simulation")]
+    Generate(generate::Generate),
+    #[cfg(not(feature = "simulation"))]
+    #[command(flatten)]
+    LeftOut(left_out::LeftOut),
 }
 
 impl Auriga {
-    /// Carries the command out; the code is the process's.
+    /// Runs the command and returns the exit code of the process.
+    ///
+    /// # Errors
+    /// Those of the command, and a `RUST_LOG` that is no filter.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        // What goes wrong beside the command's own errors; RUST_LOG says how much of it.
+        // Warnings and errors of libraries; RUST_LOG sets the filter.
         let filter = tracing_subscriber::EnvFilter::builder()
             .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
             .from_env_lossy()
@@ -45,12 +58,18 @@ impl Auriga {
             .init();
         match self.command {
             Command::Launch(command) => command.run(),
-            Command::Drive(command) => command.run(),
-            Command::Replay(command) => command.run(),
-            Command::Sil(command) => command.run(),
-            Command::Generate(command) => command.run(),
-            Command::Explain(command) => command.run(),
             Command::Top(command) => command.run(),
+            Command::Explain(command) => command.run(),
+            #[cfg(feature = "simulation")]
+            Command::Drive(command) => command.run(),
+            #[cfg(feature = "simulation")]
+            Command::Replay(command) => command.run(),
+            #[cfg(feature = "simulation")]
+            Command::Sil(command) => command.run(),
+            #[cfg(feature = "simulation")]
+            Command::Generate(command) => command.run(),
+            #[cfg(not(feature = "simulation"))]
+            Command::LeftOut(command) => command.run(),
         }
     }
 }

@@ -6,18 +6,18 @@ use auriga_runtime::{config::RuntimeConfig, transport::Link};
 use std::{collections::BTreeMap, fmt::Write, io::IsTerminal, process::ExitCode, time::Duration};
 use tokio::sync::mpsc;
 
-/// Show what the running nodes use and what the arbiter grants them, live.
+/// Show the resources that running nodes use and the grants of the arbiter, live.
 #[derive(Debug, clap::Args)]
 pub struct Top {
-    /// First of the ports on which the nodes find each other.
+    /// First port of the nodes on this machine.
     #[arg(long, env = "AURIGA_BASE_PORT", default_value_t = 17440)]
     base_port: u16,
-    /// End after so many pictures; 0: go on until Ctrl-C.
+    /// Stop after this many updates; 0: until Ctrl-C.
     #[arg(long, default_value_t = 0)]
     count: u64,
 }
 
-/// Reads along, like a node of the highest number.
+/// Subscribes like a node, with a port above all of them.
 const READER: NodeSpec = NodeSpec {
     name: "top",
     criticality: Criticality::Infotainment,
@@ -28,7 +28,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 impl Top {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        // Zenoh wants threads of its own.
+        // Zenoh needs a multi-threaded runtime.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(self.show())?;
         Ok(ExitCode::SUCCESS)
@@ -42,13 +42,13 @@ impl Top {
         for &topic in READER.reads {
             let send = send.clone();
             let deliver = move |_: &str, payload| {
-                // A full queue is a terminal that hangs; the next second brings the next figures.
+                // The queue is full when the terminal blocks; the next second brings new figures.
                 let _ = Any::decode(topic, payload).map(|any| send.try_send(any));
             };
             link.subscribe(topic, deliver).await?;
         }
         let mut figures = Figures::default();
-        let mut pictures = 0;
+        let mut updates = 0;
         let mut tick = tokio::time::interval(PERIOD);
         tick.tick().await;
         loop {
@@ -56,9 +56,9 @@ impl Top {
                 Some(any) = incoming.recv() => figures.take(any),
                 _ = tick.tick() => {
                     let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[J" } else { "" };
-                    print(format_args!("{clear}{}", figures.picture()));
-                    pictures += 1;
-                    if pictures == self.count {
+                    print(format_args!("{clear}{}", figures.table()));
+                    updates += 1;
+                    if updates == self.count {
                         break;
                     }
                 }
@@ -72,7 +72,7 @@ impl Top {
 
 #[derive(Default)]
 struct Figures {
-    /// The last two of each node.
+    /// The last two reports of each node.
     usage: BTreeMap<String, (v1::Usage, Option<v1::Usage>)>,
     grants: Option<v1::Grants>,
 }
@@ -89,7 +89,7 @@ impl Figures {
         }
     }
 
-    fn picture(&self) -> String {
+    fn table(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = writeln!(
@@ -119,7 +119,7 @@ impl Figures {
             );
         }
         if self.usage.is_empty() {
-            text.push_str("no node is heard; is something launched, with this base port?\n");
+            text.push_str("no node reports; is something launched with this base port?\n");
         }
         if let Some(grants) = &self.grants {
             text.push('\n');
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_and_rates_are_of_the_time_between_two_reports() {
+    fn cpu_share_and_rates_are_computed_between_two_reports() {
         let usage = |uptime_s: u64, cpu_ms: u64, messages_in| v1::Usage {
             node: "fusion".into(),
             pid: 7,
@@ -146,10 +146,10 @@ mod tests {
         let mut figures = Figures::default();
         figures.take(Any::Usage(usage(1, 100, 50).into()));
         figures.take(Any::Usage(usage(3, 600, 250).into()));
-        let picture = figures.picture();
-        let row = picture.lines().find(|line| line.starts_with("fusion")).unwrap();
-        // Half a second of computing in two seconds, 200 messages in two seconds.
+        let table = figures.table();
+        let row = table.lines().find(|line| line.starts_with("fusion")).unwrap();
+        // 0.5 s of CPU time and 200 messages in 2 s.
         assert!(row.contains(" 25.0 %") && row.contains(" 100 "), "{row}");
-        assert!(Figures::default().picture().contains("no node is heard"));
+        assert!(Figures::default().table().contains("no node reports"));
     }
 }

@@ -1,41 +1,46 @@
-//! What a launch file comes to: processes to run, in order.
+//! The result of evaluating a launch file: processes to run, in order.
 
 use super::parameter::Value;
 use std::{path::PathBuf, time::Duration};
 
-/// Everything a launch file and its includes describe, with every `$(…)` replaced.
+/// The processes of a launch file and its includes, with every `$(…)` replaced.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LaunchDescription {
-    /// In the order of the file, which is the order of starting.
+    /// In the order of the file, which is the order in which they start.
     pub processes: Vec<Process>,
-    /// The arguments declared, in the order they were met.
+    /// The declared arguments, in the order of evaluation.
     pub arguments: Vec<Argument>,
-    /// The texts of `<log>`.
+    /// Messages of `<log>`.
     pub messages: Vec<String>,
 }
 
+/// A process to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Process {
-    /// What its output is labelled with and what it is called by; no two are the same.
+    /// Unique in the launch; the label of its output.
     pub name: String,
+    /// Path of the program.
     pub executable: PathBuf,
-    /// The words of `args`.
+    /// The attribute `args`, split into words.
     pub arguments: Vec<String>,
-    /// `name` and `namespace`, when given.
+    /// The attribute `name`.
     pub node: Option<String>,
+    /// The attribute `namespace`.
     pub namespace: Option<String>,
-    /// In the order of the file: later ones win.
+    /// In the order of the file: later ones override earlier ones.
     pub parameters: Vec<Parameter>,
-    /// Set over (`Some`) or taken from (`None`) the environment of the launching process.
+    /// Variables that are set (`Some`) or unset (`None`) in the environment of the launching process.
     pub environment: Vec<(String, Option<String>)>,
+    /// Whether it is restarted when it ends.
     pub respawn: Respawn,
-    /// When it ends, everything is shut down.
+    /// Its end shuts down the launch.
     pub shutdown_on_exit: bool,
+    /// What of its output is shown.
     pub output: Output,
 }
 
 impl Process {
-    /// The words after the executable, as ROS 2 nodes take them.
+    /// The arguments of the executable, as ROS 2 nodes take them.
     pub fn command_line(&self) -> Vec<String> {
         let mut words = self.arguments.clone();
         words.push("--ros-args".into());
@@ -56,22 +61,32 @@ impl Process {
 /// `<param>`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parameter {
-    Value { name: String, value: Value },
+    /// A single parameter.
+    Value {
+        /// Dotted name.
+        name: String,
+        /// Its value.
+        value: Value,
+    },
+    /// A parameter file.
     File(PathBuf),
 }
 
 /// What happens when a process ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Respawn {
+    /// It is not restarted.
     Never,
-    /// Started again, first after `delay`, then with a growing one; at most `max_retries` times when that is given.
+    /// It is restarted, with growing delays.
     Always {
+        /// The first delay.
         delay: Duration,
+        /// The most restarts; `None`: no limit.
         max_retries: Option<u32>,
     },
 }
 
-/// Where a process's lines go, besides the log folder.
+/// What of a process's output is shown, besides being logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// Standard output and standard error are shown.
@@ -83,10 +98,12 @@ pub enum Output {
 /// `<arg>`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Argument {
+    /// Its name.
     pub name: String,
-    /// As written, its `$(…)` not yet replaced.
+    /// As written, before `$(…)` are replaced.
     pub default: Option<String>,
+    /// The attribute `description`.
     pub description: String,
-    /// What it came to.
+    /// Its value in this evaluation.
     pub value: String,
 }

@@ -1,12 +1,15 @@
-//! What can be wrong with a launch file, and where.
+//! Errors in launch files, with their place.
 
 use std::{fmt, path::PathBuf};
 
-/// A place in a launch file; lines and columns count from 1.
+/// A place in a launch file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
+    /// The launch file.
     pub file: PathBuf,
+    /// From 1.
     pub line: u32,
+    /// From 1.
     pub column: u32,
 }
 
@@ -20,11 +23,15 @@ impl fmt::Display for Position {
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("{at}: {problem}")]
 pub struct LaunchError {
+    /// Where.
     pub at: Position,
+    /// What is wrong.
     pub problem: Problem,
 }
 
+/// What is wrong with a launch file; the message of each variant says it.
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum Problem {
     #[error("cannot read this launch file: {0}")]
     Unreadable(String),
@@ -38,7 +45,7 @@ pub enum Problem {
     UnknownAttribute { tag: String, attribute: String, supported: String },
     #[error("<{tag}> needs the attribute {attribute:?}")]
     MissingAttribute { tag: String, attribute: &'static str },
-    #[error("text between tags has no meaning here: {0:?}")]
+    #[error("unexpected text between tags: {0:?}")]
     StrayText(String),
     #[error("{attribute:?} must be {expected}, found {found:?}")]
     BadValue { attribute: String, expected: &'static str, found: String },
@@ -66,19 +73,21 @@ pub enum Problem {
 
 /// What is wrong with the value of a `<param>`.
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum ParameterError {
     #[error("must be {expected}, found {text:?}")]
     Type { text: String, expected: &'static str },
     #[error(
-        "YAML does not read {0:?} as a text, a number, a truth value or a list of them; type=\"str\" takes it as text"
+        "YAML does not read {0:?} as a string, a number, a boolean or a list of them; type=\"str\" takes it as a string"
     )]
     Yaml(String),
     #[error(transparent)]
     Substitution(#[from] SubstitutionError),
 }
 
-/// What is wrong with a text that holds `$(…)`.
+/// What is wrong with a text that contains `$(…)`.
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum SubstitutionError {
     #[error("$({name} …) is not supported; supported: var, env, find-pkg-share, find-pkg-prefix, dirname, eval")]
     Unknown { name: String },
@@ -93,7 +102,7 @@ pub enum SubstitutionError {
     #[error("package {0:?} was not found; AMENT_PREFIX_PATH must name where it is installed")]
     PackageNotFound(String),
     #[error(
-        "$(eval …) cannot evaluate {expression:?}: {why}; supported: texts in quotes, whole numbers, True, False, ==, !=, and, or, not, ( )"
+        "$(eval …) cannot evaluate {expression:?}: {why}; supported: quoted strings, integers, True, False, ==, !=, and, or, not, ( )"
     )]
     Eval { expression: String, why: &'static str },
     #[error("a quote is not closed, or nothing follows a backslash, in {0:?}")]

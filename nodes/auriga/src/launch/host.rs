@@ -1,4 +1,4 @@
-//! What a launch file may ask of the machine it is read on: environment, packages, executables, further files.
+//! What evaluating a launch file needs of a machine: environment, packages, executables, files.
 
 use std::{
     collections::BTreeMap,
@@ -7,16 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Larger files are no launch files.
+/// Larger launch files are refused.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
-pub trait Surroundings {
+/// Environment, packages, executables and files of a machine.
+pub trait Host {
+    /// The value of an environment variable.
     fn environment(&self, name: &str) -> Option<String>;
-    /// `PREFIX/share/PACKAGE`.
+    /// The folder `PREFIX/share/PACKAGE`.
     fn package_share(&self, package: &str) -> Option<PathBuf>;
-    /// `PREFIX`.
+    /// The installation prefix of a package.
     fn package_prefix(&self, package: &str) -> Option<PathBuf>;
-    /// The executable that `<node pkg=… exec=…>` names; the error says where it was looked for.
+    /// The executable of `<node pkg=… exec=…>`; the error says where it was searched.
     fn executable(&self, package: &str, executable: &str) -> Result<PathBuf, String>;
     /// The text of a launch file.
     fn read(&self, path: &Path) -> io::Result<String>;
@@ -25,9 +27,9 @@ pub trait Surroundings {
 /// The package this program belongs to.
 const OWN_PACKAGE: &str = "auriga";
 
-/// This machine. Package `auriga` is the one this program came with: an installed prefix, or the build tree, where
-/// the repository itself stands for `share/auriga`. Other packages are found by `AMENT_PREFIX_PATH`.
-pub struct Machine {
+/// This machine. Package `auriga` is where this program is: an installed prefix, or the build tree, where the
+/// repository itself takes the place of `share/auriga`. Other packages are found by `AMENT_PREFIX_PATH`.
+pub struct LocalHost {
     home: Home,
 }
 
@@ -45,18 +47,19 @@ enum Home {
     Unknown,
 }
 
-impl Machine {
-    pub fn new() -> Machine {
-        // Resolved, because PREFIX/bin/auriga is a link.
-        // One that was replaced while it runs cannot be resolved any more, and its folder is still the right one.
+impl LocalHost {
+    /// This machine, with package `auriga` found by the path of the running program.
+    pub fn new() -> LocalHost {
+        // PREFIX/bin/auriga is a link to lib/auriga/auriga. An executable that was replaced while it runs cannot be
+        // resolved; its folder is still right.
         let program = env::current_exe().unwrap_or_default();
         let program = fs::canonicalize(&program).unwrap_or(program);
-        Machine { home: home(&program) }
+        LocalHost { home: home(&program) }
     }
 
     /// This machine with package `auriga` installed in `prefix`.
-    pub fn installed_at(prefix: &Path) -> Machine {
-        Machine { home: Home::Installed { prefix: prefix.to_owned() } }
+    pub fn installed_at(prefix: &Path) -> LocalHost {
+        LocalHost { home: Home::Installed { prefix: prefix.to_owned() } }
     }
 
     fn ament_prefix(&self, package: &str) -> Option<PathBuf> {
@@ -66,9 +69,9 @@ impl Machine {
     }
 }
 
-impl Default for Machine {
+impl Default for LocalHost {
     fn default() -> Self {
-        Machine::new()
+        LocalHost::new()
     }
 }
 
@@ -85,7 +88,7 @@ fn home(program: &Path) -> Home {
     }
 }
 
-impl Surroundings for Machine {
+impl Host for LocalHost {
     fn environment(&self, name: &str) -> Option<String> {
         env::var(name).ok()
     }
@@ -116,7 +119,7 @@ impl Surroundings for Machine {
                 })?;
                 (
                     prefix.join("lib").join(package).join(executable),
-                    "is the name right, and the package installed whole?",
+                    "check the name and the installation of the package",
                 )
             }
         };
@@ -140,15 +143,17 @@ impl Surroundings for Machine {
     }
 }
 
-/// A machine that is only written down: every package called `auriga` exists, every executable too, and files are
-/// those listed. For checking launch files, and for tests and fuzzing.
+/// A machine in memory: package `auriga` exists with any executable, and the files are those listed. For checking
+/// launch files, for tests and for fuzzing.
 #[derive(Debug, Clone, Default)]
-pub struct Fixed {
+pub struct FakeHost {
+    /// Environment variables.
     pub environment: BTreeMap<String, String>,
+    /// Texts of files.
     pub files: BTreeMap<PathBuf, String>,
 }
 
-impl Surroundings for Fixed {
+impl Host for FakeHost {
     fn environment(&self, name: &str) -> Option<String> {
         self.environment.get(name).cloned()
     }
@@ -178,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_programs_own_path_tells_where_its_package_is() {
+    fn the_package_is_found_by_the_path_of_the_program() {
         assert_eq!(home(Path::new("/opt/a/lib/auriga/auriga")), Home::Installed { prefix: "/opt/a".into() });
         assert_eq!(home(Path::new("/usr/bin/env")), Home::Unknown);
         let tree = tempfile::tempdir().unwrap();
@@ -194,8 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_executable_is_reported_with_the_path_looked_at() {
-        let machine = Machine { home: Home::Installed { prefix: "/nowhere".into() } };
+    fn a_missing_executable_is_reported_with_its_path() {
+        let machine = LocalHost { home: Home::Installed { prefix: "/nowhere".into() } };
         let error = machine.executable("auriga", "camera").unwrap_err();
         assert!(error.contains("/nowhere/lib/auriga/camera"), "{error}");
         let error = machine.executable("no_such_package", "x").unwrap_err();
@@ -206,6 +211,6 @@ mod tests {
     fn an_oversized_file_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), vec![b' '; MAX_FILE_BYTES as usize + 1]).unwrap();
-        assert!(Machine::new().read(file.path()).unwrap_err().to_string().contains("larger"));
+        assert!(LocalHost::new().read(file.path()).unwrap_err().to_string().contains("larger"));
     }
 }

@@ -4,28 +4,32 @@ use super::{
     description::{Argument, LaunchDescription},
     document::evaluate,
     error::LaunchError,
-    host::{Fixed, Surroundings},
+    host::{FakeHost, Host},
 };
 use std::path::Path;
 
 /// Evaluates the launch file at `path` with `arguments` (name and value, as `name:=value` on a command line).
-pub fn load(
-    path: &Path,
-    arguments: &[(String, String)],
-    surroundings: &dyn Surroundings,
-) -> Result<LaunchDescription, LaunchError> {
-    evaluate::file(path, arguments, surroundings)
+///
+/// # Errors
+/// What is wrong with the file, with file, line and column.
+pub fn load(path: &Path, arguments: &[(String, String)], host: &dyn Host) -> Result<LaunchDescription, LaunchError> {
+    evaluate::file(path, arguments, host)
 }
 
-/// Evaluates `text`, said to be the file `path`, on a machine on which all packages called `auriga` exist, without
-/// arguments: for checking and for fuzzing.
+/// Evaluates `text` as the file `path`, on a [`FakeHost`] and without arguments: for checking and for fuzzing.
+///
+/// # Errors
+/// As [`load`].
 pub fn parse_text(text: &str, path: &Path) -> Result<LaunchDescription, LaunchError> {
-    let surroundings = Fixed { files: [(path.to_owned(), text.to_owned())].into(), ..Fixed::default() };
-    load(path, &[], &surroundings)
+    let host = FakeHost { files: [(path.to_owned(), text.to_owned())].into(), ..FakeHost::default() };
+    load(path, &[], &host)
 }
 
-/// What a launch file declares, for `--show-args`: the arguments of the file itself, not of its includes, without
-/// evaluating anything.
-pub fn arguments(path: &Path, surroundings: &dyn Surroundings) -> Result<Vec<Argument>, LaunchError> {
-    evaluate::declared(path, surroundings)
+/// The arguments that a launch file declares, for `--show-args`: those of the file itself, not of its includes. Nothing
+/// is evaluated.
+///
+/// # Errors
+/// What is wrong with the file, with file, line and column.
+pub fn arguments(path: &Path, host: &dyn Host) -> Result<Vec<Argument>, LaunchError> {
+    evaluate::declared(path, host)
 }

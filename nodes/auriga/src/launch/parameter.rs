@@ -1,21 +1,26 @@
-//! Values of `<param>`: what ROS 2 makes of their text. Without a `type` that is decided by YAML's rules (in PyYAML's
-//! reading, YAML 1.1: `yes` is true), so `type="str"` is the way to a text that may look like something else.
+//! Values of `<param>`, read as ROS 2 does. Without a `type`, YAML's rules decide (PyYAML's, which is YAML 1.1: `yes` is
+//! true); `type="str"` takes the text as it is.
 
 use super::error::{ParameterError, SubstitutionError};
 use std::fmt;
 
-/// A parameter's value. Shown as YAML, TOML and the nodes' command line read it alike.
+/// A parameter's value. Its `Display` form is read the same by YAML, TOML and the command line of the nodes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
+    /// A string.
     Text(String),
+    /// An integer.
     Integer(i64),
+    /// A number with a fraction or exponent.
     Float(f64),
+    /// A boolean.
     Bool(bool),
+    /// A list of values of one kind.
     List(Vec<Value>),
 }
 
 impl Value {
-    /// What an untyped `<param>` makes of a text; the text itself where YAML makes nothing of it.
+    /// The value of an untyped `<param>`; the text itself where it is no YAML scalar or list.
     pub fn from_text(text: &str) -> Value {
         any(text).unwrap_or_else(|_| Value::Text(text.to_owned()))
     }
@@ -27,10 +32,10 @@ impl fmt::Display for Value {
             Value::Text(text) if scalar(text) == Ok(Value::Text(text.clone())) && !text.starts_with(['"', '\'']) => {
                 f.write_str(text)
             }
-            // What would be read as something else otherwise. JSON's quoting is YAML's and TOML's too.
+            // Unquoted, it would be read as another type. JSON's quoting is valid YAML and TOML.
             Value::Text(text) => f.write_str(&serde_json::Value::from(text.as_str()).to_string()),
             Value::Integer(number) => write!(f, "{number}"),
-            // Inf and nan are written so in TOML; YAML's own have a dot, which the nodes never see.
+            // TOML writes inf and nan; YAML's forms have a dot, which the nodes do not read.
             Value::Float(number) => write!(f, "{number:?}"),
             Value::Bool(bool) => write!(f, "{bool}"),
             Value::List(items) => {
@@ -91,11 +96,11 @@ impl Type {
     }
 }
 
-/// Replaces the `$(…)` of a text; the second value tells whether there were any.
+/// Replaces the `$(…)` of a text; the second value is whether there were any.
 pub(super) type Expand<'a> = &'a dyn Fn(&str) -> Result<(String, bool), SubstitutionError>;
 
-/// What `text` comes to. As in ROS 2, without a type it is YAML before its substitutions are replaced, and each of
-/// them is YAML again. Python's `int()` and `float()` decide what a number is.
+/// The value of `text`. As in ROS 2, without a type the text is read as YAML before substitutions are replaced, and each
+/// replaced one is read as YAML again. Numbers are those of Python's `int()` and `float()`.
 pub(super) fn value(text: &str, wanted: Type, expand: Expand<'_>) -> Result<Value, ParameterError> {
     match wanted {
         Type::Text => Ok(Value::Text(expand(text)?.0)),
@@ -116,7 +121,7 @@ pub(super) fn value(text: &str, wanted: Type, expand: Expand<'_>) -> Result<Valu
         Type::ListOf(wanted) => {
             let Value::List(items) = any(text)? else { return Err(wrong(text, "a list as written: [a, b]")) };
             if items.is_empty() && wanted != Scalar::Text {
-                // ROS 2 takes an empty list for one of texts.
+                // ROS 2 takes an empty list as a list of strings.
                 return Err(wrong(text, "a list with items of its type"));
             }
             let expanded = items.into_iter().map(|value| match value {
@@ -135,7 +140,7 @@ fn wrong(text: &str, expected: &'static str) -> ParameterError {
     ParameterError::Type { text: text.to_owned(), expected }
 }
 
-/// A text is read as YAML again when it had substitutions.
+/// Reads a text as YAML again when it had substitutions.
 fn item(
     text: &str,
     expand: Expand<'_>,
@@ -211,7 +216,7 @@ fn list(text: &str, mut rest: &str) -> Result<Value, ParameterError> {
 fn scalar(text: &str) -> Result<Value, ParameterError> {
     let plain = text.trim_matches(' ');
     if let Some(quote) = plain.chars().next().filter(|c| ['"', '\''].contains(c)) {
-        // Escapes (and '' for ') are not read here: type="str" says the same more plainly.
+        // Escapes (and '' for ') are not supported: type="str" is the alternative.
         let inner = plain[1..].strip_suffix(quote).filter(|inner| !inner.contains([quote, '\\', '\t']));
         return inner.map(|inner| Value::Text(inner.to_owned())).ok_or_else(|| unsupported(text));
     }
@@ -238,7 +243,7 @@ fn scalar(text: &str) -> Result<Value, ParameterError> {
     Ok(float(plain).map_or_else(|| Value::Text(plain.to_owned()), Value::Float))
 }
 
-/// YAML 1.1's words of truth, in lower case, upper case and capitalised.
+/// YAML 1.1's booleans, in lower case, upper case and capitalised.
 pub(super) fn bool(text: &str) -> Option<bool> {
     let lower = text.to_ascii_lowercase();
     let capitalised = text.get(1..).is_some_and(|rest| rest == &lower[1..]);
@@ -323,7 +328,7 @@ fn float(text: &str) -> Option<f64> {
     number.replace('_', "").parse::<f64>().ok().map(|value| sign as f64 * value)
 }
 
-/// What YAML 1.1 reads as a date, or as a number in base 60 (`12:30`): never what a launch file means.
+/// What YAML 1.1 reads as a date, or as a number in base 60 (`12:30`); launch files never mean that.
 fn is_date(text: &str) -> bool {
     let (number, _) = unsigned(text);
     let date = number == text && text.len() >= 8 && {
@@ -371,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn untyped_values_are_what_yaml_makes_of_them() {
+    fn untyped_values_are_read_as_yaml() {
         // Each was printed by ROS 2's own launch (see tests/ros2.rs).
         for (written, value) in [
             ("/dev/video0", text("/dev/video0")),
@@ -407,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_is_held_to() {
+    fn typed_values_are_read_as_their_type() {
         assert_eq!(read("007", Type::Text), Ok(text("007")));
         assert_eq!(read(" 7 ", Type::Integer), Ok(Value::Integer(7)));
         assert_eq!(read("7", Type::Float), Ok(Value::Float(7.0)));
@@ -421,7 +426,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_is_read_back_as_the_same(written in r#"([a-z0-9.:/ '"\[\],_-]|\PC){0,24}"#) {
+        fn displayed_values_are_read_back_unchanged(written in r#"([a-z0-9.:/ '"\[\],_-]|\PC){0,24}"#) {
             if let Ok(value) = read(&written, Type::Any)
                 && value == value
             {

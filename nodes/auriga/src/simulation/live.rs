@@ -1,7 +1,7 @@
-//! A drive through all processes in real time: `replay.launch.xml`, with the drive's files in place of the devices.
+//! Plays a drive through all processes in real time: `replay.launch.xml`, with files in place of devices.
 
 use crate::{
-    launch::{self, Machine, Parameter, Surroundings, Value},
+    launch::{self, Host, LocalHost, Parameter, Value},
     supervise::{self, Event, Exit, LogFolder, Outcome, Policy, Reason, Screen, Settings, Stop},
 };
 use anyhow::{Context, bail, ensure};
@@ -21,41 +21,49 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// From the start of the processes to the first sensor data: on two cores, all nodes are up and have found each other
-/// after less.
-const LEAD: Duration = Duration::from_secs(5);
-/// How often progress is told.
-const TICK: Duration = Duration::from_millis(100);
+/// From the start of the processes to the first sensor data: all nodes are connected earlier, also on two cores.
+const START_DELAY: Duration = Duration::from_secs(5);
+/// How often progress is reported.
+const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
-/// What is driven and how.
-pub struct Session<'a> {
-    /// For `replay.launch.xml`.
+/// What is played, and how.
+pub struct LiveDrive<'a> {
+    /// Arguments of `replay.launch.xml`.
     pub arguments: Vec<(String, String)>,
-    /// Configuration of single nodes over the launch file's: node, field, value.
+    /// Parameters over those of the launch file: node, key, value.
     pub params: &'a [(String, String, String)],
-    /// Nodes to kill, at seconds of the drive.
+    /// Nodes to kill with SIGKILL, and when, in seconds of the drive.
     pub kills: Vec<(String, f64)>,
-    /// The part of the drive that is played.
+    /// Start of the part that is played, in seconds of the drive.
     pub from_s: f64,
+    /// End of that part.
     pub to_s: f64,
+    /// First port of the nodes.
     pub base_port: u16,
+    /// Where the output of the processes is logged.
     pub logs: LogFolder,
+    /// Where it is shown.
     pub screen: Screen,
 }
 
-/// Where a session is.
+/// The state of a live drive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
-    /// The processes come up.
+    /// The processes start.
     Starting,
-    /// At a second of the drive, and the fraction of it that is done.
-    Driving { at_s: f64, fraction: f64 },
-    /// The processes end.
+    /// The drive is played.
+    Driving {
+        /// Seconds of the drive.
+        at_s: f64,
+        /// Of the part that is played, from 0.
+        fraction: f64,
+    },
+    /// The processes stop.
     Ending,
 }
 
-/// The arguments that play a drive's files. Files it does not have are absent devices.
-pub fn arguments_of(drive: &Drive) -> Vec<(String, String)> {
+/// The launch arguments that play the files of a drive. A file that it lacks is an absent device.
+pub fn launch_arguments(drive: &Drive) -> Vec<(String, String)> {
     let file = |path: Option<PathBuf>| path.map(|path| path.display().to_string()).unwrap_or_default();
     [
         ("drive", drive.folder.display().to_string()),
@@ -69,41 +77,45 @@ pub fn arguments_of(drive: &Drive) -> Vec<(String, String)> {
     .into()
 }
 
-/// Plays a session to its end. Ctrl-C ends it earlier.
-pub fn run(session: Session<'_>, progress: &mut dyn FnMut(Progress)) -> anyhow::Result<Outcome> {
-    check_ports(session.base_port)?;
-    let machine = Machine::new();
-    let share =
-        machine.package_share("auriga").context("where is package auriga? neither a build tree nor installed")?;
-    let start_at = Nanos::monotonic() + LEAD - Duration::from_secs_f64(session.from_s.max(0.0));
-    let mut arguments = session.arguments;
+/// Plays a drive through all processes to its end. Ctrl-C stops it earlier.
+///
+/// # Errors
+/// When a port is taken, the launch file cannot be used, or a parameter names no launched node.
+pub fn run(drive: LiveDrive<'_>, progress: &mut dyn FnMut(Progress)) -> anyhow::Result<Outcome> {
+    check_ports(drive.base_port)?;
+    let machine = LocalHost::new();
+    let share = machine
+        .package_share("auriga")
+        .context("package auriga was not found: this program is neither in a build tree nor installed")?;
+    let start_at = Nanos::monotonic() + START_DELAY - Duration::from_secs_f64(drive.from_s.max(0.0));
+    let mut arguments = drive.arguments;
     arguments.push(("start_at".into(), start_at.0.to_string()));
-    arguments.push(("base_port".into(), session.base_port.to_string()));
+    arguments.push(("base_port".into(), drive.base_port.to_string()));
     let mut description = launch::load(&share.join("launch/replay.launch.xml"), &arguments, &machine)?;
-    for (node, field, value) in session.params {
+    for (node, field, value) in drive.params {
         let process = description.processes.iter_mut().find(|process| process.name == *node);
         let process = process.with_context(|| format!("parameter {node}.{field}: no such node is launched"))?;
         process.parameters.push(Parameter::Value { name: field.clone(), value: Value::from_text(value) });
     }
     let (events, mut incoming) = mpsc::unbounded_channel();
     let (stop, stopping) = watch::channel(Stop::No);
-    let settings = Settings { policy: Policy::default(), logs: session.logs, screen: session.screen.clone(), events };
+    let settings = Settings { policy: Policy::default(), logs: drive.logs, screen: drive.screen.clone(), events };
     let mut watcher = Watcher {
         start_at,
-        from_s: session.from_s,
-        to_s: session.to_s,
-        kills: session.kills,
+        from_s: drive.from_s,
+        to_s: drive.to_s,
+        kills: drive.kills,
         pids: BTreeMap::new(),
         ending: false,
-        screen: session.screen,
+        screen: drive.screen,
         progress,
     };
-    // On this thread: it lives as long as the session, as the processes' parent has to.
+    // On this thread: the processes get SIGTERM when the thread that started them ends.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let signals = supervise::stop_on_signals(stop).context("signals cannot be received")?;
         let watch = async {
-            let mut tick = tokio::time::interval(TICK);
+            let mut tick = tokio::time::interval(PROGRESS_PERIOD);
             loop {
                 tokio::select! {
                     event = incoming.recv() => match event {
@@ -119,13 +131,13 @@ pub fn run(session: Session<'_>, progress: &mut dyn FnMut(Progress)) -> anyhow::
     })
 }
 
-/// Follows a session.
+/// Follows a live drive: reports progress and kills nodes when due.
 struct Watcher<'a> {
     start_at: Nanos,
     from_s: f64,
     to_s: f64,
     kills: Vec<(String, f64)>,
-    /// Of what runs now.
+    /// Of the running processes.
     pids: BTreeMap<String, u32>,
     ending: bool,
     screen: Screen,
@@ -143,13 +155,13 @@ impl Watcher<'_> {
             }
             _ => {}
         }
-        // A start and an orderly end are nothing to tell.
-        let usual = matches!(event, Event::Started { .. })
+        // Starts and regular ends are not shown.
+        let expected = matches!(event, Event::Started { .. })
             || matches!(&event, Event::Exited { exit: Exit::Code(0), .. } if self.ending)
             || matches!(&event, Event::Stopping { why: Reason::Ended { exit: Exit::Code(0), .. } })
             || matches!(&event, Event::Exited { name, exit: Exit::Code(0), .. } if name == "monitor");
-        if !usual {
-            self.screen.say(&format!("[auriga] {event}"));
+        if !expected {
+            self.screen.print(&format!("[auriga] {event}"));
         }
     }
 
@@ -159,7 +171,7 @@ impl Watcher<'_> {
             if now < start_at + Duration::from_secs_f64(at_s.max(0.0)) {
                 return true;
             }
-            // One that is just being restarted is killed when it is up.
+            // A node that is being restarted is killed once it runs.
             let pid = pids.get(node).and_then(|pid| Pid::from_raw(*pid as i32));
             pid.is_none_or(|pid| kill_process(pid, Signal::KILL).is_err())
         });
@@ -175,15 +187,15 @@ impl Watcher<'_> {
     }
 }
 
-/// Whether the nodes' ports are free: another launch there would mix its messages with ours.
+/// Checks that the ports of the nodes are free: two launches on the same ports would mix their messages.
 fn check_ports(base: u16) -> anyhow::Result<()> {
     for node in NODES {
         let port = base
             .checked_add(node.port)
-            .with_context(|| format!("base port {base} leaves no room for {}", node.name))?;
+            .with_context(|| format!("base port {base} is too high for node {}", node.name))?;
         if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
             bail!(
-                "port {port} of node {} cannot be had ({error}): is another drive or launch running? Choose another \
+                "port {port} of node {} cannot be used ({error}): is another drive or launch running? Choose another \
                  --base-port",
                 node.name
             );
@@ -192,26 +204,27 @@ fn check_ports(base: u16) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs live scenarios.
-pub struct Runner {
+/// Plays live scenarios by launching all processes.
+pub struct LaunchRunner {
+    /// First port of the nodes.
     pub base_port: u16,
 }
 
-impl LiveRunner for Runner {
+impl LiveRunner for LaunchRunner {
     fn run(&mut self, plan: &LivePlan<'_>, progress: &mut dyn FnMut(f64)) -> anyhow::Result<PathBuf> {
         let drive = Drive::open(plan.drive)?;
         let recording = plan.out.join("drive.mcap");
-        fresh(&recording)?;
-        let mut arguments = arguments_of(&drive);
+        prepare_output(&recording)?;
+        let mut arguments = launch_arguments(&drive);
         let further = [
             ("record", recording.display().to_string()),
-            // A scenario's drive is generated: nobody's privacy is in it.
+            // The drive of a scenario is generated: it contains no personal data.
             ("consent", "true".into()),
             ("page_bind", String::new()),
             ("seconds", format!("{:?}", plan.to_s)),
         ];
         arguments.extend(further.map(|(name, value)| (name.to_owned(), value)));
-        let session = Session {
+        let live = LiveDrive {
             arguments,
             params: &plan.params,
             kills: plan.kills.iter().map(|kill| (kill.node.clone(), kill.at_s)).collect(),
@@ -221,12 +234,12 @@ impl LiveRunner for Runner {
             logs: LogFolder::at(&plan.out.join("log"))?,
             screen: Screen::none(),
         };
-        let outcome = run(session, &mut |now| {
+        let outcome = run(live, &mut |now| {
             if let Progress::Driving { fraction, .. } = now {
                 progress(fraction.min(1.0));
             }
         })?;
-        ensure!(outcome.reason != Reason::Asked, "stopped by a signal");
+        ensure!(outcome.reason != Reason::Requested, "stopped by a signal");
         let logs = plan.out.join("log");
         ensure!(outcome.code() == 0, "failed: {}; see {}", outcome.failed.join(", "), logs.display());
         ensure!(recording.is_file(), "nothing was recorded; see {}", logs.join("recorder.log").display());
@@ -234,10 +247,13 @@ impl LiveRunner for Runner {
     }
 }
 
-/// Makes room for a file that is to be written.
-pub fn fresh(file: &Path) -> anyhow::Result<()> {
+/// Creates the folder of an output file and removes an older file.
+///
+/// # Errors
+/// When either fails.
+pub fn prepare_output(file: &Path) -> anyhow::Result<()> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
     }
     match fs::remove_file(file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -252,20 +268,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_is_taken_is_named_with_its_node() {
-        // A listener on a port of the system's choice stands for another launch's camera.
+    fn a_port_in_use_is_named_with_its_node() {
+        // The camera port of another launch.
         let other = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = other.local_addr().unwrap().port();
         let camera = NODES.iter().find(|node| node.name == "camera").unwrap();
         let error = check_ports(port - camera.port).unwrap_err().to_string();
         assert!(error.contains(&port.to_string()) && error.contains("camera"), "{error}");
-        assert!(check_ports(u16::MAX).unwrap_err().to_string().contains("no room"));
+        assert!(check_ports(u16::MAX).unwrap_err().to_string().contains("too high"));
     }
 
     #[test]
-    fn progress_goes_from_starting_to_driving_and_a_kill_waits_for_its_time_and_its_process() {
-        let mut told = Vec::new();
-        let mut progress = |now| told.push(now);
+    fn progress_is_reported_and_a_kill_waits_until_it_is_due_and_the_process_runs() {
+        let mut reported = Vec::new();
+        let mut progress = |now| reported.push(now);
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let mut watcher = Watcher {
             start_at: Nanos::from_millis(10_000),
@@ -279,16 +295,19 @@ mod tests {
         };
         watcher.tick(Nanos::from_millis(11_000));
         watcher.tick(Nanos::from_millis(16_000));
-        assert_eq!(watcher.kills.len(), 1, "the process is not up");
+        assert_eq!(watcher.kills.len(), 1, "the process does not run yet");
         watcher.event(Event::Started { name: "can".into(), pid: child.id() });
         watcher.tick(Nanos::from_millis(17_000));
         assert!(watcher.kills.is_empty());
-        watcher.event(Event::Stopping { why: Reason::Asked });
+        watcher.event(Event::Stopping { why: Reason::Requested });
         watcher.tick(Nanos::from_millis(18_000));
         use std::os::unix::process::ExitStatusExt;
         assert_eq!(child.wait().unwrap().signal(), Some(9));
-        assert_eq!(told[0], Progress::Starting);
-        assert!(matches!(told[1], Progress::Driving { fraction, .. } if (fraction - 0.4).abs() < 1e-6), "{told:?}");
-        assert_eq!(told.last(), Some(&Progress::Ending));
+        assert_eq!(reported[0], Progress::Starting);
+        assert!(
+            matches!(reported[1], Progress::Driving { fraction, .. } if (fraction - 0.4).abs() < 1e-6),
+            "{reported:?}"
+        );
+        assert_eq!(reported.last(), Some(&Progress::Ending));
     }
 }

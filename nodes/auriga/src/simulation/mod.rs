@@ -1,5 +1,6 @@
-//! What needs the simulation: drives made, replayed, played through all nodes live, and scenarios.
+//! Everything that needs the simulation (crate `auriga_sil`): generating, replaying and playing drives, and scenarios.
+//! Only with the feature `simulation`.
 
-pub mod commands;
+pub(crate) mod commands;
 pub mod live;
 mod progress;

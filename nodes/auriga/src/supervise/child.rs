@@ -18,18 +18,17 @@ use tokio::{
 
 pub(super) const INT: i32 = Signal::INT.as_raw();
 pub(super) const TERM: i32 = Signal::TERM.as_raw();
-/// Longer lines are cut into several.
+/// Longer lines are split.
 const LONGEST_LINE: usize = 16 * 1024;
-/// Kept for telling why a process ended.
+/// Lines kept for reports of crash loops.
 const LAST_LINES: usize = 8;
-/// After its end, a process's pipes may be held open by what it started.
+/// How long pipes are read after the end of a process: its children may keep them open.
 const PIPES_CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
-/// Where what a process writes goes; the same through all its restarts.
+/// Where the output of a process goes; the same over all its restarts.
 #[derive(Clone)]
 pub(super) struct Outputs {
     name: String,
-    number: usize,
     shows_stdout: bool,
     log: LogFile,
     screen: Screen,
@@ -40,8 +39,6 @@ impl Outputs {
     pub fn new(process: &Process, log: LogFile, screen: Screen) -> Outputs {
         Outputs {
             name: process.name.clone(),
-            // Names keep their colours from launch to launch.
-            number: process.name.bytes().fold(0, |sum, byte| sum * 7 + usize::from(byte)) % 1000,
             shows_stdout: process.output == Output::Screen,
             log,
             screen,
@@ -52,7 +49,7 @@ impl Outputs {
     fn line(&self, line: &str, shown: bool) {
         self.log.line(line);
         if shown {
-            self.screen.show(self.number, &self.name, line);
+            self.screen.show(&self.name, line);
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == LAST_LINES {
@@ -61,8 +58,8 @@ impl Outputs {
         last.push_back(line.to_owned());
     }
 
-    /// The supervisor's own word in the log.
-    pub fn remark(&self, text: &str) {
+    /// Adds a line of the supervisor to the log.
+    pub fn note(&self, text: &str) {
         self.log.line(&format!("--- {text}"));
     }
 
@@ -76,7 +73,7 @@ pub(super) struct Child {
     child: tokio::process::Child,
     pid: Pid,
     pipes: Vec<JoinHandle<()>>,
-    /// Set once the operating system has forgotten it: its pid may then be another's.
+    /// Set once it has been waited for: after that its pid may belong to another process.
     ended: Option<Exit>,
 }
 
@@ -88,8 +85,8 @@ impl Child {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A group of its own: Ctrl-C in the terminal reaches it once, through us, and SIGKILL reaches what it
-            // has started too.
+            // Its own process group: Ctrl-C in the terminal reaches it only through the supervisor, and SIGKILL reaches
+            // its children too.
             .process_group(0)
             .kill_on_drop(true)
             // Its lines go to a file.
@@ -104,14 +101,14 @@ impl Child {
         // SAFETY: between fork and exec only system calls are made, without allocating or taking locks.
         unsafe {
             command.pre_exec(move || {
-                // A launcher that was started in the background ignores SIGINT, which its processes would inherit.
+                // A launcher in the background ignores SIGINT, which its processes would inherit.
                 for signal in [libc::SIGINT, libc::SIGTERM] {
                     if libc::signal(signal, libc::SIG_DFL) == libc::SIG_ERR {
                         return Err(io::Error::last_os_error());
                     }
                 }
                 rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
-                // It may have died before that call.
+                // The parent may have died before that call.
                 if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
             });
         }
@@ -131,7 +128,7 @@ impl Child {
         self.pid.as_raw_nonzero().get() as u32
     }
 
-    /// Waits for its end and for the last of its lines. May be dropped and called again.
+    /// Waits for its end and its last output. Cancel safe.
     pub async fn wait(&mut self) -> Exit {
         let exit = match &self.ended {
             Some(exit) => exit.clone(),
@@ -145,7 +142,7 @@ impl Child {
         };
         self.ended = Some(exit.clone());
         let all_read = async {
-            // One by one: a task that has been waited for must not be waited for again.
+            // One by one: a finished task must not be awaited again.
             while let Some(pipe) = self.pipes.last_mut() {
                 let _ = pipe.await;
                 self.pipes.pop();
@@ -167,7 +164,7 @@ impl Child {
         }
     }
 
-    /// SIGKILL to it and what it started.
+    /// Sends SIGKILL to its process group.
     pub fn kill_group(&self) {
         if self.ended.is_none() {
             let _ = kill_process_group(self.pid, Signal::KILL);

@@ -2,41 +2,60 @@
 
 use std::{fmt, time::Duration};
 
-/// What happens while processes run.
+/// An event in the life of the supervised processes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// A process was started.
     Started {
+        /// Name of the process.
         name: String,
+        /// Its process identifier.
         pid: u32,
     },
+    /// A process ended, or could not be started.
     Exited {
+        /// Name of the process.
         name: String,
+        /// How it ended.
         exit: Exit,
+        /// How long it ran.
         ran: Duration,
     },
-    /// It is started again after a time.
+    /// A process will be restarted after a delay.
     Restarting {
+        /// Name of the process.
         name: String,
+        /// The delay.
         after: Duration,
+        /// Number of this restart, from 1.
         retry: u32,
     },
-    /// It ends soon after each start.
+    /// A process ended soon after each of its last starts.
     CrashLoop {
+        /// Name of the process.
         name: String,
+        /// How many times in a row.
         exits: u32,
+        /// Its last lines of output.
         last_lines: Vec<String>,
     },
-    /// It has used up its restarts.
+    /// A process has used up its restarts.
     GivenUp {
+        /// Name of the process.
         name: String,
+        /// How many restarts it had.
         retries: u32,
     },
+    /// All processes are being stopped.
     Stopping {
+        /// Why.
         why: Reason,
     },
-    /// It did not end when asked to, and gets a harder signal.
+    /// A process did not end in time and gets a stronger signal.
     Escalated {
+        /// Name of the process.
         name: String,
+        /// SIGTERM or SIGKILL.
         signal: &'static str,
     },
 }
@@ -44,18 +63,21 @@ pub enum Event {
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
+    /// By itself, with this exit code.
     Code(i32),
+    /// By this signal.
     Signal(i32),
     /// The operating system did not start it.
     NotStarted(String),
 }
 
 impl Exit {
+    /// Whether it ended with exit code 0.
     pub fn success(&self) -> bool {
         *self == Exit::Code(0)
     }
 
-    /// As a shell tells it.
+    /// The exit code that a shell reports for it.
     pub fn code(&self) -> u8 {
         match self {
             Exit::Code(code) => u8::try_from(*code).unwrap_or(1),
@@ -75,15 +97,20 @@ impl fmt::Display for Exit {
     }
 }
 
-/// Why everything is stopped.
+/// Why the launch stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// By a signal, or by the program this is part of.
-    Asked,
+    /// A signal, or the program that runs the launch, requested it.
+    Requested,
     /// A process with `on_exit="shutdown"` has ended.
-    Ended { name: String, exit: Exit },
-    /// Nothing is left that runs.
-    NothingLeft,
+    Ended {
+        /// Name of the process.
+        name: String,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// All processes have ended.
+    AllEnded,
 }
 
 impl fmt::Display for Event {
@@ -92,37 +119,38 @@ impl fmt::Display for Event {
             Event::Started { name, pid } => write!(f, "{name} started (pid {pid})"),
             Event::Exited { name, exit, ran } => write!(f, "{name} ended: {exit}, after {:.1} s", ran.as_secs_f64()),
             Event::Restarting { name, after, retry } => {
-                write!(f, "{name} is started again in {:.1} s (restart {retry})", after.as_secs_f64())
+                write!(f, "{name} is restarted in {:.1} s (restart {retry})", after.as_secs_f64())
             }
             Event::CrashLoop { name, exits, last_lines } => {
-                write!(f, "{name} keeps ending: {exits} times, each soon after its start. Its last lines:")?;
+                write!(f, "{name} is in a crash loop: {exits} exits in a row, each soon after its start. Last lines:")?;
                 last_lines.iter().try_for_each(|line| write!(f, "\n    {line}"))
             }
             Event::GivenUp { name, retries } => {
-                write!(f, "{name} is not started again: {retries} restarts are used up")
+                write!(f, "{name} is not restarted: all {retries} restarts are used up")
             }
-            Event::Stopping { why: Reason::Asked } => f.write_str("stopping"),
-            Event::Stopping { why: Reason::NothingLeft } => f.write_str("nothing runs any more"),
+            Event::Stopping { why: Reason::Requested } => f.write_str("stopping"),
+            Event::Stopping { why: Reason::AllEnded } => f.write_str("all processes have ended"),
             Event::Stopping { why: Reason::Ended { name, exit } } => {
-                write!(f, "stopping, because {name} has ended ({exit})")
+                write!(f, "stopping: {name} has ended ({exit})")
             }
-            Event::Escalated { name, signal } => write!(f, "{name} has not ended yet; sending {signal}"),
+            Event::Escalated { name, signal } => write!(f, "{name} is still running; sending {signal}"),
         }
     }
 }
 
-/// How it all ended.
+/// The result of a launch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
+    /// Why it stopped.
     pub reason: Reason,
-    /// The last end of each process, in the order in which the processes were given.
+    /// The last exit of each process, in the order of the launch.
     pub exits: Vec<(String, Exit)>,
-    /// Processes that failed by themselves, or did not end before SIGKILL.
+    /// Processes that failed by themselves, or had to be killed.
     pub failed: Vec<String>,
 }
 
 impl Outcome {
-    /// The exit code of the whole: that of the process that ended it, or 1 when any process failed.
+    /// The exit code of the launch: that of the process whose end stopped it, or 1 when any process failed.
     pub fn code(&self) -> u8 {
         match &self.reason {
             Reason::Ended { exit, .. } if !exit.success() => exit.code(),

@@ -1,4 +1,4 @@
-//! The log folder: one file for each process, with all it wrote.
+//! The log folder: one file for each process, with all of its output.
 
 use anyhow::Context;
 use std::{
@@ -9,36 +9,43 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Where the files are.
+/// A folder of log files.
 #[derive(Debug, Clone)]
 pub struct LogFolder {
     path: PathBuf,
 }
 
 impl LogFolder {
-    /// Makes a new folder in `parent`, named by `label` and a number, and points `parent/latest` to it.
+    /// Creates a new folder in `parent`, named by `label` and a number, and links `parent/latest` to it.
+    ///
+    /// # Errors
+    /// When the folder cannot be created.
     pub fn new_in(parent: &Path, label: &str) -> anyhow::Result<LogFolder> {
         fs::create_dir_all(parent).with_context(|| format!("cannot make the log folder {}", parent.display()))?;
         let name = (1..).map(|n| format!("{label}-{n:04}")).find(|name| {
-            // Made, not looked up: of two launches that begin at once each gets its own.
+            // Created, not looked up: two launches that start at once get different folders.
             !matches!(fs::create_dir(parent.join(name)), Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists)
         });
         let name = name.unwrap_or_default();
         let path = parent.join(&name);
         anyhow::ensure!(path.is_dir(), "cannot make the log folder {}", path.display());
         let latest = parent.join("latest");
-        // Only a convenience, and another launch may do the same now.
+        // A convenience; another launch may do the same at this moment.
         let _ = fs::remove_file(&latest);
         let _ = symlink(&name, &latest);
         Ok(LogFolder { path })
     }
 
-    /// Uses the folder at `path`; files of an earlier launch in it are replaced.
+    /// Uses the folder at `path`; log files in it are overwritten.
+    ///
+    /// # Errors
+    /// When the folder cannot be created.
     pub fn at(path: &Path) -> anyhow::Result<LogFolder> {
         fs::create_dir_all(path).with_context(|| format!("cannot make the log folder {}", path.display()))?;
         Ok(LogFolder { path: path.to_owned() })
     }
 
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -55,14 +62,14 @@ impl LogFolder {
     }
 }
 
-/// A file that both pipes of a process are written to.
+/// A file for both output streams of a process.
 #[derive(Debug, Clone)]
 pub(super) struct LogFile(Arc<Mutex<Option<File>>>);
 
 impl LogFile {
     pub fn line(&self, line: &str) {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One write for a line, so that a crash cuts none in two. A full disk ends the log, not the launch.
+        // A single write for each line: no line is cut by a crash. A full disk ends the log, not the launch.
         if file.as_mut().is_some_and(|file| file.write_all(format!("{line}\n").as_bytes()).is_err()) {
             tracing::warn!("a log file cannot be written any more");
             *file = None;
@@ -75,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_launch_gets_a_folder_of_its_own_and_latest_points_to_the_last() {
+    fn each_launch_gets_a_new_folder_and_latest_links_to_the_newest() {
         let parent = tempfile::tempdir().unwrap();
         let first = LogFolder::new_in(parent.path(), "drive").unwrap();
         let second = LogFolder::new_in(parent.path(), "drive").unwrap();
@@ -86,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
+    fn a_folder_that_cannot_be_created_is_named_in_the_error() {
         let error = LogFolder::new_in(Path::new("/proc/nowhere"), "x").unwrap_err();
         assert!(format!("{error:#}").contains("/proc/nowhere"), "{error:#}");
     }

@@ -1,9 +1,9 @@
-//! Runs the processes of a launch: starts them in order, labels and logs what they write, starts again what died,
-//! and stops them all together.
+//! Runs the processes of a launch: starts them in order, labels and logs their output, restarts those that end, and
+//! stops them together.
 //!
-//! * A process that has to be started again waits longer each time, until it has run well for a while.
-//! * Stopping is SIGINT to each process, then SIGTERM, then SIGKILL to it and all it started.
-//! * Should this process die, the kernel sends SIGTERM to its processes: they close their files and end.
+//! * A process that is restarted waits longer each time, until it has run for a while.
+//! * Stopping is SIGINT to each process, then SIGTERM, then SIGKILL to its process group.
+//! * When the supervisor dies, the kernel sends SIGTERM to its processes.
 
 mod child;
 mod event;

@@ -1,19 +1,24 @@
-//! How long to wait: between restarts, and for a process to end.
+//! How long the supervisor waits: between restarts, and for a process to end.
 
+use auriga_runtime::Backoff;
 use std::time::Duration;
 
+/// Waits of the supervisor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// From SIGINT to SIGTERM, and from SIGTERM to SIGKILL. ROS 2's are the same.
+    /// From SIGINT to SIGTERM. ROS 2 waits as long.
     pub after_interrupt: Duration,
+    /// From SIGTERM to SIGKILL. ROS 2 waits as long.
     pub after_terminate: Duration,
-    /// A process that ran this long ran well: its next restart is the first again.
-    pub well_after: Duration,
-    /// The second restart waits this long (or as long as the launch file says), the next twice as long, and so on.
-    pub least_delay: Duration,
-    pub most_delay: Duration,
-    /// As many ends in a row, none after it had run well, are a crash loop.
-    pub crash_loop: u32,
+    /// After a run of this length, the next restart counts as the first again.
+    pub stable_after: Duration,
+    /// The delay of the second restart, unless the launch file asks for a longer first one; each further delay is twice
+    /// as long.
+    pub min_delay: Duration,
+    /// The longest delay, unless the launch file asks for a longer first one.
+    pub max_delay: Duration,
+    /// This many short runs in a row are a crash loop.
+    pub crash_loop_exits: u32,
 }
 
 impl Default for Policy {
@@ -21,28 +26,51 @@ impl Default for Policy {
         Policy {
             after_interrupt: Duration::from_secs(5),
             after_terminate: Duration::from_secs(5),
-            well_after: Duration::from_secs(10),
-            least_delay: Duration::from_millis(250),
-            most_delay: Duration::from_secs(10),
-            crash_loop: 3,
+            stable_after: Duration::from_secs(10),
+            min_delay: Duration::from_millis(250),
+            max_delay: Duration::from_secs(10),
+            crash_loop_exits: 3,
         }
     }
 }
 
-impl Policy {
-    /// The wait before a restart after the `quick`-th end in a row (from 1) that came too soon; `first` is what the
-    /// launch file asks for.
-    pub fn delay(&self, first: Duration, quick: u32) -> Duration {
-        if quick <= 1 {
-            return first;
+/// The restarts of one process.
+#[derive(Debug)]
+pub(super) struct Restarts {
+    stable_after: Duration,
+    crash_loop_exits: u32,
+    first_delay: Duration,
+    backoff: Backoff,
+    short_runs: u32,
+}
+
+impl Restarts {
+    /// `first_delay`: the delay that the launch file asks for.
+    pub fn new(policy: &Policy, first_delay: Duration) -> Restarts {
+        Restarts {
+            stable_after: policy.stable_after,
+            crash_loop_exits: policy.crash_loop_exits,
+            first_delay,
+            backoff: Backoff::new(first_delay.max(policy.min_delay), policy.max_delay.max(first_delay)),
+            short_runs: 0,
         }
-        let doubled = first.max(self.least_delay).saturating_mul(2_u32.saturating_pow(quick - 2));
-        doubled.min(self.most_delay.max(first))
     }
 
-    /// Whether it is to be told now: once at first, then rarely.
-    pub fn is_crash_loop(&self, quick: u32) -> bool {
-        quick == self.crash_loop || (quick > self.crash_loop && quick.is_multiple_of(10))
+    /// The delay before the next restart, after a run of this length.
+    pub fn delay_after(&mut self, run: Duration) -> Duration {
+        if run >= self.stable_after {
+            self.short_runs = 0;
+            self.backoff.reset();
+        }
+        self.short_runs = self.short_runs.saturating_add(1);
+        if self.short_runs == 1 { self.first_delay } else { self.backoff.wait() }
+    }
+
+    /// The number of short runs in a row when a crash loop is to be reported: at first once, then every tenth time.
+    pub fn crash_loop(&self) -> Option<u32> {
+        let runs = self.short_runs;
+        let due = runs == self.crash_loop_exits || runs > self.crash_loop_exits && runs.is_multiple_of(10);
+        due.then_some(runs)
     }
 }
 
@@ -50,12 +78,35 @@ impl Policy {
 mod tests {
     use super::*;
 
+    fn delays(first_ms: u64, count: usize) -> Vec<u128> {
+        let mut restarts = Restarts::new(&Policy::default(), Duration::from_millis(first_ms));
+        (0..count).map(|_| restarts.delay_after(Duration::ZERO).as_millis()).collect()
+    }
+
     #[test]
-    fn delays_double_up_to_a_limit_and_never_fall_below_what_the_file_asks() {
-        let policy = Policy::default();
-        let millis = |first: u64, quick| policy.delay(Duration::from_millis(first), quick).as_millis();
-        assert_eq!([1, 2, 3, 4, 5].map(|quick| millis(0, quick)), [0, 250, 500, 1000, 2000]);
-        assert_eq!([1, 2, 3, 50, u32::MAX].map(|quick| millis(2000, quick)), [2000, 2000, 4000, 10_000, 10_000]);
-        assert_eq!([1, 2, 9].map(|quick| millis(30_000, quick)), [30_000; 3]);
+    fn restart_delays_double_up_to_the_limit_and_start_at_what_the_launch_file_asks() {
+        assert_eq!(delays(0, 5), [0, 250, 500, 1000, 2000]);
+        assert_eq!(delays(2000, 6), [2000, 2000, 4000, 8000, 10_000, 10_000]);
+        assert_eq!(delays(30_000, 3), [30_000; 3]);
+        assert_eq!(delays(0, 100).last(), Some(&10_000));
+    }
+
+    #[test]
+    fn a_stable_run_resets_the_delay() {
+        let mut restarts = Restarts::new(&Policy::default(), Duration::ZERO);
+        let runs_ms = [0, 0, 0, 10_000, 0].map(|ms| restarts.delay_after(Duration::from_millis(ms)).as_millis());
+        assert_eq!(runs_ms, [0, 250, 500, 0, 250]);
+    }
+
+    #[test]
+    fn a_crash_loop_is_reported_at_the_third_short_run_and_then_at_every_tenth() {
+        let mut restarts = Restarts::new(&Policy::default(), Duration::ZERO);
+        let reported: Vec<u32> = (0..25)
+            .filter_map(|_| {
+                restarts.delay_after(Duration::ZERO);
+                restarts.crash_loop()
+            })
+            .collect();
+        assert_eq!(reported, [3, 10, 20]);
     }
 }

@@ -1,5 +1,5 @@
-//! The terminal. Lines go to it over a short queue and a thread of its own: a terminal that is held up (by Ctrl-S, or
-//! a slow connection) makes lines be left out and counted, and never holds up a node that writes to its log.
+//! The terminal. Lines go to it over a bounded queue and a thread: when the terminal blocks (Ctrl-S, a slow connection),
+//! lines are dropped and counted, and no node blocks on its output.
 
 use std::{
     sync::{
@@ -10,26 +10,28 @@ use std::{
     thread::JoinHandle,
 };
 
+/// Lines.
 const QUEUE: usize = 2048;
-/// Blue, green, magenta, cyan, yellow and their bright kinds: red is left to errors.
+/// ANSI codes of cyan, green, magenta, blue, yellow and their bright variants; red is for errors.
 const COLOURS: [u8; 10] = [36, 32, 35, 34, 33, 96, 92, 95, 94, 93];
 
+/// Shows lines of processes and of the supervisor. Clones share the terminal.
 #[derive(Clone)]
 pub struct Screen {
     /// `None` ends the thread.
     lines: Option<SyncSender<Option<String>>>,
-    left_out: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
     colour: bool,
     filter: fn(&str) -> bool,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Screen {
-    /// Hands each line to `sink`, on a thread of its own. `colour`: labels are coloured.
+    /// Passes each line to `sink`, on its own thread. `colour`: labels are coloured.
     pub fn new(colour: bool, mut sink: impl FnMut(&str) + Send + 'static) -> Screen {
         let (lines, incoming) = sync_channel::<Option<String>>(QUEUE);
-        let left_out = Arc::new(AtomicU64::new(0));
-        let missed = left_out.clone();
+        let dropped = Arc::new(AtomicU64::new(0));
+        let missed = dropped.clone();
         let thread = std::thread::spawn(move || {
             while let Ok(Some(line)) = incoming.recv() {
                 sink(&line);
@@ -39,51 +41,57 @@ impl Screen {
                 }
             }
         });
-        Screen { lines: Some(lines), left_out, colour, filter: |_| true, thread: Arc::new(Mutex::new(Some(thread))) }
+        Screen { lines: Some(lines), dropped, colour, filter: |_| true, thread: Arc::new(Mutex::new(Some(thread))) }
     }
 
-    /// Shows only the lines of processes that `filter` lets through.
+    /// Shows only those lines of processes for which `filter` returns true.
     pub fn filtered(self, filter: fn(&str) -> bool) -> Screen {
         Screen { filter, ..self }
     }
 
     /// Shows nothing.
     pub fn none() -> Screen {
-        Screen { lines: None, left_out: Arc::default(), colour: false, filter: |_| false, thread: Arc::default() }
+        Screen { lines: None, dropped: Arc::default(), colour: false, filter: |_| false, thread: Arc::default() }
     }
 
-    /// A line of this program's own.
-    pub fn say(&self, text: &str) {
+    /// Shows a line of the supervisor.
+    pub fn print(&self, text: &str) {
         let Some(lines) = &self.lines else { return };
         if let Err(TrySendError::Full(_)) = lines.try_send(Some(text.to_owned())) {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// A line of the process `name`, the `number`-th of the launch.
-    pub(super) fn show(&self, number: usize, name: &str, line: &str) {
+    /// Shows a line of the process `name`.
+    pub(super) fn show(&self, name: &str, line: &str) {
         if !(self.filter)(line) {
             return;
         }
         if self.colour {
-            let colour = COLOURS[number % COLOURS.len()];
-            self.say(&format!("\x1b[{colour}m[{name}]\x1b[0m {line}"));
+            let colour = label_colour(name);
+            self.print(&format!("\x1b[{colour}m[{name}]\x1b[0m {line}"));
         } else {
-            self.say(&format!("[{name}] {line}"));
+            self.print(&format!("[{name}] {line}"));
         }
     }
 
-    /// Waits until all lines so far are shown, and shows none after that.
+    /// Waits until all lines so far are shown; shows none after that.
     pub fn close(&self) {
         let Some(lines) = &self.lines else { return };
-        // The thread may have ended already.
+        // The thread may have ended before.
         let _ = lines.send(None);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // A sink that panicked has said so.
+            // A panic of the sink has been printed.
             let _ = thread.join();
         }
     }
+}
+
+/// The colour of a process's label, the same in each launch: FNV-1a of its name.
+fn label_colour(name: &str) -> u8 {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    COLOURS[hash as usize % COLOURS.len()]
 }
 
 #[cfg(test)]
@@ -92,7 +100,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn a_terminal_that_hangs_holds_nobody_up_and_the_lines_left_out_are_counted() {
+    fn a_blocked_terminal_does_not_block_and_dropped_lines_are_counted() {
         let (go, wait) = channel::<()>();
         let (shown, seen) = channel();
         let screen = Screen::new(false, move |line| {
@@ -100,24 +108,37 @@ mod tests {
             shown.send(line.to_owned()).unwrap();
         });
         for n in 0..QUEUE + 100 {
-            screen.show(0, "camera", &n.to_string());
+            screen.show("camera", &n.to_string());
         }
         drop(go);
         screen.close();
         let seen: Vec<String> = seen.iter().collect();
         assert_eq!(seen[0], "[camera] 0");
-        let told = seen.iter().find(|line| line.contains("not shown")).expect("they are counted");
-        let missed: usize = told.trim_start_matches('(').split(' ').next().unwrap().parse().unwrap();
+        let count = seen.iter().find(|line| line.contains("not shown")).expect("a count");
+        let missed: usize = count.trim_start_matches('(').split(' ').next().unwrap().parse().unwrap();
         assert_eq!(seen.len() - 1 + missed, QUEUE + 100);
     }
 
     #[test]
-    fn labels_are_coloured_where_colour_is_wanted() {
+    fn labels_are_coloured_when_colour_is_on() {
         let (shown, seen) = channel();
         let screen = Screen::new(true, move |line| shown.send(line.to_owned()).unwrap()).filtered(|l| l != "hidden");
-        screen.show(1, "can", "x");
-        screen.show(1, "can", "hidden");
+        screen.show("can", "x");
+        screen.show("can", "hidden");
         screen.close();
-        assert_eq!(seen.iter().collect::<Vec<_>>(), ["\x1b[32m[can]\x1b[0m x"]);
+        let colour = label_colour("can");
+        assert_eq!(seen.iter().collect::<Vec<_>>(), [format!("\x1b[{colour}m[can]\x1b[0m x")]);
+    }
+
+    #[test]
+    fn a_name_of_any_length_has_a_colour_that_stays_the_same() {
+        let long = "a_node_in_a_deep_namespace_".repeat(100);
+        for name in ["", "can", "größe", &long] {
+            assert!(COLOURS.contains(&label_colour(name)), "{name}");
+            assert_eq!(label_colour(name), label_colour(name));
+        }
+        let nodes = ["arbiter", "hud", "language", "fusion", "perception", "speech", "can", "camera", "recorder"];
+        let different: std::collections::BTreeSet<u8> = nodes.iter().map(|name| label_colour(name)).collect();
+        assert!(different.len() >= 5, "{different:?}");
     }
 }

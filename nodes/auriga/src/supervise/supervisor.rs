@@ -4,7 +4,7 @@ use super::{
     child::{self, Child},
     event::{Event, Exit, Outcome, Reason},
     log::LogFolder,
-    policy::Policy,
+    policy::{Policy, Restarts},
     screen::Screen,
 };
 use crate::launch::{Process, Respawn};
@@ -15,19 +15,24 @@ use tokio::{
     time::Instant,
 };
 
-/// What [`run`] works with besides the processes.
+/// What [`run`] needs besides the processes.
 pub struct Settings {
+    /// Waits.
     pub policy: Policy,
+    /// Where output is logged.
     pub logs: LogFolder,
+    /// Where output is shown.
     pub screen: Screen,
+    /// Receives all events.
     pub events: UnboundedSender<Event>,
 }
 
-/// How urgently everything is to stop.
+/// How urgently all processes have to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
+    /// Not at all.
     No,
-    /// Ask, wait, insist.
+    /// SIGINT, then SIGTERM, then SIGKILL.
     Gracefully,
     /// SIGKILL at once.
     Now,
@@ -35,24 +40,24 @@ pub enum Stop {
 
 /// Runs `processes` until `stop` says so, one with `on_exit="shutdown"` ends, or none is left.
 ///
-/// To be called on a thread that outlives the call: the kernel takes its end for the end of the processes' parent.
+/// Call it on a thread that outlives the call: when that thread ends, the kernel sends SIGTERM to the processes.
 pub async fn run(processes: Vec<Process>, settings: Settings, mut stop: watch::Receiver<Stop>) -> Outcome {
     let order: Vec<String> = processes.iter().map(|process| process.name.clone()).collect();
     let (stop_all, stopping) = watch::channel(*stop.borrow_and_update());
     let local = LocalSet::new();
-    let mut keepers = JoinSet::new();
+    let mut supervised = JoinSet::new();
     let work = async {
         for process in processes {
-            let mut keeper = Keeper::new(process, &settings, stopping.clone());
-            // Here and not in its task, so that the order of starting is the order of the file.
-            let child = keeper.start();
-            keepers.spawn_local(async move { keeper.keep(child).await });
+            let mut process = Supervised::new(process, &settings, stopping.clone());
+            // Not in its task: processes start in the order of the file.
+            let child = process.start();
+            supervised.spawn_local(async move { process.supervise(child).await });
         }
         let mut reason = None;
         let mut ends = Vec::new();
         loop {
             tokio::select! {
-                end = keepers.join_next() => match end {
+                end = supervised.join_next() => match end {
                     Some(Ok(end)) => {
                         if let (Some(exit), None) = (&end.shuts_down, &reason) {
                             let why = Reason::Ended { name: end.name.clone(), exit: exit.clone() };
@@ -60,21 +65,21 @@ pub async fn run(processes: Vec<Process>, settings: Settings, mut stop: watch::R
                         }
                         ends.push(end);
                     }
-                    // A keeper that panicked: its child is killed as it is dropped.
+                    // It panicked; its child is killed when dropped.
                     Some(Err(error)) => tracing::error!("a supervising task failed: {error}"),
                     None => break,
                 },
                 Ok(()) = stop.changed() => {
                     let urgency = *stop.borrow_and_update();
-                    begin_stop(&settings, &stop_all, &mut reason, Reason::Asked, urgency);
+                    begin_stop(&settings, &stop_all, &mut reason, Reason::Requested, urgency);
                 }
             }
         }
-        let reason = reason.unwrap_or(Reason::NothingLeft);
+        let reason = reason.unwrap_or(Reason::AllEnded);
         (reason, ends)
     };
     let (reason, mut ends) = local.run_until(work).await;
-    if reason == Reason::NothingLeft {
+    if reason == Reason::AllEnded {
         let _ = settings.events.send(Event::Stopping { why: reason.clone() });
     }
     ends.sort_by_key(|end| order.iter().position(|name| *name == end.name));
@@ -97,30 +102,30 @@ fn begin_stop(
         *reason = Some(why);
     }
     stop_all.send_if_modified(|now| {
-        let harder = urgency > *now;
+        let more_urgent = urgency > *now;
         *now = urgency.max(*now);
-        harder
+        more_urgent
     });
 }
 
-/// Resolves when everything is to stop at least as urgently as `least`; never, when the sender is gone.
-async fn until(stopping: &mut watch::Receiver<Stop>, least: Stop) {
+/// Resolves when a stop of at least this urgency is requested; never, when the sender is gone.
+async fn stop_requested(stopping: &mut watch::Receiver<Stop>, least: Stop) {
     if stopping.wait_for(|now| *now >= least).await.is_err() {
         std::future::pending().await
     }
 }
 
-/// The last words on a process.
+/// How the supervision of a process ended.
 struct End {
     name: String,
     exit: Exit,
     failed: bool,
-    /// Set when its end is to end everything.
+    /// Set when its end stops the launch.
     shuts_down: Option<Exit>,
 }
 
-/// Looks after one process through all its restarts.
-struct Keeper {
+/// Supervises one process over all its restarts.
+struct Supervised {
     process: Process,
     policy: Policy,
     stopping: watch::Receiver<Stop>,
@@ -128,15 +133,15 @@ struct Keeper {
     outputs: child::Outputs,
 }
 
-impl Keeper {
-    fn new(process: Process, settings: &Settings, stopping: watch::Receiver<Stop>) -> Keeper {
+impl Supervised {
+    fn new(process: Process, settings: &Settings, stopping: watch::Receiver<Stop>) -> Supervised {
         let outputs = child::Outputs::new(&process, settings.logs.file(&process.name), settings.screen.clone());
-        Keeper { process, policy: settings.policy.clone(), stopping, events: settings.events.clone(), outputs }
+        Supervised { process, policy: settings.policy.clone(), stopping, events: settings.events.clone(), outputs }
     }
 
-    fn tell(&self, event: Event) {
-        self.outputs.remark(&event.to_string());
-        // Nobody may be listening.
+    fn emit(&self, event: Event) {
+        self.outputs.note(&event.to_string());
+        // The receiver may be gone.
         let _ = self.events.send(event);
     }
 
@@ -147,12 +152,12 @@ impl Keeper {
     fn start(&mut self) -> Result<Child, Exit> {
         let child = Child::start(&self.process, &self.outputs)
             .map_err(|error| Exit::NotStarted(format!("{}: {error}", self.process.executable.display())))?;
-        self.tell(Event::Started { name: self.name(), pid: child.pid() });
+        self.emit(Event::Started { name: self.name(), pid: child.pid() });
         Ok(child)
     }
 
-    async fn keep(mut self, mut child: Result<Child, Exit>) -> End {
-        let (mut restarts, mut quick) = (0, 0);
+    async fn supervise(mut self, mut child: Result<Child, Exit>) -> End {
+        let (mut count, mut restarts) = (0, None);
         loop {
             let started = Instant::now();
             let (exit, killed) = match child {
@@ -160,10 +165,11 @@ impl Keeper {
                 Err(exit) => (exit, false),
             };
             let ran = started.elapsed();
-            self.tell(Event::Exited { name: self.name(), exit: exit.clone(), ran });
+            self.emit(Event::Exited { name: self.name(), exit: exit.clone(), ran });
             if *self.stopping.borrow() > Stop::No {
-                let asked = matches!(exit, Exit::Signal(signal) if signal == child::INT || signal == child::TERM);
-                let failed = killed || !(exit.success() || asked);
+                let as_requested =
+                    matches!(exit, Exit::Signal(signal) if signal == child::INT || signal == child::TERM);
+                let failed = killed || !(exit.success() || as_requested);
                 return End { name: self.name(), exit, failed, shuts_down: None };
             }
             let ended = |exit: Exit, shuts_down| End {
@@ -176,56 +182,58 @@ impl Keeper {
                 return ended(exit.clone(), Some(exit));
             }
             let Respawn::Always { delay, max_retries } = self.process.respawn else { return ended(exit, None) };
-            if max_retries.is_some_and(|most| restarts >= most) {
-                self.tell(Event::GivenUp { name: self.name(), retries: restarts });
+            if max_retries.is_some_and(|most| count >= most) {
+                self.emit(Event::GivenUp { name: self.name(), retries: count });
                 return ended(exit, None);
             }
-            restarts += 1;
-            quick = if ran < self.policy.well_after { quick + 1 } else { 1 };
-            if self.policy.is_crash_loop(quick) {
+            count += 1;
+            let restarts = restarts.get_or_insert_with(|| Restarts::new(&self.policy, delay));
+            let after = restarts.delay_after(ran);
+            if let Some(exits) = restarts.crash_loop() {
                 let last_lines = self.outputs.last_lines();
-                self.tell(Event::CrashLoop { name: self.name(), exits: quick, last_lines });
+                self.emit(Event::CrashLoop { name: self.name(), exits, last_lines });
             }
-            let after = self.policy.delay(delay, quick);
-            self.tell(Event::Restarting { name: self.name(), after, retry: restarts });
+            self.emit(Event::Restarting { name: self.name(), after, retry: count });
             tokio::select! {
                 () = tokio::time::sleep(after) => {}
-                () = until(&mut self.stopping, Stop::Gracefully) => return ended(exit, None),
+                () = stop_requested(&mut self.stopping, Stop::Gracefully) => return ended(exit, None),
             }
             child = self.start();
         }
     }
 
-    /// Waits for the end of `child`, and brings it about when everything stops. The second value tells whether
-    /// SIGKILL was needed.
+    /// Waits for the end of `child`, and stops it on request. The second value: whether SIGKILL was needed.
     async fn watch(&mut self, mut child: Child) -> (Exit, bool) {
         let mut stopping = self.stopping.clone();
         tokio::select! {
             exit = child.wait() => return (exit, false),
-            () = until(&mut stopping, Stop::Gracefully) => {}
+            () = stop_requested(&mut stopping, Stop::Gracefully) => {}
         }
-        for (signal, name, patience) in
+        for (signal, name, timeout) in
             [(child::INT, "SIGINT", self.policy.after_interrupt), (child::TERM, "SIGTERM", self.policy.after_terminate)]
         {
             if *stopping.borrow() < Stop::Now {
                 if signal == child::TERM {
-                    self.tell(Event::Escalated { name: self.name(), signal: name });
+                    self.emit(Event::Escalated { name: self.name(), signal: name });
                 }
                 child.signal(signal);
                 tokio::select! {
                     exit = child.wait() => return (exit, false),
-                    () = tokio::time::sleep(patience) => {}
-                    () = until(&mut stopping, Stop::Now) => {}
+                    () = tokio::time::sleep(timeout) => {}
+                    () = stop_requested(&mut stopping, Stop::Now) => {}
                 }
             }
         }
-        self.tell(Event::Escalated { name: self.name(), signal: "SIGKILL" });
+        self.emit(Event::Escalated { name: self.name(), signal: "SIGKILL" });
         child.kill_group();
         (child.wait().await, true)
     }
 }
 
-/// [`Stop::Gracefully`] at the first SIGINT, SIGTERM or SIGHUP, [`Stop::Now`] at the second.
+/// Sends [`Stop::Gracefully`] at the first SIGINT, SIGTERM or SIGHUP, [`Stop::Now`] at the second.
+///
+/// # Errors
+/// When the handlers cannot be installed.
 pub fn stop_on_signals(stop: watch::Sender<Stop>) -> std::io::Result<impl Future<Output = Infallible>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;

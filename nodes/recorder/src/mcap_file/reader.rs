@@ -224,7 +224,8 @@ fn undeclared(channel: u16) -> anyhow::Error {
 
 /// What a channel of the file is in the table.
 fn recognise(channel: &records::Channel, schemas: &HashMap<u16, String>) -> anyhow::Result<Channel> {
-    let Some(topic) = TopicId::by_name(&channel.topic) else { return Ok(Channel::Other) };
+    let readable = |topic: &TopicId| cfg!(feature = "images") || topic.spec().record != Record::Jpeg;
+    let Some(topic) = TopicId::by_name(&channel.topic).filter(readable) else { return Ok(Channel::Other) };
     let expected = schema::name(topic.spec());
     let found = schemas.get(&channel.schema_id).map_or("no schema", String::as_str);
     anyhow::ensure!(

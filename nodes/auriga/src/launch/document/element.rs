@@ -1,11 +1,11 @@
-//! One tag of a launch file, whose attributes and children are checked against the list of what is supported before
-//! anything is taken from it: nothing in a file is ignored silently.
+//! One tag of a launch file. Its attributes and children are checked against the supported ones before it is evaluated:
+//! nothing in a file is ignored silently.
 
 use crate::launch::error::{LaunchError, Position, Problem};
 use roxmltree::Node;
 use std::path::Path;
 
-/// What may stand in a tag.
+/// What a tag may contain.
 pub(super) struct Rule {
     pub attributes: &'static [&'static str],
     pub children: &'static [&'static str],
@@ -59,7 +59,7 @@ pub(super) struct Element<'a, 'input> {
 }
 
 impl<'a, 'input> Element<'a, 'input> {
-    /// Checks `node`, which stands in a tag called `parent`.
+    /// Checks `node`, a child of the tag `parent`.
     pub fn new(node: Node<'a, 'input>, parent: &str, file: &'a Path) -> Result<Self, LaunchError> {
         let element = Element { node, file };
         let tag = element.tag();

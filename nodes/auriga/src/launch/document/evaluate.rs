@@ -1,11 +1,11 @@
-//! Walks the tags of a launch file in order, as ROS 2 does: variables and environment are one state that tags change
-//! as they are met, a `<group>` puts it back at its end, and an `<include>` does not.
+//! Evaluates the tags of a launch file in order, as ROS 2 does: variables and environment are one state that tags
+//! change. A `<group>` restores it at its end, an `<include>` does not.
 
 use super::element::Element;
 use crate::launch::{
     description::{Argument, LaunchDescription, Output, Parameter, Process, Respawn},
     error::{LaunchError, Position, Problem, SubstitutionError},
-    host::Surroundings,
+    host::Host,
     parameter::{self, TYPES, Type},
     substitution::template::{Scope, Template, unescape},
 };
@@ -17,39 +17,39 @@ use std::{
     time::Duration,
 };
 
-/// Groups and includes inside each other.
+/// Deepest nesting of groups and includes.
 const MAX_DEPTH: usize = 32;
-/// Tags in one file.
+/// Most tags in one file.
 const MAX_TAGS: u32 = 20_000;
-/// Tags evaluated in a file and all its includes, which may include each other many times over.
+/// Most tags evaluated in a file and all its includes, which may include each other many times.
 const MAX_STEPS: usize = 20_000;
 
 /// See [`crate::launch::load`].
 pub(in crate::launch) fn file(
     path: &Path,
     arguments: &[(String, String)],
-    surroundings: &dyn Surroundings,
+    host: &dyn Host,
 ) -> Result<LaunchDescription, LaunchError> {
     let mut evaluation = Evaluation {
-        surroundings,
+        host,
         variables: arguments.iter().cloned().collect(),
         environment: BTreeMap::new(),
         parameters: Vec::new(),
-        read: RefCell::default(),
+        used: RefCell::default(),
         launch: LaunchDescription::default(),
         depth: 0,
         steps: 0,
     };
     let start = Position { file: path.to_owned(), line: 1, column: 1 };
     evaluation.file(path, &start, &[])?;
-    evaluation.all_used(arguments, start)?;
+    evaluation.check_arguments_exist(arguments, start)?;
     Ok(evaluation.launch)
 }
 
 /// See [`crate::launch::arguments`].
-pub(in crate::launch) fn declared(path: &Path, surroundings: &dyn Surroundings) -> Result<Vec<Argument>, LaunchError> {
+pub(in crate::launch) fn declared(path: &Path, host: &dyn Host) -> Result<Vec<Argument>, LaunchError> {
     let start = Position { file: path.to_owned(), line: 1, column: 1 };
-    let text = read(path, &start, surroundings)?;
+    let text = read(path, &start, host)?;
     let document = parse(&text, path)?;
     let root = Element::new(document.root_element(), "", path)?;
     check(root, 0)?;
@@ -66,8 +66,8 @@ pub(in crate::launch) fn declared(path: &Path, surroundings: &dyn Surroundings) 
     Ok(arguments)
 }
 
-fn read(path: &Path, at: &Position, surroundings: &dyn Surroundings) -> Result<String, LaunchError> {
-    surroundings.read(path).map_err(|error| LaunchError {
+fn read(path: &Path, at: &Position, host: &dyn Host) -> Result<String, LaunchError> {
+    host.read(path).map_err(|error| LaunchError {
         at: at.clone(),
         problem: Problem::Unreadable(format!("{}: {error}", path.display())),
     })
@@ -81,7 +81,7 @@ fn parse<'a>(text: &'a str, path: &Path) -> Result<Document<'a>, LaunchError> {
     })
 }
 
-/// Calls `take` with each `<arg>` that is met whatever the conditions are.
+/// Calls `take` with each `<arg>` that does not depend on a condition.
 fn collect<'a, 'input>(
     element: Element<'a, 'input>,
     take: &mut dyn FnMut(Element<'a, 'input>) -> Result<(), LaunchError>,
@@ -100,7 +100,7 @@ fn collect<'a, 'input>(
     Ok(())
 }
 
-/// Whether the file is sound, in the parts that conditions leave out too.
+/// Checks the whole file, also the parts that conditions leave out.
 fn check(element: Element<'_, '_>, depth: usize) -> Result<(), LaunchError> {
     if depth > MAX_DEPTH {
         return Err(element.problem(Problem::TooDeep(MAX_DEPTH)));
@@ -139,26 +139,27 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 struct Evaluation<'a> {
-    surroundings: &'a dyn Surroundings,
+    host: &'a dyn Host,
     variables: BTreeMap<String, String>,
     environment: BTreeMap<String, Option<String>>,
     /// Of `<set_parameter>`: passed to every node.
     parameters: Vec<Parameter>,
-    read: RefCell<BTreeSet<String>>,
+    /// Names of variables that were read.
+    used: RefCell<BTreeSet<String>>,
     launch: LaunchDescription,
     depth: usize,
     steps: usize,
 }
 
 impl Evaluation<'_> {
-    /// `from` is where it is asked for, `given` the arguments passed there.
+    /// `from`: the place of the include; `given`: the arguments passed there.
     fn file(&mut self, path: &Path, from: &Position, given: &[String]) -> Result<(), LaunchError> {
-        let text = read(path, from, self.surroundings)?;
+        let text = read(path, from, self.host)?;
         let document = parse(&text, path)?;
         let root = Element::new(document.root_element(), "", path)?;
         check(root, 0)?;
         if self.depth > 0 {
-            // As in ROS 2, an include passes on what its file needs by name, even where a variable of that name is set.
+            // As in ROS 2, an include must pass the required arguments, even where a variable of that name is set.
             collect(root, &mut |arg| {
                 let name = unescape(arg.required("name")?);
                 if arg.raw("default").is_some() || given.contains(&name) {
@@ -172,10 +173,10 @@ impl Evaluation<'_> {
     }
 
     /// A misspelt argument would otherwise silently leave a default in force.
-    fn all_used(&self, arguments: &[(String, String)], at: Position) -> Result<(), LaunchError> {
+    fn check_arguments_exist(&self, arguments: &[(String, String)], at: Position) -> Result<(), LaunchError> {
         let declared = || self.launch.arguments.iter().map(|argument| argument.name.as_str());
         let unknown =
-            arguments.iter().find(|(name, _)| !declared().any(|d| d == name) && !self.read.borrow().contains(name));
+            arguments.iter().find(|(name, _)| !declared().any(|d| d == name) && !self.used.borrow().contains(name));
         let Some((name, _)) = unknown else { return Ok(()) };
         let known = declared().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
         Err(LaunchError { at, problem: Problem::UnknownArgument { name: name.clone(), known } })
@@ -186,7 +187,7 @@ impl Evaluation<'_> {
         if self.steps > MAX_STEPS {
             return Err(element.problem(Problem::TooMany { what: "tags to evaluate", limit: MAX_STEPS }));
         }
-        if !self.wanted(element, folder)? {
+        if !self.is_enabled(element, folder)? {
             return Ok(());
         }
         match element.tag() {
@@ -243,13 +244,13 @@ impl Evaluation<'_> {
             variables: &self.variables,
             environment: &self.environment,
             directory,
-            surroundings: self.surroundings,
-            read: &self.read,
+            host: self.host,
+            used: &self.used,
         }
     }
 
-    /// The conditions `if` and `unless`.
-    fn wanted(&self, element: Element<'_, '_>, folder: &Path) -> Result<bool, LaunchError> {
+    /// Whether the conditions `if` and `unless` hold.
+    fn is_enabled(&self, element: Element<'_, '_>, folder: &Path) -> Result<bool, LaunchError> {
         for (name, wanted) in [("if", true), ("unless", false)] {
             if let Some(value) = self.expand(element, name, folder)? {
                 let truth = match value.trim().to_lowercase().as_str() {
@@ -288,7 +289,7 @@ impl Evaluation<'_> {
             },
         };
         let before = scoped.then(|| (self.variables.clone(), self.environment.clone(), self.parameters.len()));
-        self.deeper(element, |evaluation| element.children().try_for_each(|child| evaluation.action(child?, folder)))?;
+        self.nested(element, |evaluation| element.children().try_for_each(|child| evaluation.action(child?, folder)))?;
         if let Some((variables, environment, parameters)) = before {
             self.variables = variables;
             self.environment = environment;
@@ -307,10 +308,10 @@ impl Evaluation<'_> {
             self.variables.insert(name.clone(), value);
             names.push(name);
         }
-        self.deeper(element, |evaluation| evaluation.file(&path, &element.position(), &names))
+        self.nested(element, |evaluation| evaluation.file(&path, &element.position(), &names))
     }
 
-    fn deeper(
+    fn nested(
         &mut self,
         element: Element<'_, '_>,
         inner: impl FnOnce(&mut Self) -> Result<(), LaunchError>,
@@ -327,7 +328,7 @@ impl Evaluation<'_> {
     fn node(&mut self, element: Element<'_, '_>, folder: &Path) -> Result<(), LaunchError> {
         let package = self.required(element, "pkg", folder)?;
         let exec = self.required(element, "exec", folder)?;
-        let found = self.surroundings.executable(&package, &exec);
+        let found = self.host.executable(&package, &exec);
         let executable = found.map_err(|why| element.problem_in("exec", Problem::Executable(why)))?;
         let node = self.expand(element, "name", folder)?;
         let namespace = self.expand(element, "namespace", folder)?.map(|namespace| {

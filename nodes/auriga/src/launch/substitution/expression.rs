@@ -1,5 +1,5 @@
-//! `$(eval …)`: the part of Python's expressions that launch files need for conditions. Values, truth and the text of
-//! the result are Python's, so that `ros2 launch` decides the same.
+//! `$(eval …)`: the part of Python's expressions that launch files need for conditions. Values, truthiness and the
+//! text of the result are Python's, so that `ros2 launch` evaluates the same.
 
 use crate::launch::error::SubstitutionError;
 
@@ -80,10 +80,10 @@ fn tokens(expression: &str) -> Result<Vec<Token>, &'static str> {
             '\'' | '"' => {
                 let text = rest[1..].split(first).next().unwrap_or_default();
                 if text.len() + 2 > rest.len() {
-                    return Err("a text is not closed");
+                    return Err("a string is not closed");
                 }
                 if text.contains('\\') {
-                    return Err("a text holds a backslash");
+                    return Err("a string contains a backslash");
                 }
                 (Token::Literal(Value::Text(text.to_owned())), text.len() + 2)
             }
@@ -93,14 +93,14 @@ fn tokens(expression: &str) -> Result<Vec<Token>, &'static str> {
             '!' if rest.starts_with("!=") => (Token::NotEqual, 2),
             '0'..='9' | '-' => {
                 let length = 1 + rest[1..].bytes().take_while(u8::is_ascii_digit).count();
-                let number = rest[..length].parse().map_err(|_| "a number is not a whole number that fits 64 bits")?;
+                let number = rest[..length].parse().map_err(|_| "a number is not an integer of 64 bits")?;
                 (Token::Literal(Value::Number(number)), length)
             }
             c if c.is_alphabetic() => {
                 let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
                 (word(&rest[..length])?, length)
             }
-            _ => return Err("a sign is not understood"),
+            _ => return Err("a character is not supported"),
         };
         tokens.push(token);
         rest = rest[length..].trim_start();
@@ -115,7 +115,7 @@ fn word(word: &str) -> Result<Token, &'static str> {
         "not" => Token::Not,
         "True" => Token::Literal(Value::Bool(true)),
         "False" => Token::Literal(Value::Bool(false)),
-        _ => return Err("a word is not understood (is a text without quotes?)"),
+        _ => return Err("a name is not supported (a string without quotes?)"),
     })
 }
 
@@ -205,7 +205,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn results_are_those_of_python() {
+    fn results_match_python() {
         // Each pair was printed by Python's str(eval(expression)).
         for (expression, result) in [
             ("'' != ''", "False"),
@@ -225,10 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_refused_with_the_reason() {
+    fn unsupported_expressions_are_refused_with_the_reason() {
         for (expression, why) in [
             ("out != ''", "quotes"),
-            ("'a' + 'b'", "sign"),
+            ("'a' + 'b'", "character"),
             ("'a", "not closed"),
             ("('a'", "bracket"),
             ("'a' == 'b' == 'c'", "chained"),
@@ -246,12 +246,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_gives_a_value_or_an_error(text in ".{0,80}") {
+        fn any_input_gives_a_value_or_an_error(text in ".{0,80}") {
             let _ = evaluate(&text);
         }
 
         #[test]
-        fn equal_texts_are_equal(a in "[a-z/. ]{0,9}", b in "[a-z/. ]{0,9}") {
+        fn equal_strings_compare_equal(a in "[a-z/. ]{0,9}", b in "[a-z/. ]{0,9}") {
             let expected = if a == b { "True" } else { "False" };
             prop_assert_eq!(evaluate(&format!("'{a}' == '{b}'")).unwrap(), expected);
         }

@@ -1,25 +1,25 @@
-//! A command line's words, as Python's `shlex.split` (and so `ros2 launch`) tells them apart: unlike a shell's, a `#`
+//! Splits a command line into words as Python's `shlex.split` does, which `ros2 launch` uses: unlike in a shell, `#`
 //! begins no comment.
 
-/// Splits `text` at white space outside of quotes. `None`: a quote is not closed, or nothing follows a `\`.
+/// Splits `text` at white space outside quotes. `None`: a quote is not closed, or nothing follows a `\`.
 pub(super) fn split(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
-    let mut signs = text.chars();
-    while let Some(sign) = signs.next() {
-        match sign {
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
             ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
             '\'' => {
                 let word = word.get_or_insert_default();
                 loop {
-                    match signs.next()? {
+                    match chars.next()? {
                         '\'' => break,
                         inside => word.push(inside),
                     }
                 }
             }
-            '"' => double_quoted(&mut signs, word.get_or_insert_default())?,
-            '\\' => word.get_or_insert_default().push(signs.next()?),
+            '"' => double_quoted(&mut chars, word.get_or_insert_default())?,
+            '\\' => word.get_or_insert_default().push(chars.next()?),
             plain => word.get_or_insert_default().push(plain),
         }
     }
@@ -27,12 +27,12 @@ pub(super) fn split(text: &str) -> Option<Vec<String>> {
     Some(words)
 }
 
-/// Up to the closing quote. A `\` counts only before `"` and itself.
-fn double_quoted(signs: &mut std::str::Chars<'_>, word: &mut String) -> Option<()> {
+/// Up to the closing quote. A `\` escapes only `"` and itself.
+fn double_quoted(chars: &mut std::str::Chars<'_>, word: &mut String) -> Option<()> {
     loop {
-        match signs.next()? {
+        match chars.next()? {
             '"' => return Some(()),
-            '\\' => match signs.next()? {
+            '\\' => match chars.next()? {
                 escaped @ ('"' | '\\') => word.push(escaped),
                 other => word.extend(['\\', other]),
             },
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_those_of_python() {
+    fn words_match_pythons_shlex() {
         // Each was printed by Python's shlex.split.
         for (text, words) in [
             ("", vec![]),

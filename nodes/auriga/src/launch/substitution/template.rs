@@ -1,20 +1,20 @@
-//! Texts with `$(…)` in them, after the grammar of ROS 2 (`launch/frontend/grammar.lark`): arguments are separated by
-//! one space, an argument may stand in quotes, and `\` takes the meaning from the sign after it.
+//! Texts with `$(…)`, by the grammar of ROS 2 (`launch/frontend/grammar.lark`): arguments are separated by one space,
+//! may be quoted, and `\` escapes the character after it.
 
 use super::{expression, shell_words};
-use crate::launch::{error::SubstitutionError, host::Surroundings};
+use crate::launch::{error::SubstitutionError, host::Host};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
 
-/// No value grows longer than this, however files pile variables onto each other.
+/// The longest value; variables that refer to variables could make it grow without end.
 const MAX_LENGTH: usize = 64 * 1024;
 /// Deeper nesting of `$(…)` is refused, to keep the recursion bounded.
 const MAX_DEPTH: usize = 16;
 
-/// A text that has been read: its parts in order.
+/// A parsed text: its parts in order.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::launch) struct Template(Vec<Part>);
 
@@ -35,11 +35,11 @@ enum Call {
 }
 
 impl Template {
-    /// Reads `text`. What is malformed or not supported is an error here, before anything is evaluated.
+    /// Parses `text`. What is malformed or not supported is an error here, before anything is evaluated.
     pub fn parse(text: &str) -> Result<Template, SubstitutionError> {
         let mut reader = Reader { text, at: 0, depth: 0 };
         let parts = reader.template(None)?;
-        // An empty text is a text, and as the value of `args` one empty word.
+        // An empty text is one empty part: as the value of `args`, one empty word.
         Ok(Template(if parts.is_empty() { vec![Part::Text(String::new())] } else { parts }))
     }
 
@@ -47,8 +47,8 @@ impl Template {
         self.0.iter().any(|part| matches!(part, Part::Call(_)))
     }
 
-    /// The words of a command line in which substitutions stay whole, by the rules of ROS 2's `<node args>`: text is
-    /// split as a POSIX shell does, and a substitution belongs to the word it touches.
+    /// The words of a command line, by the rules of ROS 2's `<node args>`: text is split as a POSIX shell does, and a
+    /// substitution is not split but belongs to the word it touches.
     pub fn words(&self) -> Result<Vec<Template>, SubstitutionError> {
         let mut words = Vec::new();
         let mut word = Vec::new();
@@ -82,16 +82,16 @@ impl Template {
     }
 }
 
-/// What `$(…)` may ask for.
+/// The state that `$(…)` reads.
 pub(in crate::launch) struct Scope<'a> {
     pub variables: &'a BTreeMap<String, String>,
-    /// What `set_env` and `unset_env` changed; `None` is unset.
+    /// Changes by `set_env` and `unset_env`; `None` is unset.
     pub environment: &'a BTreeMap<String, Option<String>>,
     /// Folder of the launch file.
     pub directory: &'a Path,
-    pub surroundings: &'a dyn Surroundings,
-    /// Names of the variables that were asked for.
-    pub read: &'a RefCell<BTreeSet<String>>,
+    pub host: &'a dyn Host,
+    /// Names of variables that were read.
+    pub used: &'a RefCell<BTreeSet<String>>,
 }
 
 impl Scope<'_> {
@@ -122,7 +122,7 @@ impl Scope<'_> {
         match call {
             Call::Variable { name, default } => {
                 let name = self.perform(name)?;
-                self.read.borrow_mut().insert(name.clone());
+                self.used.borrow_mut().insert(name.clone());
                 match (self.variables.get(&name), default) {
                     (Some(value), _) => Ok(value.clone()),
                     (None, Some(default)) => self.perform(default),
@@ -133,16 +133,16 @@ impl Scope<'_> {
                 let default = default.as_ref().map(|default| self.perform(default)).transpose()?;
                 let name = self.perform(name)?;
                 let changed = self.environment.get(&name).cloned();
-                let value = changed.unwrap_or_else(|| self.surroundings.environment(&name));
+                let value = changed.unwrap_or_else(|| self.host.environment(&name));
                 value.or(default).ok_or(SubstitutionError::UndefinedEnvironment(name))
             }
             Call::PackageShare(package) => {
                 let package = self.perform(package)?;
-                path(self.surroundings.package_share(&package), package)
+                path(self.host.package_share(&package), package)
             }
             Call::PackagePrefix(package) => {
                 let package = self.perform(package)?;
-                path(self.surroundings.package_prefix(&package), package)
+                path(self.host.package_prefix(&package), package)
             }
             Call::Directory => Ok(self.directory.to_string_lossy().into_owned()),
             Call::Expression(expression) => expression::evaluate(&self.perform(expression)?),
@@ -172,20 +172,20 @@ fn call(name: &str, arguments: Vec<Template>) -> Result<Call, SubstitutionError>
     }
 }
 
-/// Takes the `\` before any sign away.
+/// Removes the `\` before each escaped character.
 pub(in crate::launch) fn unescape(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    let mut signs = text.chars().peekable();
-    while let Some(sign) = signs.next() {
-        let escape = sign == '\\' && signs.peek().is_some_and(|next| *next != '\n');
-        plain.push(if escape { signs.next().unwrap_or(sign) } else { sign });
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let escape = c == '\\' && chars.peek().is_some_and(|next| *next != '\n');
+        plain.push(if escape { chars.next().unwrap_or(c) } else { c });
     }
     plain
 }
 
-/// Where a piece of text stands, which decides the signs that end it.
+/// Where a piece of text is, which decides the characters that end it.
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum Context {
     Template,
     Argument,
 }
@@ -220,14 +220,14 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     return Ok(parts);
                 }
-                Some(_) => parts.push(self.part(Place::Template, quote)?),
+                Some(_) => parts.push(self.part(Context::Template, quote)?),
             }
         }
     }
 
     /// A piece of text, or one substitution. `quote` is the quote this stands in.
-    fn part(&mut self, place: Place, quote: Option<char>) -> Result<Part, SubstitutionError> {
-        let raw = self.raw(place, quote);
+    fn part(&mut self, context: Context, quote: Option<char>) -> Result<Part, SubstitutionError> {
+        let raw = self.raw(context, quote);
         if !raw.is_empty() {
             return Ok(Part::Text(unescape(raw)));
         }
@@ -238,28 +238,28 @@ impl<'a> Reader<'a> {
     }
 
     /// As much text as the grammar's terminals take.
-    fn raw(&mut self, place: Place, quote: Option<char>) -> &'a str {
+    fn raw(&mut self, context: Context, quote: Option<char>) -> &'a str {
         let start = self.at;
-        while let Some(sign) = self.peek() {
+        while let Some(c) = self.peek() {
             let escaped = self.text[..self.at].ends_with('\\');
-            let next = self.rest()[sign.len_utf8()..].chars().next();
-            let taken = match (sign, place) {
+            let next = self.rest()[c.len_utf8()..].chars().next();
+            let taken = match (c, context) {
                 ('$', _) => next != Some('(') || escaped,
-                (' ', Place::Argument) => false,
-                ('(' | ')', Place::Argument) => escaped,
-                // `\'` is one sign, so that the quote does not end the text.
+                (' ', Context::Argument) => false,
+                ('(' | ')', Context::Argument) => escaped,
+                // `\'` is one character, so that the quote does not end the text.
                 ('\\', _) => {
-                    let quotes = match (place, quote) {
+                    let quotes = match (context, quote) {
                         (_, Some(quote)) => next == Some(quote),
-                        (Place::Argument, None) => matches!(next, Some('\'' | '"')),
-                        (Place::Template, None) => false,
+                        (Context::Argument, None) => matches!(next, Some('\'' | '"')),
+                        (Context::Template, None) => false,
                     };
                     self.at += usize::from(quotes);
                     true
                 }
-                (sign @ ('\'' | '"'), place) => match quote {
-                    Some(quote) => sign != quote,
-                    None => place == Place::Template,
+                (c @ ('\'' | '"'), context) => match quote {
+                    Some(quote) => c != quote,
+                    None => context == Context::Template,
                 },
                 _ => true,
             };
@@ -267,7 +267,7 @@ impl<'a> Reader<'a> {
                 break;
             }
             // After `\'` the position stands on the quote, which is as long as the backslash.
-            self.at += sign.len_utf8();
+            self.at += c.len_utf8();
         }
         &self.text[start..self.at]
     }
@@ -302,9 +302,9 @@ impl<'a> Reader<'a> {
             self.at += 1;
             return self.template(Some(own));
         }
-        let mut parts = vec![self.part(Place::Argument, quote)?];
+        let mut parts = vec![self.part(Context::Argument, quote)?];
         while !matches!(self.peek(), Some(' ' | ')')) {
-            parts.push(self.part(Place::Argument, quote)?);
+            parts.push(self.part(Context::Argument, quote)?);
         }
         Ok(parts)
     }
@@ -313,7 +313,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launch::host::Fixed;
+    use crate::launch::host::FakeHost;
     use proptest::prelude::*;
 
     fn within<T>(act: impl FnOnce(&Scope<'_>) -> T) -> T {
@@ -321,18 +321,18 @@ mod tests {
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into();
         let environment = [("GONE".to_owned(), None), ("SET".to_owned(), Some("new".to_owned()))].into();
-        let surroundings = Fixed {
+        let host = FakeHost {
             environment: [("HOME", "/home/a"), ("GONE", "x"), ("SET", "old")]
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))
                 .into(),
-            ..Fixed::default()
+            ..FakeHost::default()
         };
         act(&Scope {
             variables: &variables,
             environment: &environment,
             directory: Path::new("/launch"),
-            surroundings: &surroundings,
-            read: &RefCell::default(),
+            host: &host,
+            used: &RefCell::default(),
         })
     }
 
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn substitutions_are_those_of_ros() {
+    fn substitutions_match_ros_2() {
         for (text, value) in [
             ("", ""),
             ("plain $ text", "plain $ text"),
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_split_around_substitutions_that_stay_whole() {
+    fn words_are_split_but_substitutions_are_not() {
         for (text, expected) in [
             ("", vec![""]),
             ("a  'b c' d", vec!["a", "b c", "d"]),
@@ -420,7 +420,7 @@ mod tests {
         }
 
         #[test]
-        fn text_without_signs_of_its_own_stays_as_it_is(text in r"[^\\$]{0,60}") {
+        fn text_without_special_characters_is_unchanged(text in r"[^\\$]{0,60}") {
             prop_assert_eq!(expand(&text).unwrap(), text);
         }
     }

@@ -1,19 +1,19 @@
 //! `auriga drive`.
 
 use crate::{
-    launch::{Machine, Surroundings},
+    launch::{Host, LocalHost},
     output::print,
     simulation::{
-        live::{self, Progress, Session},
+        live::{self, LiveDrive, Progress},
         progress::{progress_bar, show_fraction},
     },
     supervise::{LogFolder, Reason, Screen},
 };
 use anyhow::{Context, ensure};
-use auriga_runtime::Nanos;
 use auriga_sil::{
     drive,
     generator::{cache, script::Script},
+    replay::media_duration_s,
     report,
 };
 use indicatif::ProgressBar;
@@ -24,14 +24,14 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-/// Play a drive through all nodes in real time, with a live page, and report on it.
+/// Play a drive through all nodes in real time, with a live page, and write a report.
 ///
-/// Without a folder it is the shipped drive, which is generated first when it is not there yet. With files (--camera,
-/// --can, --speech) those are played, in place of the folder's or without one. In DIR there will be drive.mcap (every
-/// topic), report.html, and a log of each process.
+/// Without a folder, the shipped drive is played; it is generated first if needed. Files given one by one (--camera,
+/// --can, --speech) replace those of the folder, or are played without one. DIR gets drive.mcap (every topic),
+/// report.html and a log of each process.
 #[derive(Debug, clap::Args)]
 pub struct Drive {
-    /// Folder of a drive (with a drive.yaml).
+    /// Folder of a drive (contains drive.yaml).
     folder: Option<PathBuf>,
     /// Video of the front camera.
     #[arg(long, value_name = "FILE")]
@@ -39,43 +39,43 @@ pub struct Drive {
     /// CAN log: candump or Vector ASC.
     #[arg(long, value_name = "FILE")]
     can: Option<PathBuf>,
-    /// What the frames on the bus mean.
+    /// CAN database (DBC).
     #[arg(long, value_name = "FILE")]
     dbc: Option<PathBuf>,
-    /// Which of the bus's signals are the vehicle's state (TOML).
+    /// Mapping of CAN signals to VSS signals (TOML).
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
-    /// What was said in the cabin.
+    /// Sound of the cabin.
     #[arg(long, value_name = "WAV")]
     speech: Option<PathBuf>,
-    /// What is said in it (YAML); without --model nothing is recognised then.
+    /// Transcript of the sound (YAML), used in place of recognition unless --model is given.
     #[arg(long, value_name = "FILE")]
     transcript: Option<PathBuf>,
-    /// Folder of a Vosk model that recognises speech, in place of the shipped one; "": none, the transcript is read.
+    /// Folder of a Vosk model to use in place of the shipped one; "": no recognition, the transcript is used.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// The vehicle's folder in calibration/.
+    /// Folder of the vehicle in calibration/.
     #[arg(long, value_name = "NAME")]
     vehicle: Option<String>,
-    /// End after so much of the drive.
+    /// Stop after this many seconds of the drive.
     #[arg(long, value_name = "N")]
     seconds: Option<f64>,
-    /// Record what is said and understood too; a generated drive's is recorded anyway.
+    /// Also record speech and its transcript; always on for a generated drive.
     #[arg(long)]
     consent: bool,
-    /// Real-time priorities for the safety nodes, as the workload table has them (needs CAP_SYS_NICE, CAP_IPC_LOCK).
+    /// Give safety nodes the real-time priorities of the workload table (needs CAP_SYS_NICE and CAP_IPC_LOCK).
     #[arg(long)]
     realtime: bool,
-    /// Where the recording, the report and the logs go.
+    /// Folder for the recording, the report and the logs.
     #[arg(long, default_value = "out/drive", value_name = "DIR")]
     out: PathBuf,
-    /// Address of the live page; by default the first free one from 127.0.0.1:8080 on. "" for none.
+    /// Address of the live page; default: the first free port of 127.0.0.1 from 8080; "": no page.
     #[arg(long, value_name = "ADDR")]
     page: Option<String>,
     /// Do not open the live page in a browser.
     #[arg(long)]
     no_browser: bool,
-    /// First of the ports on which the nodes find each other.
+    /// First port of the nodes on this machine.
     #[arg(long, env = "AURIGA_BASE_PORT", default_value_t = 17440)]
     base_port: u16,
 }
@@ -87,18 +87,18 @@ impl Drive {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let files = [&self.camera, &self.can, &self.speech, &self.transcript, &self.dbc, &self.mapping];
         for file in files.into_iter().flatten() {
-            ensure!(file.is_file(), "there is no file {}", file.display());
+            ensure!(file.is_file(), "file {} does not exist", file.display());
         }
         let drive = self.drive()?;
         let to_s = self.end(drive.as_ref())?;
         let page = self.page_address()?;
         let recording = self.out.join("drive.mcap");
-        live::fresh(&recording)?;
+        live::prepare_output(&recording)?;
         let generated = drive.as_ref().is_some_and(|drive| drive.manifest.truth.is_some());
         let mut arguments = self.arguments(drive.as_ref());
         let further = [
             ("record", recording.display().to_string()),
-            // A generated drive has nobody's words in it.
+            // A generated drive contains no personal data.
             ("consent", (generated || self.consent).to_string()),
             ("page_bind", page.clone()),
             ("realtime", self.realtime.to_string()),
@@ -118,7 +118,7 @@ impl Drive {
             false => shown.println(line),
         })
         .filtered(worth_showing);
-        let session = Session {
+        let drive_run = LiveDrive {
             arguments,
             params: &[],
             kills: Vec::new(),
@@ -129,7 +129,7 @@ impl Drive {
             screen: screen.clone(),
         };
         let mut browser = (!page.is_empty() && !self.no_browser).then_some(page.as_str());
-        let outcome = live::run(session, &mut |now| {
+        let outcome = live::run(drive_run, &mut |now| {
             show(&bar, now, to_s);
             if now != Progress::Starting {
                 browser.take().map(open_browser);
@@ -137,7 +137,7 @@ impl Drive {
         })?;
         screen.close();
         bar.finish_and_clear();
-        if outcome.reason == Reason::Asked {
+        if outcome.reason == Reason::Requested {
             print("stopped before the end");
         }
         self.report(&recording, drive.as_ref())?;
@@ -148,7 +148,7 @@ impl Drive {
         Ok(ExitCode::from(outcome.code()))
     }
 
-    /// The drive whose folder is played, if any: the one named, or the shipped one when nothing is named.
+    /// The drive that is played: that of the folder, or the shipped one when no files are given; `None`: files only.
     fn drive(&self) -> anyhow::Result<Option<drive::Drive>> {
         if let Some(folder) = &self.folder {
             return Ok(Some(drive::Drive::open(folder)?));
@@ -159,10 +159,10 @@ impl Drive {
         shipped_drive().map(Some)
     }
 
-    /// For `replay.launch.xml`: the drive's files, and over them those given one by one.
+    /// Arguments of `replay.launch.xml`: the files of the drive, replaced by those given one by one.
     fn arguments(&self, drive: Option<&drive::Drive>) -> Vec<(String, String)> {
         let none = ["camera", "can_log", "speech", "transcript"].map(|name| (name.to_owned(), String::new()));
-        let mut arguments = drive.map_or(none.into(), live::arguments_of);
+        let mut arguments = drive.map_or(none.into(), live::launch_arguments);
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let given = [
             ("camera", path(&self.camera)),
@@ -178,7 +178,7 @@ impl Drive {
         arguments
     }
 
-    /// The second of the drive at which it ends.
+    /// When to stop, in seconds of the drive.
     fn end(&self, drive: Option<&drive::Drive>) -> anyhow::Result<f64> {
         if let Some(seconds) = self.seconds {
             ensure!((0.1..=86_400.0).contains(&seconds), "--seconds {seconds}: expected 0.1 to 86400");
@@ -187,21 +187,8 @@ impl Drive {
         if let Some(drive) = drive {
             return Ok(drive.manifest.duration_s);
         }
-        let mut longest = 0.0_f64;
-        if let Some(path) = &self.camera {
-            longest = longest.max(video_length(path)?);
-        }
-        if let Some(path) = &self.can {
-            for batch in auriga_can::log::frames(path, Nanos::ZERO)? {
-                longest = longest.max(batch?.0.as_secs_f64());
-            }
-        }
-        if let Some(path) = &self.speech {
-            for chunk in auriga_speech::wav::audio_chunks(path, Nanos::ZERO)? {
-                longest = longest.max(chunk?.0.as_secs_f64());
-            }
-        }
-        ensure!(longest > 0.0, "the files do not tell how long they are; say it with --seconds");
+        let longest = media_duration_s(self.camera.as_deref(), self.can.as_deref(), self.speech.as_deref())?;
+        ensure!(longest > 0.0, "the files have no known duration; give --seconds");
         Ok(longest)
     }
 
@@ -220,7 +207,7 @@ impl Drive {
 
     fn report(&self, recording: &Path, drive: Option<&drive::Drive>) -> anyhow::Result<()> {
         let logs = self.out.join("log");
-        ensure!(recording.is_file(), "nothing was recorded; see {}", logs.join("recorder.log").display());
+        ensure!(recording.is_file(), "there is no recording; see {}", logs.join("recorder.log").display());
         let report = report::drive::from_recording(recording, drive)?;
         let page = self.out.join("report.html");
         report.write_html(&page)?;
@@ -231,28 +218,21 @@ impl Drive {
     }
 }
 
-/// The drive of sil-tests/drive.yaml, generated when it is not kept yet.
+/// The drive of sil-tests/drive.yaml, generated if it is not cached.
 fn shipped_drive() -> anyhow::Result<drive::Drive> {
-    let share = Machine::new().package_share("auriga").context("where is package auriga?")?;
+    let share = LocalHost::new().package_share("auriga").context("package auriga was not found")?;
     let script = Script::load(share.join("sil-tests/drive.yaml"))?;
     let vehicle = share.join("calibration").join(&script.vehicle);
     let bar = progress_bar("generating");
-    let mut told = false;
-    let drive = cache::drive(&script, &vehicle, Path::new("out/drives"), &mut |fraction| {
-        if fraction < 1.0 && !std::mem::replace(&mut told, true) && bar.is_hidden() {
-            eprintln!("generating the shipped drive, once");
+    let mut announced = false;
+    let drive = cache::load_or_generate(&script, &vehicle, Path::new("out/drives"), &mut |fraction| {
+        if fraction < 1.0 && !std::mem::replace(&mut announced, true) && bar.is_hidden() {
+            eprintln!("generating the shipped drive");
         }
         show_fraction(&bar, fraction);
     });
     bar.finish_and_clear();
     drive
-}
-
-fn video_length(path: &Path) -> anyhow::Result<f64> {
-    use opencv::videoio::{CAP_ANY, CAP_PROP_FPS, CAP_PROP_FRAME_COUNT, VideoCapture, VideoCaptureTraitConst};
-    let video = VideoCapture::from_file(path, CAP_ANY)?;
-    let (frames, fps) = (video.get(CAP_PROP_FRAME_COUNT)?, video.get(CAP_PROP_FPS)?);
-    Ok(if frames > 0.0 && fps > 0.0 { frames / fps } else { 0.0 })
 }
 
 fn show(bar: &ProgressBar, now: Progress, to_s: f64) {
@@ -267,8 +247,8 @@ fn show(bar: &ProgressBar, now: Progress, to_s: f64) {
     }
 }
 
-/// Warnings, errors, and what no logger wrote (a panic). The rest is in the logs. That topics fall silent is what the
-/// end of every drive looks like; a node that dies is told by its supervisor.
+/// Whether a line is a warning, an error or a panic. The rest is in the logs only. Silent topics are normal at the end of
+/// a drive, and the supervisor reports nodes that die.
 fn worth_showing(line: &str) -> bool {
     if line.contains("code=\"topic-silent\"") {
         return false;
@@ -277,13 +257,13 @@ fn worth_showing(line: &str) -> bool {
     !matches!(level, Some("TRACE" | "DEBUG" | "INFO"))
 }
 
-/// Where there is a screen to open it on.
+/// Opens the page where there is a graphical session.
 fn open_browser(page: &str) {
     let screen = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
     if screen && std::io::stdout().is_terminal() {
         let command =
             Command::new("xdg-open").arg(format!("http://{page}/")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        // The address has been printed; a desk without xdg-open can type it.
+        // The address has been printed; without xdg-open it can be typed.
         let _ = command;
     }
 }
@@ -293,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_is_warnings_errors_and_panics() {
+    fn warnings_errors_and_panics_are_shown() {
         for line in ["2026-01-01T00:00:00Z  WARN can: slow", "2026 ERROR x", "thread 'main' panicked at src/x.rs"] {
             assert!(worth_showing(line), "{line}");
         }

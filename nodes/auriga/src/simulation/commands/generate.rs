@@ -7,12 +7,12 @@ use crate::{
 use auriga_sil::{drive::Drive, generator};
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
-/// Make a drive from a script: camera, bus, cabin sound and the truth behind them.
+/// Generate a drive from a script: camera video, CAN log, cabin sound and ground truth.
 #[derive(Debug, clap::Args)]
 pub struct Generate {
     /// The script (YAML), such as sil-tests/drive.yaml.
     script: PathBuf,
-    /// The drive's folder; what is in it of an earlier drive is replaced.
+    /// Folder of the drive; files of an earlier drive in it are replaced.
     out: PathBuf,
 }
 
@@ -24,7 +24,7 @@ impl Generate {
         bar.finish_and_clear();
         let drive = Drive::open(&self.out)?;
         let (folder, seconds) = (self.out.display(), drive.manifest.duration_s);
-        print(format_args!("{folder}: {seconds:.0} s of driving made in {:.0} s", began.elapsed().as_secs_f64()));
+        print(format_args!("{folder}: {seconds:.0} s of driving generated in {:.0} s", began.elapsed().as_secs_f64()));
         for event in &drive.manifest.events {
             print(format_args!(
                 "{:7.2} to {:6.2} s  {:18} {:.2}",

@@ -1,4 +1,4 @@
-//! The commands that need the simulation.
+//! The commands that need the simulation, one module each.
 
 pub mod drive;
 pub mod generate;

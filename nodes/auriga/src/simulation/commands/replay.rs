@@ -17,29 +17,28 @@ use std::{
     process::ExitCode,
 };
 
-/// Play a drive or a recording through the nodes in one process, in log time: as fast as the machine allows, and with
-/// the same result every time.
+/// Play a drive or a recording through all nodes in one process, in log time: as fast as possible and deterministic.
 #[derive(Debug, clap::Args)]
 pub struct Replay {
     /// Folder of a drive, or a recording (MCAP).
     source: PathBuf,
-    /// Record what comes out (MCAP).
+    /// Record all topics (MCAP).
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Run the nodes on threads in an order drawn from this seed; the result stays the same.
+    /// Run the nodes on threads in a random order of this seed; the result is the same.
     #[arg(long, value_name = "SEED")]
     shuffle: Option<u64>,
-    /// Replay three times, the third shuffled, and compare every byte.
+    /// Replay three times, the third time shuffled, and compare every byte.
     #[arg(long)]
     check: bool,
 }
 
-/// Order of the third replay of a check, when no other is asked for.
+/// Seed of the third replay of a check, unless --shuffle gives one.
 const CHECK_SEED: u64 = 1;
 
 impl Replay {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        ensure!(self.source.exists(), "there is no drive or recording {}", self.source.display());
+        ensure!(self.source.exists(), "drive or recording {} does not exist", self.source.display());
         if self.check {
             return self.check();
         }
@@ -57,9 +56,9 @@ impl Replay {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Replays once. The hash is of every message's bytes in their order.
+    /// Replays once. The hash covers the bytes of all messages in their order.
     fn replay(&self, label: &str, shuffle: Option<u64>, out: Option<&Path>) -> anyhow::Result<(Outcome, u64)> {
-        let mut options = Options::new(Source::of_path(&self.source))?;
+        let mut options = Options::new(Source::from_path(&self.source))?;
         options.shuffle = shuffle;
         options.output = out.map(Path::to_owned);
         let bar = progress_bar(label);
@@ -99,9 +98,9 @@ impl Replay {
                 Some((expected, expected_hash)) => same &= *expected == bytes && *expected_hash == hash,
             }
         }
-        print(if same { "the same, byte for byte" } else { "NOT the same" });
+        print(if same { "identical, byte for byte" } else { "NOT identical" });
         if let (true, Some(out), Some((bytes, _))) = (same, &self.out, &first) {
-            live::fresh(out)?;
+            live::prepare_output(out)?;
             fs::write(out, bytes)?;
         }
         Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -3,7 +3,7 @@
 use crate::{
     output::print,
     simulation::{
-        live::Runner,
+        live::LaunchRunner,
         progress::{progress_bar, show_fraction},
     },
 };
@@ -15,7 +15,7 @@ use auriga_sil::{
 };
 use std::{path::PathBuf, process::ExitCode};
 
-/// Run scenarios and say whether everything was as expected.
+/// Run scenarios and check their expectations.
 ///
 /// Results are written as JUnit XML (junit.xml) and as a page (index.html). The exit code is 1 when a scenario failed.
 #[derive(Debug, clap::Args)]
@@ -23,16 +23,16 @@ pub struct Sil {
     /// Scenarios (YAML), or folders of them.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Where the results go.
+    /// Folder for the results.
     #[arg(long, default_value = "out/sil", value_name = "DIR")]
     out: PathBuf,
-    /// Only scenarios with this in their name.
+    /// Run only scenarios whose name contains this.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Leave out those that run all processes in real time.
+    /// Skip scenarios that run all processes in real time.
     #[arg(long)]
     no_live: bool,
-    /// First of the ports on which the nodes of live scenarios find each other.
+    /// First port of the nodes of live scenarios.
     #[arg(long, env = "AURIGA_BASE_PORT", default_value_t = 17440)]
     base_port: u16,
 }
@@ -42,11 +42,11 @@ impl Sil {
         let mut scenarios = scenario::load(&self.paths)?;
         if let Some(filter) = &self.filter {
             scenarios.retain(|loaded| loaded.scenario.name.contains(filter.as_str()));
-            ensure!(!scenarios.is_empty(), "no scenario has {filter:?} in its name");
+            ensure!(!scenarios.is_empty(), "no scenario name contains {filter:?}");
         }
         let bar = progress_bar("scenarios");
         let mut shown = String::new();
-        let mut runner = Runner { base_port: self.base_port };
+        let mut runner = LaunchRunner { base_port: self.base_port };
         let mut options = RunOptions {
             out: self.out.clone(),
             drives: "out/drives".into(),
@@ -67,13 +67,13 @@ impl Sil {
         report::scenarios::write(&outcomes, &self.out)?;
         bar.finish_and_clear();
         for outcome in &outcomes {
-            let verdict = match (outcome.skipped, outcome.passed()) {
-                (Some(_), _) => "left out",
+            let result = match (outcome.skipped, outcome.passed()) {
+                (Some(_), _) => "skipped",
                 (None, true) => "passed",
                 (None, false) => "FAILED",
             };
             let (name, wall) = (&outcome.scenario.name, outcome.wall.as_secs_f64());
-            print(format_args!("{verdict:<9} {name:<44} {:6.1} s driven in {wall:6.1} s", outcome.played_s));
+            print(format_args!("{result:<9} {name:<44} {:6.1} s driven in {wall:6.1} s", outcome.played_s));
             let failed = outcome.checks.iter().filter(|check| !check.passed);
             failed
                 .for_each(|check| print(format_args!("          expected {}, found {}", check.expected, check.found)));
@@ -82,7 +82,7 @@ impl Sil {
         }
         let count = |what: fn(&scenario::Outcome) -> bool| outcomes.iter().filter(|outcome| what(outcome)).count();
         let (passed, failed) = (count(scenario::Outcome::passed), count(scenario::Outcome::failed));
-        print(format_args!("{passed} passed, {failed} failed, {} left out", outcomes.len() - passed - failed));
+        print(format_args!("{passed} passed, {failed} failed, {} skipped", outcomes.len() - passed - failed));
         print(format_args!("results    {}", self.out.join("index.html").display()));
         Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
