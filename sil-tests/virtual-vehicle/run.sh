@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Boots a virtual vehicle and runs a command inside: Debian's stock kernel in QEMU, this machine's file system as its
 # root (read-only), and the real drivers of buses, microphones and cameras without hardware (vcan, snd-aloop, vivid).
-# What the command prints comes out here, and its exit code is this script's.
+# The output and the exit code of the command are those of this script.
 #
 #   sil-tests/virtual-vehicle/run.sh                     all checks of guest/checks.sh, on target/release
-#   sil-tests/virtual-vehicle/run.sh COMMAND [WORD…]     a command of yours, in the repository's folder, as root
+#   sil-tests/virtual-vehicle/run.sh COMMAND [WORD…]     any command, in the folder of the repository, as root
 #
-# Inside, $VEHICLE_OUT is the one folder that stays (out/virtual-vehicle here), $VEHICLE_BIN holds the executables, and
+# Inside, $VEHICLE_OUT is the only persistent folder (out/virtual-vehicle here), $VEHICLE_BIN holds the executables, and
 # $VEHICLE_MODULES is for modprobe -d. VEHICLE_TIMEOUT (1800) is in seconds.
-# The kernel is kept in ${XDG_CACHE_HOME:-~/.cache}/auriga/virtual-vehicle; packages are installed when root asks.
+# The kernel is cached in ${XDG_CACHE_HOME:-~/.cache}/auriga/virtual-vehicle; packages are installed when run as root.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export LC_ALL=C PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
@@ -24,7 +24,7 @@ die() {
     exit 1
 }
 
-# --- what it is made of
+# --- packages and kernel
 
 packages() {
     command -v apt-get >/dev/null || die "this is no Debian" "run it on Debian, or boot such a kernel by hand (see README.md)."
@@ -40,7 +40,7 @@ packages() {
         >"$CACHE/packages.log" 2>&1 || die "the packages do not install: $(tail -n 3 "$CACHE/packages.log")" "see $CACHE/packages.log."
 }
 
-# Downloads and unpacks the distribution's current kernel; the folder appears whole or not at all.
+# Downloads and unpacks the distribution's current kernel; the folder appears only when complete.
 kernel() {
     RELEASE=$(find "$CACHE" -mindepth 1 -maxdepth 1 -type d -name '[0-9]*' -printf '%f\n' | sort -V | tail -n 1)
     [ -z "$RELEASE" ] || return 0
@@ -77,29 +77,30 @@ initramfs() {
 
 # --- the run
 
-# The checks run executables that are built, and the tests' own, which only Cargo can name. Links to them, so that a
-# build beside the run replaces nothing that is running; in this folder they find .native as well.
+# The checks run the built executables and test executables, whose paths only Cargo knows. Hard links, so that a build
+# during the run does not replace them; in this folder they find .native as well.
 built() {
     local node test
     for node in can camera speech language recorder arbiter; do
         [ -x "target/release/auriga-$node" ] || die "target/release/auriga-$node is not there" "make build"
-        keep "target/release/auriga-$node" "auriga-$node"
+        link "target/release/auriga-$node" "auriga-$node"
     done
     for test in vcan actuation; do
-        keep "$(test_binary "$test")" "$test-tests"
+        link "$(test_binary "$test")" "$test-tests"
     done
 }
 
-keep() { ln "$1" "$OUT/bin/$2" 2>/dev/null || cp "$1" "$OUT/bin/$2"; }
+link() { ln "$1" "$OUT/bin/$2" 2>/dev/null || cp "$1" "$OUT/bin/$2"; }
 
-# Of the whole workspace, as `make build` builds it: of one package alone, Cargo would build what it depends on anew.
+# Of the whole workspace, as in `make build`: for a single package, Cargo would rebuild its dependencies with other
+# features.
 test_binary() {
     cargo test --locked --release --workspace --test "$1" --no-run --message-format=json 2>"$OUT/cargo.log" |
         sed -n 's/.*"name":"'"$1"'".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1 | grep . ||
         die "the test $1 does not build: $(tail -n 5 "$OUT/cargo.log")" "see $OUT/cargo.log."
 }
 
-# What the guest runs, as a file: the words of a command survive no kernel command line.
+# The command for the guest, as a file: a kernel command line does not preserve its arguments.
 write_command() {
     printf '#!/bin/bash\ncd %q || exit 1\n' "$REPOSITORY"
     printf 'export VEHICLE_OUT=/run/out VEHICLE_BIN=%q VEHICLE_MODULES=%q AURIGA_PYTHON=%q\n' \
@@ -114,7 +115,7 @@ pack() {
     (cd "$CACHE/$RELEASE/initramfs" && find . | cpio -o -H newc --quiet) >"$OUT/initrd"
 }
 
-# Emulated, which is slow but the same everywhere. The second serial port carries the command's output alone.
+# Emulated: slow, but the same on every machine. The second serial port carries only the output of the command.
 boot() {
     nice -n 5 timeout --foreground "$TIMEOUT" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 3G -smp 2 \
         -display none -monitor none -no-reboot -nodefaults \
@@ -129,9 +130,9 @@ boot() {
 main() {
     [ "$(uname -sm)" = "Linux x86_64" ] || die "its kernel is for Linux on x86-64; this is $(uname -sm)" "run it on such a machine."
     mkdir -p "$CACHE" "$OUT"
-    # One at a time: they share the folder of results.
+    # One at a time: they share the output folder.
     exec 9>"$CACHE/.lock"
-    flock -n 9 || die "another one runs" "wait for its end."
+    flock -n 9 || die "another one is running" "wait until it ends."
     rm -rf "$CACHE"/.partial.*
     find "$OUT" -mindepth 1 -delete
     packages
@@ -144,9 +145,9 @@ main() {
     pack
     local status=0
     boot || status=$?
-    [ "$status" -ne 124 ] || die "it ran longer than $TIMEOUT s" "set VEHICLE_TIMEOUT higher, or look into $OUT."
+    [ "$status" -ne 124 ] || die "it ran longer than $TIMEOUT s" "set VEHICLE_TIMEOUT higher, or see $OUT."
     [ -s "$OUT/exit" ] || die "it stopped before its command did: $(tail -n 5 "$OUT/qemu.log" "$OUT/kernel.log" 2>/dev/null)" \
-        "look into $OUT."
+        "see $OUT."
     exit "$(cat "$OUT/exit")"
 }
 

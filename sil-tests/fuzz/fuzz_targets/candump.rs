@@ -1,5 +1,5 @@
-//! Any text as a log of frames, candump's or Vector's: read to its end or to an error with the line; frames never go
-//! back in time. (Which of the two it is, the text itself decides.)
+//! Any text as a CAN log of candump or Vector (detected by its content): read to the end or to an error; times never
+//! decrease.
 #![no_main]
 use auriga_can::log::Frames;
 use auriga_runtime::Nanos;

@@ -1,4 +1,4 @@
-//! Any text as a CAN database; what it accepts also decodes any frame, and encodes what it decoded.
+//! Any text as a CAN database: a valid one decodes any frame and encodes the decoded values.
 #![no_main]
 use auriga_can::dbc::Database;
 use libfuzzer_sys::fuzz_target;

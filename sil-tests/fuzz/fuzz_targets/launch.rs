@@ -1,4 +1,4 @@
-//! Any text as a launch file: a description, or an error with its place.
+//! Any text as a launch file: a description or an error.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;

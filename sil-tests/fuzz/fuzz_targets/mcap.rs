@@ -1,4 +1,4 @@
-//! Any bytes as a recording: read to their end, or refused.
+//! Any bytes as a recording: read to the end or to an error.
 #![no_main]
 use auriga_recorder::mcap_file::Reader;
 use libfuzzer_sys::fuzz_target;

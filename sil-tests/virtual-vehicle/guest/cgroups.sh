@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Control groups, version 2: the tests of the arbiter's hand on other processes, then the arbiter itself with a node.
+# Control groups v2: the tests of the actuation of the arbiter, then the arbiter itself with nodes.
 # shellcheck source=sil-tests/virtual-vehicle/guest/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -7,7 +7,7 @@ source "$(dirname "$0")/lib.sh"
 
 group_of() { sed -n 's/^0:://p' "/proc/${PIDS[$1]}/cgroup"; }
 in_group() { [ "$(group_of "$1")" = "$2" ]; }
-# "SCHED_FIFO", "SCHED_OTHER" and so on, without the flags behind it.
+# "SCHED_FIFO", "SCHED_OTHER" and so on, without flags.
 policy() { chrt -p "${PIDS[$1]}" | sed -n 's/.*policy: \([A-Z_]*\).*/\1/p'; }
 has_policy() { [ "$(policy "$1")" = "$2" ]; }
 
@@ -27,7 +27,7 @@ wait "${PIDS[arbiter]}" || true
 start_node arbiter actuation.realtime=true
 wait_for 60 "auriga-can is in its group" in_group can /auriga/can
 stop arbiter
-in_group can "$outside" || fail "auriga-can is left in $(group_of can)"
-[ ! -e /sys/fs/cgroup/auriga ] || fail "the group is left behind"
+in_group can "$outside" || fail "auriga-can remains in $(group_of can)"
+[ ! -e /sys/fs/cgroup/auriga ] || fail "the group was not removed"
 has_policy can SCHED_OTHER || fail "auriga-can keeps $(policy can)"
 stop can recorder

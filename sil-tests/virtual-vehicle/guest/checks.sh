@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the checks named, or all, one after the other, and says how each ended.
+# Runs the named checks, or all, one after the other, and prints the result of each.
 # shellcheck source=sil-tests/virtual-vehicle/guest/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-[ -x "${AURIGA_PYTHON:-}" ] || fail "recordings are read with the oracles' Python: make setup"
+[ -x "${AURIGA_PYTHON:-}" ] || fail "Python with the MCAP library is missing: make setup"
 [ $# -gt 0 ] || set -- can camera speech talk cgroups
 failed=()
 for name in "$@"; do

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the checks share. Sourced by bash scripts that run inside the virtual vehicle.
+# Shared by the checks. Sourced by bash scripts that run inside the virtual vehicle.
 set -euo pipefail
 export NO_COLOR=1
 HERE=$(dirname "${BASH_SOURCE[0]}")
@@ -11,7 +11,7 @@ fail() {
     exit 1
 }
 
-# start NAME PROGRAM [WORD…] : in the background, with its output in $VEHICLE_OUT/NAME.log.
+# start NAME PROGRAM [WORD…] : starts it in the background, with its output in $VEHICLE_OUT/NAME.log.
 start() {
     local name=$1
     shift
@@ -19,7 +19,7 @@ start() {
     PIDS[$name]=$!
 }
 
-# start_node NODE [KEY=VALUE…] : one of ours, and waits until it runs.
+# start_node NODE [KEY=VALUE…] : starts a node and waits until it runs.
 start_node() {
     local node=$1 pair words=()
     shift
@@ -28,31 +28,31 @@ start_node() {
     wait_for 120 "auriga-$node runs" logged "$node" running
 }
 
-# A recorder that has heard the node $1, so that nothing after this is missed.
+# Starts a recorder and waits until it receives the node $1: later messages are not missed.
 start_recorder() {
     local node=$1
     shift
     RECORDING="$VEHICLE_OUT/$node.mcap"
     start_node recorder "path=$RECORDING" overwrite=true sync=false "$@"
-    wait_for 60 "the recorder hears $node" recorded "usage of $node"
+    wait_for 60 "the recorder receives $node" recorded "usage of $node"
 }
 
 # recorded WHAT [COUNT] : "WHAT" is a topic, "usage of NODE" or "fault CODE".
-recorded() { "$AURIGA_PYTHON" "$HERE/recording.py" seen "$RECORDING" "$@" 2>/dev/null; }
+recorded() { "$AURIGA_PYTHON" "$HERE/recording.py" contains "$RECORDING" "$@" 2>/dev/null; }
 
 logged() { grep -qF -- "$2" "$VEHICLE_OUT/$1.log"; }
 
-# wait_for SECONDS WHAT COMMAND… : until the command succeeds. The guest is slow: the seconds are many.
+# wait_for SECONDS WHAT COMMAND… : waits until the command succeeds. The guest is slow: allow many seconds.
 wait_for() {
     local until=$((SECONDS + $1)) what=$2
     shift 2
     until "$@"; do
-        [ "$SECONDS" -lt "$until" ] || fail "waited in vain: $what"
+        [ "$SECONDS" -lt "$until" ] || fail "timed out: $what"
         sleep 0.2
     done
 }
 
-# stop NAME… : asks them to end, and sees that they end well.
+# stop NAME… : sends SIGTERM and checks the exit codes.
 stop() {
     local name status
     for name in "$@"; do
@@ -64,9 +64,9 @@ stop() {
     done
 }
 
-# asleep NAME SECONDS COMMAND… : stops the process for that long while the command runs; the interval (CLOCK_MONOTONIC)
-# is added to $VEHICLE_OUT/NAME.asleep. What is stamped within it was stamped by the kernel.
-asleep() {
+# suspended NAME SECONDS COMMAND… : suspends the process (SIGSTOP) for that long while the command runs; the interval
+# (CLOCK_MONOTONIC) is added to $VEHICLE_OUT/NAME.suspended. Stamps within it are from the kernel.
+suspended() {
     local name=$1 seconds=$2 from to
     shift 2
     kill -STOP "${PIDS[$name]}"
@@ -75,10 +75,10 @@ asleep() {
     sleep "$seconds"
     to=$(uptime_ns)
     kill -CONT "${PIDS[$name]}"
-    echo "$from $to" >>"$VEHICLE_OUT/$name.asleep"
+    echo "$from $to" >>"$VEHICLE_OUT/$name.suspended"
 }
 
-# /proc/uptime counts as CLOCK_MONOTONIC does in a machine that never sleeps.
+# /proc/uptime equals CLOCK_MONOTONIC on a machine that does not sleep.
 uptime_ns() {
     local seconds _
     read -r seconds _ </proc/uptime # with two decimals
@@ -87,7 +87,7 @@ uptime_ns() {
 
 drivers() { modprobe -d "$VEHICLE_MODULES" "$@"; }
 
-check() { "$AURIGA_PYTHON" "$HERE/recording.py" "$@" || fail "the recording is not as it should be"; }
+check() { "$AURIGA_PYTHON" "$HERE/recording.py" "$@" || fail "the check of the recording failed"; }
 
 kill_rest() { [ ${#PIDS[@]} -eq 0 ] || kill -KILL "${PIDS[@]}" 2>/dev/null || true; }
 trap kill_rest EXIT

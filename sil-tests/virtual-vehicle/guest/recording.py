@@ -1,7 +1,7 @@
-"""Reads what auriga-recorder wrote, with the MCAP project's own library, and compares it with what happened.
+"""Reads recordings of auriga-recorder with the library of the MCAP project and compares them with the inputs.
 
-recording.py seen RECORDING WHAT [COUNT]     exit code: whether WHAT is in it so far; the file may still grow
-recording.py spoken RAW COUNT [ended]        exit code: whether so many stretches of sound are in it, the last one over
+recording.py contains RECORDING WHAT [COUNT] exit code: whether it contains WHAT; the file may still be written
+recording.py spoken RAW COUNT [ended]        exit code: whether it contains so many stretches of sound, the last one ended
 recording.py can|can-filtered|camera|speech|talk RECORDING …     the checks; each prints its figures
 """
 
@@ -15,7 +15,7 @@ from mcap_protobuf.decoder import DecoderFactory
 
 
 def messages(path):
-    """(topic, log time, message) of all that is readable."""
+    """(topic, log time, message) of all readable messages."""
     decoders, factory, schemas, channels = {}, DecoderFactory(), {}, {}
     with open(path, "rb") as file:
         try:
@@ -28,18 +28,18 @@ def messages(path):
                 elif isinstance(record, Message):
                     yield channels[record.channel_id].topic, record.log_time, decoders[record.channel_id](record.data)
         except (McapError, EOFError, OSError):
-            return  # the part that is still being written
+            return  # the rest is still being written
 
 
 def stamp_of(message):
-    """When it was measured, ns."""
+    """Time of the measurement, ns."""
     if hasattr(message, "header"):
         return message.header.stamp_ns
     return message.timestamp.seconds * 10**9 + message.timestamp.nanos
 
 
-def is_what(what):
-    """The test that WHAT names."""
+def matcher(what):
+    """The predicate for WHAT."""
     kind, _, rest = what.partition(" ")
     if kind == "usage":
         return lambda topic, m: topic.startswith("usage") and m.node == rest.removeprefix("of ")
@@ -54,8 +54,8 @@ def is_what(what):
     return lambda topic, m: topic == what
 
 
-def seen(path, what, count="1"):
-    matches = is_what(what)
+def contains(path, what, count="1"):
+    matches = matcher(what)
     left = int(count)
     for topic, _, message in messages(path):
         left -= matches(topic, message)
@@ -65,7 +65,7 @@ def seen(path, what, count="1"):
 
 
 def expect(truth, text):
-    print(("    ok: " if truth else "NOT SO: ") + text)
+    print(("    ok: " if truth else "FAILED: ") + text)
     expect.failed |= not truth
 
 
@@ -78,7 +78,7 @@ def intervals(path):
 
 
 def faults(path):
-    """Code → how often it was told."""
+    """Code → how often it was reported."""
     counts = {}
     for topic, _, m in messages(path):
         if topic.startswith("fault"):
@@ -114,40 +114,40 @@ def dumped(path):
             yield stamp, (word & 0x1FFF_FFFF, len(identifier) == 8 and not error, fd, remote, error, data)
 
 
-def can_check(path, candump, asleep):
-    ours, theirs = frames_of(path), list(dumped(candump))
-    # candump began later.
-    ours_last = ours[len(ours) - len(theirs) :]
-    same = [key(f) for f in ours_last] == [k for _, k in theirs]
-    kinds = [sum(getattr(f, kind) for f in ours) for kind in ("extended", "fd", "remote", "error")]
-    expect(len(theirs) > 1020 and same, f"{len(theirs)} frames, the same and in the same order as candump's")
+def can_check(path, candump, suspended):
+    recorded, dumped_frames = frames_of(path), list(dumped(candump))
+    # candump started later.
+    last = recorded[len(recorded) - len(dumped_frames) :]
+    same = [key(f) for f in last] == [k for _, k in dumped_frames]
+    kinds = [sum(getattr(f, kind) for f in recorded) for kind in ("extended", "fd", "remote", "error")]
+    expect(len(dumped_frames) > 1020 and same, f"{len(dumped_frames)} frames, the same and in the same order as candump's")
     expect(min(kinds) > 0, "of them {} extended, {} FD, {} remote, {} error frames".format(*kinds))
-    offsets = sorted(stamp - f.stamp_ns for f, (stamp, _) in zip(ours_last, theirs))
+    offsets = sorted(stamp - f.stamp_ns for f, (stamp, _) in zip(last, dumped_frames))
     middle = offsets[len(offsets) // 2]
     off = sorted(abs(o - middle) / 1e3 for o in offsets)
     expect(off[-1] < 5000, f"stamps as candump's: off by {off[len(off) // 2]:.0f} µs (median), {off[-1]:.0f} µs (worst)")
-    slept = intervals(asleep)
-    inside = sum(from_ns < f.stamp_ns < to_ns for f in ours for from_ns, to_ns in slept if f.id == 0x123)
-    expect(inside == 20, f"{inside} of 20 frames that came while the node stood still have the time they came")
+    suspensions = intervals(suspended)
+    inside = sum(from_ns < f.stamp_ns < to_ns for f in recorded for from_ns, to_ns in suspensions if f.id == 0x123)
+    expect(inside == 20, f"{inside} of 20 frames that arrived while the node was suspended have their arrival time")
     speeds = [s.speed_mps for s in states_of(path) if s.HasField("speed_mps")]
-    expect(any(abs(s - 20.0) < 1e-9 for s in speeds), "a frame of 72 km/h is a vehicle's state of 20 m/s")
-    told = faults(path)
+    expect(any(abs(s - 20.0) < 1e-9 for s in speeds), "a frame of 72 km/h becomes a vehicle state of 20 m/s")
+    reported = faults(path)
     for code in ("can-error-frame", "can-bus-off", "can-bus-on"):
-        expect(told.get(code, 0) == 1, f"{code} is told once")
-    expect("can-lost" not in told, "the bus was never lost")
+        expect(reported.get(code, 0) == 1, f"{code} is reported once")
+    expect("can-lost" not in reported, "the bus was never lost")
 
 
 def can_filtered_check(path):
     frames, states = frames_of(path), states_of(path)
-    expect(not any(f.id == 0x7A0 for f in frames), "frames of no message of the database stay in the kernel")
+    expect(not any(f.id == 0x7A0 for f in frames), "frames that are not in the database are filtered in the kernel")
     known = sum(f.id == 0xD0 for f in frames)
     expect(known >= 20 and states[-1].frames_total == len(frames), f"{known} frames of the database are counted and recorded")
     expect(states[-1].frames_unknown == 0, "none is unknown")
-    told = faults(path)
-    expect(told.get("can-lost", 0) >= 2 and told.get("can-back", 0) == 2, "the bus was lost twice and came back twice")
+    reported = faults(path)
+    expect(reported.get("can-lost", 0) >= 2 and reported.get("can-back", 0) == 2, "the bus was lost twice and came back twice")
 
 
-def camera_check(path, asleep):
+def camera_check(path, suspended):
     images = [(m, log_time) for topic, log_time, m in messages(path) if topic == "camera/front/image"]
     stamps = [stamp_of(m) for m, _ in images]
     ages = sorted((log_time - stamp_of(m)) / 1e6 for m, log_time in images)
@@ -155,12 +155,12 @@ def camera_check(path, asleep):
     expect(len(images) >= 80, f"{len(images)} frames, {gaps[len(gaps) // 2]:.0f} ms apart (median)")
     expect(gaps[0] > 0, "each later than the one before")
     print(f"    age when published: {ages[len(ages) // 2]:.0f} ms (median), {ages[-1]:.0f} ms (worst)")
-    inside = sum(from_ns < s < to_ns for s in stamps for from_ns, to_ns in intervals(asleep))
-    expect(inside >= 1, f"{inside} frames are stamped within the time in which the node stood still: by the kernel")
+    inside = sum(from_ns < s < to_ns for s in stamps for from_ns, to_ns in intervals(suspended))
+    expect(inside >= 1, f"{inside} frames have a stamp within the suspension of the node: by the kernel")
     distinct = len({bytes(m.data) for m, _ in images})
-    expect(distinct > 0.9 * len(images), f"{distinct} different pictures")
-    told = faults(path)
-    expect(told.get("camera-lost", 0) >= 1, "the camera's loss is told")
+    expect(distinct > 0.9 * len(images), f"{distinct} different images")
+    reported = faults(path)
+    expect(reported.get("camera-lost", 0) >= 1, "the loss of the camera is reported")
 
 
 def wav(path):
@@ -180,14 +180,14 @@ def loudness(samples, rate_hz):
     return numpy.sqrt((blocks**2).mean(axis=1))
 
 
-def speech_check(path, played, asleep):
+def speech_check(path, played, suspended):
     import numpy
 
-    undisturbed_until = intervals(asleep)[0][0]
+    undisturbed_until = intervals(suspended)[0][0]
     chunks = [m for topic, _, m in messages(path) if topic == "speech/audio"]
-    heard = [m for m in chunks if stamp_of(m) < undisturbed_until - 10**9]
-    times = [m.header.stamp_ns / 1e6 for m in heard]
-    sizes = [len(m.pcm_s16le) // 2 for m in heard]
+    captured = [m for m in chunks if stamp_of(m) < undisturbed_until - 10**9]
+    times = [m.header.stamp_ns / 1e6 for m in captured]
+    sizes = [len(m.pcm_s16le) // 2 for m in captured]
     off_by = [abs(b - a - size / 16) for a, b, size in zip(times, times[1:], sizes)]
     breaks = sum(off > 5 for off in off_by)
     expect(sum(sizes) >= 320_000, f"{sum(sizes) / 16000:.1f} s of audio")
@@ -197,32 +197,32 @@ def speech_check(path, played, asleep):
     rate = sum(sizes[:-1]) / (times[-1] - times[0]) * 1000
     expect(abs(rate - 16000) < 50, f"{rate:.1f} samples a second by the stamps")
 
-    theirs = loudness(*wav(played))
-    ours = numpy.zeros(int((times[-1] - times[0]) / 10) + 4)
-    for time, chunk in zip(times, heard):
+    source = loudness(*wav(played))
+    capture = numpy.zeros(int((times[-1] - times[0]) / 10) + 4)
+    for time, chunk in zip(times, captured):
         at = round((time - times[0]) / 10)
         loud = loudness(numpy.frombuffer(chunk.pcm_s16le, "<i2"), 16000)
-        ours[at : at + len(loud)] = loud[: len(ours) - at]
-    theirs = (theirs - theirs.mean()) / theirs.std()
-    parts = (ours[lag : lag + len(theirs)] for lag in range(len(ours) - len(theirs) + 1))
-    best = max((float(((p - p.mean()) / (p.std() + 1e-9) * theirs).mean()) for p in parts), default=0.0)
-    expect(best > 0.9, f"it is what was played: loudness, placed by the stamps, correlates with {best:.3f}")
+        capture[at : at + len(loud)] = loud[: len(capture) - at]
+    source = (source - source.mean()) / source.std()
+    parts = (capture[lag : lag + len(source)] for lag in range(len(capture) - len(source) + 1))
+    best = max((float(((p - p.mean()) / (p.std() + 1e-9) * source).mean()) for p in parts), default=0.0)
+    expect(best > 0.9, f"the captured sound equals the played one: loudness by stamps correlates with {best:.3f}")
     ages = sorted((t - stamp_of(m)) / 1e6 for topic, t, m in messages(path) if topic == "speech/audio")
     print(f"    age of a chunk's first sample: {ages[len(ages) // 2]:.0f} ms (median), {ages[-1]:.0f} ms (worst)")
     early = [m for topic, t, m in messages(path) if topic.startswith("fault") and t < undisturbed_until]
     early = sum(m.code == "audio-overrun" for m in early)
-    expect(early == 0, f"{early} losses are told until the node is stopped on purpose")
+    expect(early == 0, f"{early} losses are reported before the node is suspended")
     levels = [m for topic, _, m in messages(path) if topic == "speech/level"]
     loudest = max(m.rms_dbfs for m in levels)
-    expect(-40 < loudest < 0 and len(levels) > 50, f"{len(levels)} levels are told, the loudest {loudest:.1f} dBFS")
-    told = faults(path)
-    expect(told.get("audio-overrun", 0) > early, "samples lost while the node stood still are told")
-    expect(told.get("audio-device", 0) >= 1, "the card's loss is told")
+    expect(-40 < loudest < 0 and len(levels) > 50, f"{len(levels)} levels are published, the loudest {loudest:.1f} dBFS")
+    reported = faults(path)
+    expect(reported.get("audio-overrun", 0) > early, "samples lost during the suspension are reported")
+    expect(reported.get("audio-device", 0) >= 1, "the loss of the card is reported")
 
 
 def stretches(path):
-    """From and to of what is loud in a file of raw samples (16 kHz, mono), in blocks of 10 ms; pauses longer than an
-    engine makes at a comma part them. And the loudness."""
+    """Stretches of sound in a file of raw samples (16 kHz, mono), as from and to in blocks of 10 ms, and the loudness. A
+    pause longer than that of the synthesiser at a comma separates stretches."""
     import numpy
 
     loud = loudness(numpy.fromfile(path, "<i2"), 16000)
@@ -246,10 +246,10 @@ def talk_check(path, raw, words_per_minute):
     import tempfile
 
     all_messages = list(messages(path))
-    heard = [m.text for topic, _, m in all_messages if topic == "speech/utterance" and m.final]
-    print(f"    heard: {'; '.join(heard)}")
+    utterances = [m.text for topic, _, m in all_messages if topic == "speech/utterance" and m.final]
+    print(f"    utterances: {'; '.join(utterances)}")
     intents = [m.name for topic, _, m in all_messages if topic == "language/intent"]
-    expect(intents == ["help", "help", "stop"], f"understood: {', '.join(intents)}")
+    expect(intents == ["help", "help", "stop"], f"intents: {', '.join(intents)}")
     pieces = [m for topic, _, m in all_messages if topic == "language/turn"]
     text = "".join(m.text for m in pieces if m.turn_id == pieces[0].turn_id).strip()
     found, loud = stretches(raw)
@@ -266,14 +266,14 @@ def talk_check(path, raw, words_per_minute):
         part = loud[first : first + len(engine)]
         if len(part) == len(engine):
             best = max(best, float(numpy.corrcoef(part, engine)[0, 1]))
-    expect(best > 0.95, f"first the whole answer ({len(text)} letters): its loudness is the engine's, correlation {best:.3f}")
-    expect(lengths[1] < lengths[0] - 0.5, "then, when somebody speaks, it stops")
+    expect(best > 0.95, f"the first answer ({len(text)} letters) is complete: its loudness correlates with the synthesiser by {best:.3f}")
+    expect(lengths[1] < lengths[0] - 0.5, "the second answer is interrupted by speaking")
     faults(path)
 
 
 def main():
     name, *words = sys.argv[1:]
-    checks = {"seen": seen, "can": can_check, "can-filtered": can_filtered_check, "camera": camera_check, "speech": speech_check,
+    checks = {"contains": contains, "can": can_check, "can-filtered": can_filtered_check, "camera": camera_check, "speech": speech_check,
               "talk": talk_check, "spoken": spoken}
     checks[name](*words)
     sys.exit(1 if expect.failed else 0)
