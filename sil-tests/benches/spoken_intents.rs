@@ -1,8 +1,8 @@
-//! How many intents are lost between the driver's mouth and the language model: held-out phrasings spoken by held-out
-//! voices, understood from what was said and from what was recognised, by the encoder and by the decoder that stands in for it.
+//! Intent accuracy of speech recognition and language model together: held-out phrasings spoken by held-out voices,
+//! classified from the reference text and from the recognised text, by the encoder and by the fallback decoder.
 //!
-//! `cargo bench -p auriga-sil --bench spoken_intents`; AURIGA_VOSK_MODEL names another model than models/speech/model,
-//! AURIGA_VOCABULARY=catalogue gives it the intents' phrasings (those trained on) as its vocabulary.
+//! `cargo bench -p auriga-sil --bench spoken_intents`; AURIGA_VOSK_MODEL replaces models/speech/model,
+//! AURIGA_VOCABULARY=catalogue restricts its vocabulary to the training phrasings.
 
 #[allow(dead_code)]
 #[path = "../../nodes/speech/benches/recognise/sound.rs"]
@@ -24,7 +24,7 @@ use sound::{RATE, VOICES, in_cabin, say};
 use std::path::{Path, PathBuf};
 
 const SEED: u64 = 1_000_001;
-/// Speech above the cabin's noise.
+/// Signal-to-noise ratio in the cabin.
 const SNR_DB: f64 = 15.0;
 
 fn main() {
@@ -40,34 +40,35 @@ fn main() {
         _ => Vocabulary::Model,
     };
     let config = Config { model, vocabulary, phrasings: language.join("grammar.toml"), ..Config::default() };
-    let mut ears = recogniser::open(&config).expect("a model").expect("a model").recogniser;
+    let mut recogniser = recogniser::open(&config).expect("a model").expect("a model").recogniser;
     let catalogue = || Catalogue::load(language.join("intents.toml")).expect("the catalogue");
     let lm = Lm::load(&language.join("checkpoint"), catalogue()).expect("the language model");
     let encoder = IntentEncoder::load(&base, &language.join("intents-minilm"), catalogue()).expect("the encoder");
     let corpus = Corpus::load(&language.join("grammar.toml"), lm.catalogue()).expect("the grammar");
-    let said = corpus.held_out(SEED);
-    let heard: Vec<Example> = said.iter().enumerate().map(|(i, e)| spoken(ears.as_mut(), i, e)).collect();
-    let exact = said.iter().zip(&heard).filter(|(s, h)| s.utterance == h.utterance).count();
+    let reference = corpus.held_out(SEED);
+    let recognised: Vec<Example> =
+        reference.iter().enumerate().map(|(i, e)| recognise(recogniser.as_mut(), i, e)).collect();
+    let exact = reference.iter().zip(&recognised).filter(|(a, b)| a.utterance == b.utterance).count();
     println!("model {}, vocabulary {vocabulary:?}", config.model.display());
     println!(
-        "{} held-out phrasings, {} voices, {SNR_DB} dB; {exact} recognised word for word",
-        said.len(),
+        "{} held-out phrasings, {} voices, {SNR_DB} dB; {exact} recognised without error",
+        reference.len(),
         VOICES.len()
     );
     let row = |what: &str, report: &Report| {
         let (intents, slots) = (100.0 * report.accuracy(), 100.0 * report.slot_accuracy());
         println!("  {what:<34} intents {intents:6.2} %   with all slots {slots:6.2} % of {}", report.with_slots);
     };
-    for (from, examples) in [("said", &said), ("recognised", &heard)] {
-        row(&format!("encoder, from what was {from}"), &evaluate::encoder(&encoder, examples).expect("understood"));
-        row(&format!("decoder, from what was {from}"), &evaluate::intents(&lm, examples).expect("understood"));
+    for (from, examples) in [("reference", &reference), ("recognised", &recognised)] {
+        row(&format!("encoder, {from} text"), &evaluate::encoder(&encoder, examples).expect("classified"));
+        row(&format!("decoder, {from} text"), &evaluate::intents(&lm, examples).expect("classified"));
     }
 }
 
-/// The example with what is recognised of it.
-fn spoken(ears: &mut dyn Recogniser, number: usize, example: &Example) -> Example {
+/// The example with its recognised text.
+fn recognise(recogniser: &mut dyn Recogniser, number: usize, example: &Example) -> Example {
     let speech = say(VOICES[number % VOICES.len()], &example.utterance);
     let sound = in_cabin(&speech, RATE / 2, speech.len() + RATE, SNR_DB, number as u64);
-    sound.chunks(RATE / 50).for_each(|piece| ears.accept(piece).expect("recognised"));
-    Example { utterance: ears.finish().expect("recognised").text(), ..example.clone() }
+    sound.chunks(RATE / 50).for_each(|piece| recogniser.accept(piece).expect("recognised"));
+    Example { utterance: recogniser.finish().expect("recognised").text(), ..example.clone() }
 }

@@ -32,7 +32,7 @@ fn main() -> Result<()> {
         let path = out.join(format!("frame-{t_s:05.2}.png"));
         let path = path.to_str().context("a path in UTF-8")?;
         imgcodecs::imwrite(path, &mat.reshape(3, calibration.height as i32)?, &Vector::new())?;
-        println!("{path}: s = {:.1} m, drawn in {took:.1?}", motion.own_at(t_s).s_m);
+        println!("{path}: s = {:.1} m, drawn in {took:.1?}", motion.ego_at(t_s).s_m);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Makes a drive: `cargo run --release -p auriga-sil --example generate -- SCRIPT OUT`
+//! Generates a drive: `cargo run --release -p auriga-sil --example generate -- SCRIPT OUT`
 
 use anyhow::{Context, Result};
 use auriga_sil::{drive::Drive, generator};
@@ -13,7 +13,7 @@ fn main() -> Result<()> {
     generator::generate(Path::new(&script), Path::new(&out), &mut |f| bar.set_position((f * 1000.0) as u64))?;
     bar.finish_and_clear();
     let drive = Drive::open(&out)?;
-    println!("{out}: {:.0} s of driving made in {:.1?}", drive.manifest.duration_s, started.elapsed());
+    println!("{out}: {:.0} s of driving generated in {:.1?}", drive.manifest.duration_s, started.elapsed());
     for event in &drive.manifest.events {
         println!("{:6.2} to {:6.2} s  {:18} {:.2}", event.start_s, event.end_s, event.kind.name(), event.value);
     }

@@ -9,7 +9,7 @@ fn main() -> Result<()> {
     let usage = "usage: replay SOURCE OUT.mcap";
     let (source, out) = (words.next().context(usage)?, words.next().context(usage)?);
     let bar = indicatif::ProgressBar::new(1000);
-    let mut options = replay::Options::new(replay::Source::of_path(&source))?;
+    let mut options = replay::Options::new(replay::Source::from_path(&source))?;
     options.output = Some(out.clone());
     let done = replay::run(&options, &mut |f| bar.set_position((f * 1000.0) as u64), &mut |_| Ok(()))?;
     bar.finish_and_clear();

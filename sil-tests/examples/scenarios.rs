@@ -1,4 +1,4 @@
-//! Runs scenarios, the live ones left out: `cargo run --release -p auriga-sil --example scenarios -- OUT PATH...`
+//! Runs scenarios, live ones skipped: `cargo run --release -p auriga-sil --example scenarios -- OUT PATH...`
 
 use anyhow::{Context, Result};
 use auriga_sil::{replay::find_root, report, scenario};
@@ -23,19 +23,19 @@ fn main() -> Result<()> {
     report::scenarios::write(&outcomes, &out)?;
     bar.finish_and_clear();
     for o in &outcomes {
-        let verdict = if o.skipped.is_some() {
-            "left out"
+        let result = if o.skipped.is_some() {
+            "skipped"
         } else if o.passed() {
-            "as expected"
+            "passed"
         } else {
-            "NOT as expected"
+            "FAILED"
         };
-        println!("{:<28} {verdict}  {:.1} s in {:.1?}", o.scenario.name, o.played_s, o.wall);
+        println!("{:<28} {result}  {:.1} s in {:.1?}", o.scenario.name, o.played_s, o.wall);
         o.error.iter().for_each(|e| println!("    {e}"));
         for c in o.checks.iter().filter(|c| !c.passed) {
             println!("    expected: {}\n       found: {}", c.expected, c.found);
         }
     }
-    anyhow::ensure!(!outcomes.iter().any(|o| o.failed()), "not all as expected");
+    anyhow::ensure!(!outcomes.iter().any(|o| o.failed()), "not all passed");
     Ok(())
 }

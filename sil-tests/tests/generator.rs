@@ -1,4 +1,6 @@
-//! The drive generator: what it writes is what its truth says.
+//! The drive generator: its files agree with its ground truth.
+
+mod common;
 
 use auriga_camera::{calibration::Calibration, source::VideoSource};
 use auriga_can::dbc::Database;
@@ -16,44 +18,12 @@ use auriga_sil::{
         },
     },
 };
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn demo() -> PathBuf {
-    repository().join("calibration/auriga-demo")
-}
-
-fn shipped() -> Script {
-    Script::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("drive.yaml")).expect("the shipped script")
-}
+use common::{demo, made, shipped};
+use std::{collections::BTreeMap, path::Path};
 
 /// Three seconds of the shipped drive, with one short request.
 fn short() -> Script {
-    let mut script = shipped();
-    script.name = "short".into();
-    script.duration_s = 3.0;
-    script.own.lane_changes.clear();
-    script.own.drifts.clear();
-    script.own.inattentive.clear();
-    script.pedestrians.clear();
-    script.speech.utterances.truncate(1);
-    script.speech.utterances[0].t_s = 0.5;
-    script.speech.utterances[0].text = "play some jazz".into();
-    script.speech.utterances[0].button = true;
-    script
-}
-
-fn made(script: &Script) -> (tempfile::TempDir, Drive) {
-    let folder = tempfile::tempdir().expect("a folder");
-    generator::generate_with(script, &demo(), folder.path(), &mut |_| ()).expect("a drive");
-    let drive = Drive::open(folder.path()).expect("a drive that opens");
-    (folder, drive)
+    common::short(3.0)
 }
 
 fn frames(drive: &Drive) -> Vec<(u64, Vec<u8>)> {
@@ -82,14 +52,14 @@ fn the_same_seed_gives_the_same_drive() {
 }
 
 #[test]
-fn the_car_that_is_driven_is_the_one_its_calibration_tells_of() {
+fn the_ego_vehicle_has_the_bumper_of_its_calibration() {
     let calibration = Calibration::load(demo().join("camera.toml")).expect("the demo's calibration");
     let ahead_m = motion::BUMPER_AHEAD_M - motion::CAMERA_AHEAD_M;
     assert!((ahead_m - calibration.bumper_ahead_m).abs() < 1e-9, "{ahead_m}");
 }
 
 #[test]
-fn the_video_has_the_frames_of_the_truth_at_its_times() {
+fn the_video_has_a_frame_at_each_time_of_the_ground_truth() {
     let (_folder, drive) = made(&short());
     let truth = drive.truth().expect("truth");
     let frames = frames(&drive);
@@ -109,18 +79,18 @@ fn brightness(pixels: &[u8], at: [f64; 2]) -> f64 {
     pixels[i..i + 3].iter().map(|v| f64::from(*v)).sum::<f64>() / 3.0
 }
 
-/// y of a point `d_m` left of the lane's centre at `x_m` ahead, from the truth alone: the road as a parabola.
+/// y of a point `d_m` left of the lane centre at `x_m` ahead, with the road of the ground truth as a parabola.
 fn lateral(truth: &Truth, d_m: f64, x_m: f64) -> f64 {
     let (offset, heading) = (truth.lane_offset_m, truth.heading_rad);
     (d_m - offset) / heading.cos() - heading.tan() * x_m + truth.curvature_per_m * x_m * x_m / 2.0
 }
 
 #[test]
-fn the_truths_lane_line_projects_onto_bright_paint() {
+fn the_lane_line_of_the_ground_truth_projects_onto_bright_paint() {
     let script = shipped();
     let (calibration, road) = (Calibration::load(demo().join("camera.toml")).expect("camera"), Road::new(&script.road));
     let motion = Motion::new(&script, &road);
-    let (truths, _) = truth::tell(&script, &road, &motion, FPS);
+    let (truths, _) = truth::compute(&script, &road, &motion, FPS);
     let renderer = Renderer::new(&script, &road, &motion, &calibration);
     let lens = Lens::new(&calibration);
     let mut scratch = renderer.scratch();
@@ -142,11 +112,11 @@ fn the_truths_lane_line_projects_onto_bright_paint() {
 }
 
 #[test]
-fn the_shipped_drives_story_really_happens() {
+fn the_shipped_drive_contains_its_events() {
     let script = shipped();
     let road = Road::new(&script.road);
     let motion = Motion::new(&script, &road);
-    let (truths, events) = truth::tell(&script, &road, &motion, FPS);
+    let (truths, events) = truth::compute(&script, &road, &motion, FPS);
     let one = |kind: EventKind| {
         let found: Vec<_> = events.iter().filter(|e| e.kind == kind).collect();
         assert_eq!(found.len(), 1, "{kind:?}: {found:?}");
@@ -177,7 +147,7 @@ fn the_shipped_drives_story_really_happens() {
 }
 
 #[test]
-fn the_transcript_is_where_the_sound_is() {
+fn the_transcript_has_the_times_of_the_sound() {
     let (_folder, drive) = made(&short());
     let lines = drive.transcript().expect("a transcript");
     let mut reader = hound::WavReader::open(drive.speech().expect("speech")).expect("a WAV file");
@@ -196,12 +166,12 @@ fn the_transcript_is_where_the_sound_is() {
 }
 
 #[test]
-fn the_bus_tells_what_the_truth_says() {
+fn the_can_log_agrees_with_the_ground_truth() {
     let (_folder, drive) = made(&short());
     let truth = drive.truth().expect("truth");
     let database = Database::load(demo().join("vehicle.dbc")).expect("the database");
     let line = &drive.transcript().expect("a transcript")[0];
-    let (mut seen, mut last, mut held) = (BTreeMap::new(), Nanos::ZERO, Vec::new());
+    let (mut seen, mut last, mut pressed) = (BTreeMap::new(), Nanos::ZERO, Vec::new());
     for batch in auriga_can::log::frames(drive.can().expect("a log"), Nanos::ZERO).expect("a log") {
         let (time, batch) = batch.expect("frames");
         assert!(time >= last, "the log goes back in time");
@@ -212,19 +182,23 @@ fn the_bus_tells_what_the_truth_says() {
                 message.decode(&frame.data).expect("its length").map(|(s, v)| (s.name(), v)).collect();
             *seen.entry(message.name().to_owned()).or_insert(0) += 1;
             if message.name() == "WHEEL_BUTTONS" && values["TALK"] > 0.0 {
-                held.push(Nanos(frame.stamp_ns).as_secs_f64());
+                pressed.push(Nanos(frame.stamp_ns).as_secs_f64());
             }
             if message.name() == "SPEED" {
                 let t_s = Nanos(frame.stamp_ns).as_secs_f64();
                 let near = &truth[((t_s * FPS).round() as usize).min(truth.len() - 1)];
-                let told = values["VEHICLE_SPEED"] / 3.6;
-                assert!((told - near.speed_mps).abs() < 0.15, "at {t_s} s: {told} against {}", near.speed_mps);
+                let speed = values["VEHICLE_SPEED"] / 3.6;
+                assert!((speed - near.speed_mps).abs() < 0.15, "at {t_s} s: {speed} against {}", near.speed_mps);
             }
         }
     }
-    let (first, last_held) = (held.first().expect("the talk button is held"), held.last().expect("held"));
-    assert!((0.1..0.5).contains(&(line.start_s - first)) && (0.1..0.4).contains(&(last_held - line.end_s)), "{held:?}");
-    // Three seconds of each period.
+    let (first, last_pressed) =
+        (pressed.first().expect("the talk button is pressed"), pressed.last().expect("pressed"));
+    assert!(
+        (0.1..0.5).contains(&(line.start_s - first)) && (0.1..0.4).contains(&(last_pressed - line.end_s)),
+        "{pressed:?}"
+    );
+    // Messages in three seconds.
     assert_eq!((seen["SPEED"], seen["STEERING"], seen["BODY"], seen["ENERGY"]), (150, 300, 30, 3));
     assert_eq!((seen["RADAR_TRACK_0"], seen["RADAR_TRACK_7"]), (60, 60));
     assert_eq!(seen.len(), database.messages().len(), "a message of the database is never sent: {seen:?}");
@@ -232,7 +206,7 @@ fn the_bus_tells_what_the_truth_says() {
 }
 
 #[test]
-fn a_bad_script_is_refused_by_the_name_of_its_field() {
+fn an_invalid_script_is_refused_with_the_name_of_the_field() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("drive.yaml")).expect("the script");
     let refused = |from: &str, to: &str, field: &str| {
         assert!(text.contains(from), "the shipped script has no {from}");
@@ -244,16 +218,17 @@ fn a_bad_script_is_refused_by_the_name_of_its_field() {
     refused("curvature_per_m: 0.0040", "curvature_per_m: 0.5", "road.segments[1].curvature_per_m");
     refused("duration_s: 60.0", "duration_s: .inf", "duration_s");
     refused("seed: 20260504", "seed: 20260504\nsead: 1", "sead");
+    refused("ego:\n", "own:\n", "\"own\" is called \"ego\" now");
     refused("{ t_s: 54, text: what", "{ t_s: 61, text: what", "speech.utterances[6].t_s");
     refused("text: call anna", "text: '...'", "speech.utterances[4].text");
-    refused("{ t_s: 32, mps: 14.0 }", "{ t_s: 0, mps: 14.0 }", "own.speed[1].t_s");
+    refused("{ t_s: 32, mps: 14.0 }", "{ t_s: 0, mps: 14.0 }", "ego.speed[1].t_s");
     refused("vehicle: auriga-demo", "vehicle: ../etc", "vehicle");
     refused("colour: blue", "colour: pink", "colour");
     refused("voice: en-us+f3", "voice: -w/etc/passwd", "speech.voice");
 }
 
 #[test]
-fn an_utterance_that_would_outlast_the_drive_is_refused_by_name() {
+fn an_utterance_beyond_the_end_of_the_drive_is_refused_by_name() {
     let mut script = short();
     script.speech.utterances[0].t_s = 2.9;
     let folder = tempfile::tempdir().expect("a folder");
@@ -263,17 +238,17 @@ fn an_utterance_that_would_outlast_the_drive_is_refused_by_name() {
 }
 
 #[test]
-fn a_drive_with_a_missing_file_or_a_wrong_field_is_refused_by_name() {
+fn a_drive_with_a_missing_file_or_an_invalid_field_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let refused = |manifest: &str, names: &str| {
         std::fs::write(folder.path().join("drive.yaml"), manifest).expect("written");
         let error = Drive::open(folder.path()).expect_err(names).to_string();
         assert!(error.contains("drive.yaml") && error.contains(names), "{error}");
     };
-    let whole = "name: n\nvehicle: auriga-demo\nduration_s: 3\n";
-    refused(&format!("{whole}can: can.log\n"), "can = can.log");
-    refused(&format!("{whole}camera: camera.mp4\n"), "fps");
-    refused(&format!("{whole}colour: red\n"), "colour");
+    let valid = "name: n\nvehicle: auriga-demo\nduration_s: 3\n";
+    refused(&format!("{valid}can: can.log\n"), "can = can.log");
+    refused(&format!("{valid}camera: camera.mp4\n"), "fps");
+    refused(&format!("{valid}colour: red\n"), "colour");
     refused("name: n\nvehicle: auriga-demo\nduration_s: .nan\n", "duration_s");
     refused("name: n\nvehicle: auriga-demo\n", "duration_s");
     std::fs::remove_file(folder.path().join("drive.yaml")).expect("removed");
@@ -281,10 +256,10 @@ fn a_drive_with_a_missing_file_or_a_wrong_field_is_refused_by_name() {
 }
 
 #[test]
-fn the_truth_tells_distance_and_time_to_collision_of_one_and_the_same_car() {
+fn distance_and_time_to_collision_in_the_ground_truth_are_consistent() {
     let script = shipped();
     let road = Road::new(&script.road);
-    let (truths, _) = truth::tell(&script, &road, &Motion::new(&script, &road), FPS);
+    let (truths, _) = truth::compute(&script, &road, &Motion::new(&script, &road), FPS);
     let mut seen = 0;
     for pair in truths.windows(2) {
         let (Some(gap), Some(next), Some(speed)) =
@@ -292,7 +267,7 @@ fn the_truth_tells_distance_and_time_to_collision_of_one_and_the_same_car() {
         else {
             continue;
         };
-        // Along a curve our car's camera moves a little slower or faster than the road's own length.
+        // In a curve, the camera does not move at exactly the rate of s.
         let rate = (next - gap) * FPS;
         if rate.abs() < 20.0 {
             assert!((rate - (speed - pair[0].speed_mps)).abs() < 0.5, "at {} s: {rate}", pair[0].t_s);

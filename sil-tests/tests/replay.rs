@@ -1,10 +1,10 @@
-//! Replay of whole drives: the same bytes every time, from files and from recordings, with nodes dying in between.
+//! Replay of drives: deterministic, from files and from recordings, with nodes that die.
 
 mod common;
 
 use auriga_msgs::{Any, TopicId};
 use auriga_sil::{
-    analysis::Observed,
+    analysis::Observations,
     replay::{
         self, Options, Source,
         faults::{Faults, Kill},
@@ -14,7 +14,7 @@ use common::{made, short};
 use std::path::{Path, PathBuf};
 
 fn options(source: &Path) -> Options {
-    Options::new(Source::of_path(source)).expect("the repository is above this test")
+    Options::new(Source::from_path(source)).expect("the repository is above this test")
 }
 
 /// Replays into a file and returns its bytes.
@@ -29,7 +29,7 @@ fn recorded(options: Options, name: &str) -> (PathBuf, Vec<u8>) {
 }
 
 #[test]
-fn two_replays_of_a_drive_write_the_same_bytes_and_so_does_one_with_its_nodes_on_shuffled_threads() {
+fn replays_write_identical_recordings_also_with_shuffled_threads() {
     let (folder, _) = made(&short(4.0));
     let (_, first) = recorded(options(folder.path()), "first.mcap");
     let (_, second) = recorded(options(folder.path()), "second.mcap");
@@ -54,7 +54,7 @@ fn messages(options: &Options, topics: &[TopicId]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_recording_played_again_gives_the_same_vehicle_states_tracks_and_utterances() {
+fn replaying_a_recording_gives_the_same_vehicle_states_tracks_and_utterances() {
     let (folder, _) = made(&short(4.0));
     let (recording, _) = recorded(options(folder.path()), "again.mcap");
     let topics = [TopicId::VehicleState, TopicId::FusionTracks, TopicId::SpeechUtterance, TopicId::DriveTruth];
@@ -65,12 +65,12 @@ fn a_recording_played_again_gives_the_same_vehicle_states_tracks_and_utterances(
 }
 
 #[test]
-fn a_part_of_a_drive_is_played_at_the_drives_own_times() {
+fn a_part_of_a_drive_is_played_at_its_original_times() {
     let (folder, _) = made(&short(4.0));
-    let mut observed = Observed::new(Default::default());
+    let mut observed = Observations::new(Default::default());
     let options = Options { from_s: 1.0, to_s: 2.5, ..options(folder.path()) };
     let done = replay::run(&options, &mut |_| (), &mut |any| {
-        observed.take(any);
+        observed.record(any);
         Ok(())
     })
     .expect("a replay");
@@ -80,13 +80,13 @@ fn a_part_of_a_drive_is_played_at_the_drives_own_times() {
 }
 
 #[test]
-fn a_node_that_dies_says_nothing_until_it_is_started_again() {
+fn a_killed_node_publishes_nothing_until_it_is_restarted() {
     let (folder, _) = made(&short(4.0));
     let kill = Kill { node: "perception".into(), at_s: 1.0, restart_s: Some(2.0) };
     let options = Options { faults: Faults { kill: vec![kill], ..Default::default() }, ..options(folder.path()) };
-    let mut observed = Observed::new(Default::default());
+    let mut observed = Observations::new(Default::default());
     replay::run(&options, &mut |_| (), &mut |any| {
-        observed.take(any);
+        observed.record(any);
         Ok(())
     })
     .expect("a replay");
@@ -98,7 +98,7 @@ fn a_node_that_dies_says_nothing_until_it_is_started_again() {
 }
 
 #[test]
-fn what_cannot_be_replayed_is_refused_with_what_to_do() {
+fn invalid_replays_are_refused_with_the_reason() {
     let (folder, _) = made(&short(2.0));
     let refused = |options: Options, expect: &str| {
         let e = replay::run(&options, &mut |_| (), &mut |_| Ok(())).map(|_| ()).expect_err(expect);

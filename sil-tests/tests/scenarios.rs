@@ -1,4 +1,4 @@
-//! Scenario files: read, refused by name, played, and their results.
+//! Scenario files: reading, errors, running, results.
 
 mod common;
 
@@ -16,7 +16,7 @@ use std::{
 };
 
 #[test]
-fn the_shipped_scenarios_can_be_read_and_each_has_its_own_name() {
+fn the_shipped_scenarios_are_valid_and_have_different_names() {
     let loaded = scenario::load(&[repository().join("sil-tests/scenarios")]).expect("the shipped scenarios");
     let names: BTreeSet<&str> = loaded.iter().map(|l| l.scenario.name.as_str()).collect();
     assert!(names.len() >= 7 && names.len() == loaded.len(), "{names:?}");
@@ -31,36 +31,39 @@ fn the_shipped_scenarios_can_be_read_and_each_has_its_own_name() {
 fn the_readmes_example_is_a_scenario() {
     let text = std::fs::read_to_string(repository().join("sil-tests/scenarios/README.md")).unwrap();
     let yaml = text.split("```yaml").nth(1).and_then(|t| t.split("```").next()).expect("an example");
-    // It shows every way to name a drive at once, which no scenario may.
+    // It shows all ways to name a drive; a scenario may use one.
     let yaml = yaml.lines().filter(|l| !l.contains("recorded:")).collect::<Vec<_>>().join("\n");
     let scenario = parse(&yaml, Path::new("README.md")).expect("the example");
     assert_eq!(scenario.expect.count(), 16);
     assert!(!scenario.faults.is_empty());
 }
 
-const GOOD: &str = "name: a\nexpect:\n  nothing_lost: true\n";
+const GOOD: &str = "name: a\nexpect:\n  no_lost_messages: true\n";
 
 #[test]
-fn a_wrong_scenario_is_refused_with_file_and_line_or_field() {
+fn an_invalid_scenario_is_refused_with_file_and_line_or_field() {
     let refused = |text: &str, expect: &[&str]| {
         let e = parse(text, Path::new("bad.yaml")).expect_err(expect[0]).to_string();
         assert!(e.contains("bad.yaml") && expect.iter().all(|w| e.contains(w)), "{e}");
     };
     parse(GOOD, Path::new("good.yaml")).expect("a scenario");
     refused(&format!("{GOOD}colour: red\n"), &["colour", "line 4"]);
+    refused("name: a\nexpect: { nothing_lost: true }\n", &["nothing_lost", "no_lost_messages"]);
+    refused("name: a\nexpect: { safety_deadlines_held: true }\n", &["safety_deadlines_held", "safety_deadlines_met"]);
+    refused("name: a\ndrive: { overrides: { own: {} } }\nexpect: { no_lost_messages: true }\n", &["own", "ego"]);
     refused(
         "name: a\nexpect:\n  hazards:\n    - { kind: forward-collision, whithin_ms: 3 }\n",
         &["whithin_ms", "line 4"],
     );
     refused("name: a\nexpect:\n  hazards:\n    - { kind: meteor }\n", &["meteor"]);
     refused("name: a\n", &["expect"]);
-    refused("name: a\nexpect: {}\n", &["nothing is expected"]);
+    refused("name: a\nexpect: {}\n", &["no expectation"]);
     refused(&format!("{GOOD}from_s: 5\nto_s: 2\n"), &["from_s 5", "to_s 2"]);
     refused(&format!("{GOOD}faults: {{ kill: [{{ node: radio, at_s: 1 }}] }}\n"), &["faults.kill", "radio"]);
     refused(&format!("{GOOD}faults: {{ drop: [{{ topic: a/b, from_s: 1, to_s: 2 }}] }}\n"), &["faults.drop", "a/b"]);
     refused(&format!("{GOOD}faults: {{ freeze: [{{ from_s: 3, to_s: 2 }}] }}\n"), &["faults.freeze"]);
     refused(&format!("{GOOD}mode: live\nfaults: {{ freeze: [{{ from_s: 1, to_s: 2 }}] }}\n"), &["live", "kill"]);
-    refused("name: ../up\nexpect: { nothing_lost: true }\n", &["name"]);
+    refused("name: ../up\nexpect: { no_lost_messages: true }\n", &["name"]);
 }
 
 #[test]
@@ -74,18 +77,18 @@ fn a_path_without_scenarios_is_named() {
 
 /// Two seconds of the shipped drive with two scenarios on it: one that is as it is, one that expects what is not.
 fn played() -> (tempfile::TempDir, Vec<scenario::Outcome>) {
-    let overrides = "drive:\n  overrides:\n    name: two-seconds\n    duration_s: 2.0\n    pedestrians: []\n    own: \
+    let overrides = "drive:\n  overrides:\n    name: two-seconds\n    duration_s: 2.0\n    pedestrians: []\n    ego: \
                      { lane: 1, speed: [{ t_s: 0, mps: 14.0 }] }\n    speech: { voice: en-us+f3, words_per_minute: 160, \
                      noise_db: -52 }\n";
     let good = format!(
-        "name: good\n{overrides}expect:\n  nothing_lost: true\n  no_hazards: [{{}}]\n  scene_rate: [{{ at_least_hz: 20, \
+        "name: good\n{overrides}expect:\n  no_lost_messages: true\n  no_hazards: [{{}}]\n  scene_rate: [{{ at_least_hz: 20, \
          from_s: 0.5, to_s: 2 }}]\n  lane_offset: [{{ at_most_m: 0.2, from_s: 0.5 }}]\n  modes: [{{ mode: nominal }}]\n"
     );
     let bad = format!(
         "name: bad\n{overrides}faults: {{ drop: [{{ topic: perception/lanes, from_s: 0.5, to_s: 2 }}] }}\nexpect:\n  \
          hazards: [{{ kind: forward-collision }}]\n  scene_rate: [{{ at_least_hz: 20, from_s: 0.8, to_s: 2 }}]\n"
     );
-    let live = "name: live\nmode: live\nexpect: { nothing_lost: true }\n".to_owned();
+    let live = "name: live\nmode: live\nexpect: { no_lost_messages: true }\n".to_owned();
     let out = tempfile::tempdir().unwrap();
     let loaded: Vec<Loaded> = [good, bad, live]
         .iter()
@@ -107,24 +110,24 @@ fn played() -> (tempfile::TempDir, Vec<scenario::Outcome>) {
 }
 
 #[test]
-fn scenarios_are_played_held_against_what_was_seen_and_told_to_machines_and_people() {
+fn scenarios_are_run_and_their_results_are_written_as_junit_and_page() {
     let (out, outcomes) = played();
     let failed: Vec<_> = outcomes[0].checks.iter().filter(|c| !c.passed).collect();
     assert!(outcomes[0].passed(), "{:?} {failed:?}", outcomes[0].error);
     assert!(outcomes[1].failed() && outcomes[1].checks.iter().all(|c| !c.passed), "{:?}", outcomes[1].checks);
     assert!(outcomes[2].skipped.is_some() && !outcomes[2].failed());
-    // Both played the same drive, made once.
+    // Both ran the same drive, which was generated once.
     let drives: Vec<_> = std::fs::read_dir(out.path().join("drives")).unwrap().collect();
     assert_eq!(drives.len(), 1);
-    Drive::open(drives[0].as_ref().unwrap().path()).expect("the drive that was kept");
+    Drive::open(drives[0].as_ref().unwrap().path()).expect("the cached drive");
 
     let junit = std::fs::read_to_string(out.path().join("results").join(report::scenarios::JUNIT)).unwrap();
     assert!(junit.contains("tests=\"8\"") && junit.contains("failures=\"2\""), "{junit}");
     assert!(junit.contains("<skipped"), "{junit}");
     let page = std::fs::read_to_string(out.path().join("results").join(report::scenarios::PAGE)).unwrap();
-    assert!(page.contains("<svg") && page.contains("1 not as expected") && page.contains("none was raised"));
+    assert!(page.contains("<svg") && page.contains("1 failed") && page.contains("none was raised"));
     for outside in ["src=", "<link", "@import", "url("] {
-        assert!(!page.contains(outside), "the page needs something besides itself: {outside}");
+        assert!(!page.contains(outside), "the page refers to another file: {outside}");
     }
 }
 
@@ -153,25 +156,25 @@ prop_compose! {
             .into_iter()
             .map(|(said_s, name)| scenario::expect::IntentExpected { said_s, name, slots: [("a".into(), "b".into())].into(), allowed: None, within_ms: None })
             .collect();
-        scenario.expect.nothing_lost = lost || scenario.expect.intents.is_empty();
+        scenario.expect.no_lost_messages = lost || scenario.expect.intents.is_empty();
         scenario
     }
 }
 
 proptest! {
     #[test]
-    fn any_text_is_a_scenario_or_an_error(text in "[-{}\\[\\]a-z_:,.0-9 \n&*\"'!]{0,300}") {
+    fn any_text_gives_a_scenario_or_an_error(text in "[-{}\\[\\]a-z_:,.0-9 \n&*\"'!]{0,300}") {
         let _ = parse(&text, Path::new("any.yaml"));
     }
 
     #[test]
-    fn a_scenario_written_and_read_again_is_the_same(scenario in scenarios()) {
+    fn a_scenario_survives_writing_and_reading(scenario in scenarios()) {
         let text = serde_yaml_ng::to_string(&scenario).unwrap();
         prop_assert_eq!(parse(&text, Path::new("again.yaml")).unwrap(), scenario);
     }
 
     #[test]
-    fn a_drives_manifest_of_any_text_is_read_or_refused(text in "[-{}a-z_:,.0-9 \n\"']{0,200}") {
+    fn any_text_as_a_manifest_gives_a_drive_or_an_error(text in "[-{}a-z_:,.0-9 \n\"']{0,200}") {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("drive.yaml"), text).unwrap();
         let _ = Drive::open(folder.path());

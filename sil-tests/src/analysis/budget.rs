@@ -2,40 +2,43 @@
 
 use auriga_msgs::{CHAINS, Criticality, NODES, v1};
 
-/// How a chain did against its budget.
+/// A latency chain against its budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Held,
-    NotHeld,
-    /// Nothing went this way.
+pub enum BudgetResult {
+    /// The 99.9th percentile is within the budget.
+    Met,
+    /// It is not.
+    Exceeded,
+    /// No message passed through the chain.
     NotExercised,
 }
 
-impl Verdict {
-    /// The budget is of the 99.9th percentile.
-    pub fn of(stats: &v1::ChainStats) -> Verdict {
+impl BudgetResult {
+    /// Compares the 99.9th percentile with the budget.
+    pub fn of(stats: &v1::ChainStats) -> BudgetResult {
         match stats {
-            s if s.count == 0 => Verdict::NotExercised,
-            s if s.p999_ms <= s.budget_ms => Verdict::Held,
-            _ => Verdict::NotHeld,
+            s if s.count == 0 => BudgetResult::NotExercised,
+            s if s.p999_ms <= s.budget_ms => BudgetResult::Met,
+            _ => BudgetResult::Exceeded,
         }
     }
 
-    pub fn words(self) -> &'static str {
+    /// In words.
+    pub fn label(self) -> &'static str {
         match self {
-            Verdict::Held => "held",
-            Verdict::NotHeld => "NOT held",
-            Verdict::NotExercised => "not exercised",
+            BudgetResult::Met => "met",
+            BudgetResult::Exceeded => "EXCEEDED",
+            BudgetResult::NotExercised => "not exercised",
         }
     }
 }
 
-/// Whether a chain of the table is safety's.
+/// Whether a chain of the table is a safety chain.
 pub fn is_safety_chain(name: &str) -> bool {
     CHAINS.iter().any(|c| c.name == name && c.criticality == Criticality::Safety)
 }
 
-/// Whether a node of the table is safety's.
+/// Whether a node of the table is a safety node.
 pub fn is_safety_node(name: &str) -> bool {
     NODES.iter().any(|n| n.name == name && n.criticality == Criticality::Safety)
 }

@@ -1,15 +1,15 @@
-//! What a run of the nodes was like, from its messages, and beside it the ground truth.
+//! What a run of the nodes did, from its messages, compared with the ground truth.
 
 mod budget;
 mod cabin;
 mod names;
-mod observed;
+mod observations;
 mod road;
 mod run;
 
-pub use budget::{Verdict, is_safety_chain, is_safety_node};
-pub use cabin::{IntentSeen, OUT_OF_SCOPE, Turn, UtteranceHeard};
+pub use budget::{BudgetResult, is_safety_chain, is_safety_node};
+pub use cabin::{IntentRecord, OUT_OF_SCOPE, Reply, UtteranceRecord};
 pub use names::{kind_name, mode_name};
-pub use observed::{FaultSeen, Observed, Plan, Restart, TruthSeen};
-pub use road::{HazardSpan, LaneSeen, LeadSeen};
-pub use run::{Exchange, Reaction, View, hazard_of};
+pub use observations::{FaultRecord, GrantPlan, Observations, Restart, TruthSample};
+pub use road::{HazardSpan, LaneSample, LeadSample};
+pub use run::{DriveRun, Exchange, Reaction, hazard_for_event};

@@ -2,7 +2,7 @@
 
 use auriga_msgs::v1;
 
-/// A hazard's kind in words of the files.
+/// The name of a kind of hazard.
 pub fn kind_name(kind: v1::HazardKind) -> &'static str {
     match kind {
         v1::HazardKind::Unspecified => "unspecified",
@@ -13,7 +13,7 @@ pub fn kind_name(kind: v1::HazardKind) -> &'static str {
     }
 }
 
-/// A mode in a word, as in the arbiter's tables.
+/// The name of a mode, as in the workload table.
 pub fn mode_name(mode: v1::Mode) -> &'static str {
     match mode {
         v1::Mode::Unspecified => "none",

@@ -1,84 +1,89 @@
-//! A run and its truth side by side: what the pages draw and the tables tell.
+//! A run compared with the ground truth.
 
 use super::{
-    cabin::{IntentSeen, Turn, UtteranceHeard},
-    observed::Observed,
+    cabin::{IntentRecord, Reply, UtteranceRecord},
+    observations::Observations,
     road::HazardSpan,
 };
 use crate::{
     drive::{Drive, Event, EventKind, Truth},
     replay::start_of_recording,
-    scenario::expect::Seen,
 };
 use anyhow::{Context, Result};
 use auriga_msgs::v1;
 use auriga_recorder::mcap_file::Reader;
 use std::path::Path;
 
-/// A run with its truth.
-pub struct View {
-    pub observed: Observed,
+/// A run of the nodes, with the ground truth of its drive.
+pub struct DriveRun {
+    /// What its messages show.
+    pub observed: Observations,
+    /// Ground truth at each camera frame.
     pub truth: Vec<Truth>,
+    /// Events of the ground truth.
     pub events: Vec<Event>,
-    /// The part of the drive that was played, in seconds of it.
+    /// Start of the part that was played, in seconds of the drive.
     pub from_s: f64,
+    /// End of that part.
     pub to_s: f64,
-    /// Driven in real time by processes: then latencies mean something.
+    /// Run by processes in real time: only then latencies are measured.
     pub live: bool,
 }
 
-/// An event of the truth and the warning that came of it.
+/// An event of the ground truth and its warning.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reaction<'a> {
+    /// The event.
     pub event: &'a Event,
+    /// The first hazard of its kind within the event; `None`: no warning.
     pub warning: Option<&'a HazardSpan>,
 }
 
 impl Reaction<'_> {
-    /// From the event's start to the warning; negative when it came before.
-    pub fn after_s(&self) -> Option<f64> {
+    /// Seconds from the start of the event to the warning; negative when the warning came first.
+    pub fn delay_s(&self) -> Option<f64> {
         self.warning.map(|w| w.published_s - self.event.start_s)
     }
 }
 
-/// A warning that begins this long before its event still belongs to it: lane departures are foreseen.
-const FORESEEN_S: f64 = 2.0;
+/// How early a warning may come before its event: lane departures are predicted.
+const MAX_EARLY_S: f64 = 2.0;
 
-impl View {
-    /// Of a recording; with the drive its truth is known in full.
-    pub fn of_recording(path: &Path, drive: Option<&Drive>) -> Result<View> {
-        Self::of_recording_from(path, drive, f64::NEG_INFINITY)
+impl DriveRun {
+    /// Reads a recording. With its drive, the full ground truth is known.
+    ///
+    /// # Errors
+    /// When the recording or the drive cannot be read.
+    pub fn from_recording(path: &Path, drive: Option<&Drive>) -> Result<DriveRun> {
+        Self::from_partial_recording(path, drive, f64::NEG_INFINITY)
     }
 
-    /// Of a recording that was begun in mid-drive: before `from_s` nothing counts.
-    pub fn of_recording_from(path: &Path, drive: Option<&Drive>, from_s: f64) -> Result<View> {
+    /// As [`DriveRun::from_recording`], with latencies, losses and faults counted from `from_s` on.
+    ///
+    /// # Errors
+    /// When the recording or the drive cannot be read.
+    pub fn from_partial_recording(path: &Path, drive: Option<&Drive>, from_s: f64) -> Result<DriveRun> {
         let reader = Reader::open(path).with_context(|| format!("recording {}", path.display()))?;
         let info = reader.drive_info().cloned().unwrap_or_default();
         let start = start_of_recording(&reader, path)?;
-        let mut observed = Observed::new(start).counting_from(from_s);
+        let mut observed = Observations::new(start).counting_from(from_s);
         for item in reader {
-            observed.take(&item.with_context(|| format!("recording {}", path.display()))?.1);
+            observed.record(&item.with_context(|| format!("recording {}", path.display()))?.1);
         }
         let (truth, events) = match drive {
             Some(drive) => (drive.truth()?, drive.manifest.events.clone()),
-            None => told_truth(&observed),
+            None => truth_from_recording(&observed),
         };
-        // What was driven may be a part of the drive.
+        // Possibly a part of the drive.
         let duration_s = match info.duration_s {
             0.0 => drive.map_or(0.0, |d| d.manifest.duration_s),
-            told => told,
+            recorded => recorded,
         };
         let to_s = if duration_s > 0.0 { duration_s.min(observed.end_s) } else { observed.end_s };
-        // In real time, processes tell what they use; a replay has none.
+        // Only processes publish usage; a replay has none.
         let live = !observed.usage.is_empty();
         let from_s = observed.speed.first().map_or(0.0, |s| s.0).max(0.0).floor();
-        Ok(View { observed, truth, events, from_s, to_s, live })
-    }
-
-    /// As expectations take it.
-    pub fn seen(&self) -> Seen<'_> {
-        let View { observed, truth, events, from_s, to_s, .. } = self;
-        Seen { observed, truth, events, from_s: *from_s, to_s: *to_s }
+        Ok(DriveRun { observed, truth, events, from_s, to_s, live })
     }
 
     /// Events that happened in the part that was played.
@@ -86,20 +91,20 @@ impl View {
         self.events.iter().filter(|e| e.start_s < self.to_s && e.end_s > self.from_s)
     }
 
-    /// Hazards of the drive, without those that the sensors' silence at its end raises.
+    /// Hazards of the drive, without those raised by silent sensors after its end.
     pub fn hazards(&self) -> impl Iterator<Item = &HazardSpan> {
         self.observed.hazards.iter().filter(|h| h.published_s <= self.to_s)
     }
 
-    /// Each event that is to be warned of, with its warning.
+    /// Each event that requires a warning, with its warning.
     pub fn reactions(&self) -> Vec<Reaction<'_>> {
-        let of_hazard = |e: &&Event| hazard_of(e.kind).is_some();
+        let of_hazard = |e: &&Event| hazard_for_event(e.kind).is_some();
         let played = self.events_played().filter(of_hazard);
         played
             .map(|event| {
                 let belongs = |h: &&HazardSpan| {
-                    Some(h.kind) == hazard_of(event.kind)
-                        && h.published_s >= event.start_s - FORESEEN_S
+                    Some(h.kind) == hazard_for_event(event.kind)
+                        && h.published_s >= event.start_s - MAX_EARLY_S
                         && h.published_s <= event.end_s
                 };
                 Reaction { event, warning: self.hazards().find(belongs) }
@@ -107,38 +112,42 @@ impl View {
             .collect()
     }
 
-    /// Warnings that no event of the truth explains.
-    pub fn unexplained(&self) -> Vec<&HazardSpan> {
+    /// Warnings without an event of the ground truth.
+    pub fn false_alarms(&self) -> Vec<&HazardSpan> {
         let reactions = self.reactions();
         let explained = |h: &HazardSpan| {
             reactions.iter().any(|r| {
-                hazard_of(r.event.kind) == Some(h.kind) && h.overlaps(r.event.start_s - FORESEEN_S, r.event.end_s)
+                hazard_for_event(r.event.kind) == Some(h.kind)
+                    && h.overlaps(r.event.start_s - MAX_EARLY_S, r.event.end_s)
             })
         };
         self.hazards().filter(|h| !explained(h)).collect()
     }
 
-    /// What was said and what became of it: the utterance, the intent, the turn.
+    /// All utterances with their intents and replies.
     pub fn dialogue(&self) -> Vec<Exchange<'_>> {
-        let answers = |u: &UtteranceHeard, end_s: f64| (u.end_s - end_s).abs() < 1e-3;
+        let answers = |u: &UtteranceRecord, end_s: f64| (u.end_s - end_s).abs() < 1e-3;
         let of = |utterance| Exchange {
             utterance,
             intent: self.observed.intents.iter().find(|i| answers(utterance, i.speech_end_s)),
-            turn: self.observed.turns.iter().find(|t| answers(utterance, t.speech_end_s)),
+            reply: self.observed.replies.iter().find(|t| answers(utterance, t.speech_end_s)),
         };
         self.observed.utterances.iter().map(of).collect()
     }
 }
 
-/// An utterance and its answers.
+/// An utterance with its intent and reply.
 pub struct Exchange<'a> {
-    pub utterance: &'a UtteranceHeard,
-    pub intent: Option<&'a IntentSeen>,
-    pub turn: Option<&'a Turn>,
+    /// The utterance.
+    pub utterance: &'a UtteranceRecord,
+    /// What was understood.
+    pub intent: Option<&'a IntentRecord>,
+    /// What was answered.
+    pub reply: Option<&'a Reply>,
 }
 
-/// The hazard that warns of an event, where one does.
-pub fn hazard_of(kind: EventKind) -> Option<v1::HazardKind> {
+/// The kind of hazard that warns of a kind of event; `None`: no warning is required.
+pub fn hazard_for_event(kind: EventKind) -> Option<v1::HazardKind> {
     match kind {
         EventKind::ForwardCollision => Some(v1::HazardKind::ForwardCollision),
         EventKind::LaneDeparture => Some(v1::HazardKind::LaneDeparture),
@@ -146,8 +155,8 @@ pub fn hazard_of(kind: EventKind) -> Option<v1::HazardKind> {
     }
 }
 
-/// The truth as a recording tells it: less than the drive's own file, and events by their names alone.
-fn told_truth(observed: &Observed) -> (Vec<Truth>, Vec<Event>) {
+/// Ground truth from a recording: fewer values than in the drive's file, and events without their values.
+fn truth_from_recording(observed: &Observations) -> (Vec<Truth>, Vec<Event>) {
     let mut events: Vec<Event> = Vec::new();
     let mut open: Option<Event> = None;
     let mut truths = Vec::new();

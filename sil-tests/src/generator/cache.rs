@@ -1,4 +1,4 @@
-//! Drives that were made once and are kept as long as the generator, the script and the vehicle stay the same.
+//! Cache of generated drives. An entry is valid as long as the generator, the script and the vehicle are the same.
 
 use crate::{
     drive::Drive,
@@ -10,19 +10,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The drive of `script`, from below `folder` or newly made there. `vehicle` is its folder in calibration/.
-pub fn drive(script: &Script, vehicle: &Path, folder: &Path, progress: &mut dyn FnMut(f64)) -> Result<Drive> {
+/// The drive of `script` from the cache in `folder`, generated if it is not there. `vehicle` is its folder in
+/// calibration/, `progress` gets the fraction that is done.
+///
+/// # Errors
+/// As [`generate_with`](crate::generator::generate_with).
+pub fn load_or_generate(
+    script: &Script,
+    vehicle: &Path,
+    folder: &Path,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Drive> {
     let out = folder.join(format!("{}-{:016x}", script.name, fingerprint(script, vehicle)?));
-    // The manifest is written last: a folder that opens as a drive is a whole one.
+    // The manifest is written last: a folder that opens as a drive is complete.
     if let Ok(drive) = Drive::open(&out) {
         progress(1.0);
         return Ok(drive);
     }
-    generate_with(script, vehicle, &out, progress).with_context(|| format!("making the drive {}", script.name))?;
+    generate_with(script, vehicle, &out, progress).with_context(|| format!("generating the drive {}", script.name))?;
     Ok(Drive::open(&out)?)
 }
 
-/// Of all that decides what a drive looks like.
+/// A hash of everything that determines the drive.
 fn fingerprint(script: &Script, vehicle: &Path) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     env!("AURIGA_GENERATOR").hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! Drives a script once and writes all files of the drive.
+//! Simulates a script and writes all files of the drive.
 
 use super::{
     render::Renderer,
@@ -20,9 +20,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Makes the drive of the script at `script` in the folder `out`. The vehicle's folder is looked for as
-/// `calibration/<vehicle>` beside the script, above it, and above the working directory. `progress` is told the
-/// fraction that is done. The manifest is written last: a folder without `drive.yaml` is an unfinished drive.
+/// Generates the drive of the script at `script` in the folder `out`. The folder of the vehicle is searched as
+/// `calibration/<vehicle>` beside the script, above it, and above the working directory. `progress` gets the fraction
+/// that is done. The manifest is written last: a folder without `drive.yaml` is an unfinished drive.
+///
+/// # Errors
+/// When the script or the calibration cannot be used, espeak-ng is missing, or a file cannot be written.
 pub fn generate(script: &Path, out: &Path, progress: &mut dyn FnMut(f64)) -> Result<()> {
     let calibration = |vehicle: &str| vehicle_folder(script, vehicle);
     let script = Script::load(script)?;
@@ -30,10 +33,13 @@ pub fn generate(script: &Path, out: &Path, progress: &mut dyn FnMut(f64)) -> Res
     generate_with(&script, &vehicle, out, progress)
 }
 
-/// As [`generate`], with the script and the vehicle's folder at hand.
+/// As [`generate`], with the script and the folder of the vehicle.
+///
+/// # Errors
+/// As [`generate`].
 pub fn generate_with(script: &Script, vehicle: &Path, out: &Path, progress: &mut dyn FnMut(f64)) -> Result<()> {
     script.check()?;
-    fs::create_dir_all(out).with_context(|| format!("cannot make the drive's folder {}", out.display()))?;
+    fs::create_dir_all(out).with_context(|| format!("cannot create the folder of the drive {}", out.display()))?;
     let manifest_path = out.join(MANIFEST);
     if manifest_path.exists() {
         fs::remove_file(&manifest_path).with_context(|| format!("cannot replace {}", manifest_path.display()))?;
@@ -42,14 +48,14 @@ pub fn generate_with(script: &Script, vehicle: &Path, out: &Path, progress: &mut
     let calibration = Calibration::load(vehicle.join("camera.toml"))?;
     let road = Road::new(&script.road);
     let motion = Motion::new(script, &road);
-    let (truths, events) = truth::tell(script, &road, &motion, FPS);
+    let (truths, events) = truth::compute(script, &road, &motion, FPS);
 
     write_lines(&out.join("truth.jsonl"), truths.iter().map(serde_json::to_string))?;
 
     progress(0.02);
     let transcript = speech::write(&script.speech, script.seed, script.duration_s, &out.join("speech.wav"))?;
-    let held = speech::button_held(&script.speech, &transcript);
-    bus::write(script, &road, &motion, &held, &vehicle.join("vehicle.dbc"), &out.join("can.log"))?;
+    let button_held = speech::button_held(&script.speech, &transcript);
+    bus::write(script, &road, &motion, &button_held, &vehicle.join("vehicle.dbc"), &out.join("can.log"))?;
     let heading = "# Transcript track: what is said in speech.wav, known from the script, not recognised.\n";
     write_yaml(&out.join("transcript.yaml"), heading, &transcript)?;
     progress(0.05);
@@ -78,7 +84,7 @@ pub fn generate_with(script: &Script, vehicle: &Path, out: &Path, progress: &mut
     Ok(())
 }
 
-/// `calibration/<vehicle>` beside the script or above it, or above the working directory.
+/// Finds `calibration/<vehicle>` beside the script or above it, or above the working directory.
 fn vehicle_folder(script: &Path, vehicle: &str) -> Result<PathBuf> {
     let script = fs::canonicalize(script).unwrap_or_else(|_| script.to_owned());
     let here = std::env::current_dir().unwrap_or_default();

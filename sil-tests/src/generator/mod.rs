@@ -1,15 +1,15 @@
-//! Drives made from a script and a seed: camera, bus, cabin sound and the truth behind them.
+//! Generates drives from a script and a seed: camera video, CAN log, cabin sound and ground truth.
 //!
-//! [`generate`] drives a [`script::Script`] once ([`world`]) and derives all files from that one motion: the camera's
-//! frames ([`render`]), the CAN log and the spoken requests ([`sensors`]), and the truth ([`world::truth`]). Nothing but
-//! the script, the vehicle's calibration and the speech synthesiser decides what comes out.
+//! [`generate`] simulates a [`script::Script`] once ([`world`]) and derives all files from that motion: the frames of the
+//! camera ([`render`]), the CAN log, the spoken requests, and the ground truth ([`world::truth`]). The result depends only
+//! on the script, the calibration of the vehicle and the speech synthesiser.
 
 pub mod cache;
 mod generate;
 mod noise;
 pub mod render;
 pub mod script;
-pub mod sensors;
+mod sensors;
 pub mod world;
 
 pub use generate::{generate, generate_with};

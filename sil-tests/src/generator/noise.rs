@@ -1,9 +1,9 @@
-//! Randomness from the seed: Gaussian numbers for the sensors, tileable noise for the pictures.
+//! Random numbers from the seed: Gaussian numbers for the sensors, tileable noise for textures.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A generator of its own for each purpose, so that one more number drawn for the scenery does not move a CAN frame.
+/// A separate generator for each purpose: a further number drawn for the scenery does not change a CAN frame.
 pub fn stream(seed: u64, purpose: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(purpose);

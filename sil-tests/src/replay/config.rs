@@ -10,15 +10,18 @@ use std::{
 };
 use toml::Value;
 
-/// One field of a node's configuration.
+/// A parameter of a node's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Param {
+    /// The node.
     pub node: String,
+    /// Dotted key.
     pub key: String,
+    /// Its value, as TOML or plain text.
     pub value: String,
 }
 
-/// The nodes that can be replayed, in the order of the table. (The recorder is the replay's own output.)
+/// The nodes that can be replayed, in the order of the node table. The replay itself takes the place of the recorder.
 pub const NODES: [&str; 9] =
     ["camera", "can", "speech", "perception", "fusion", "language", "arbiter", "hud", "monitor"];
 
@@ -27,7 +30,10 @@ const FOLDERS: [&str; 4] = [".native/", "calibration/", "launch/", "models/"];
 /// The vehicle that defaults name.
 const DEFAULT_VEHICLE: &str = "auriga-demo";
 
-/// The folder with calibration/, launch/ and models/: above the working directory or the executable.
+/// The folder with calibration/, launch/ and models/: at or above the working directory or the executable.
+///
+/// # Errors
+/// When there is none.
 pub fn find_root() -> Result<PathBuf> {
     let here = std::env::current_dir().context("the working directory")?;
     let executable = std::env::current_exe().unwrap_or_default();
@@ -38,7 +44,7 @@ pub fn find_root() -> Result<PathBuf> {
     })
 }
 
-/// Whether a replay of files recognises speech and does not read it from a track: there is a model that can be used.
+/// Whether a replay of files recognises speech: there is a usable model. Otherwise the transcript track is used.
 pub(super) fn recognises(root: &Path, params: &[Param]) -> Result<bool> {
     let config: auriga_speech::Config = load("speech", auriga_speech::DEFAULTS, root, DEFAULT_VEHICLE, params)?;
     Ok(!config.model.as_os_str().is_empty() && auriga_speech::model::check(&config.model).is_ok())
@@ -66,11 +72,11 @@ fn paths(defaults: &str, root: &Path, vehicle: &str) -> Result<Vec<(String, Stri
     }
     let (default, vehicle) = [DEFAULT_VEHICLE, vehicle].map(|name| format!("calibration/{name}/")).into();
     let absolute = |text: String| root.join(text.replace(&default, &vehicle)).display().to_string();
-    let ours = found.into_iter().filter(|(_, text)| FOLDERS.iter().any(|f| text.starts_with(f)));
-    Ok(ours.map(|(key, text)| (key, absolute(text))).collect())
+    let paths = found.into_iter().filter(|(_, text)| FOLDERS.iter().any(|f| text.starts_with(f)));
+    Ok(paths.map(|(key, text)| (key, absolute(text))).collect())
 }
 
-/// All texts of a configuration, by their dotted names.
+/// All strings of a configuration, by their dotted keys.
 fn strings(key: String, value: Value, found: &mut Vec<(String, String)>) {
     match value {
         Value::String(text) => found.push((key, text)),
@@ -79,8 +85,8 @@ fn strings(key: String, value: Value, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// Checks names of nodes that somebody wrote into a file.
-pub fn check_node_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
+/// Checks names of nodes in a file.
+pub(crate) fn check_node_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
     let known: BTreeSet<&str> = NODES.into_iter().collect();
     for name in names {
         anyhow::ensure!(known.contains(name), "node {name:?}: expected one of {}", NODES.join(", "));

@@ -1,7 +1,7 @@
-//! All nodes in one process, fed from files in log time: the same state machines as live, the same bytes every time.
+//! All nodes in one process, fed from files in log time: the same state machines as live, with identical results.
 //!
-//! [`run`] builds the nodes from their defaults, opens the drive's files or a recording as their devices, injects
-//! [`faults`] and hands every message to a sink, and into a recording if one is asked for.
+//! [`run`] builds the nodes from their default configuration, plays the files of a drive or a recording as their devices,
+//! injects [`faults`], and passes every message to a sink and optionally into a recording.
 
 mod config;
 pub mod faults;
@@ -13,6 +13,7 @@ mod stream;
 
 pub(crate) use config::check_node_names;
 pub use config::{NODES, Param, find_root};
+pub use input::media_duration_s;
 pub(crate) use input::start_of_recording;
 pub use options::{Options, Source};
 pub use run::{Outcome, drive_of, run, start_of};

@@ -1,4 +1,4 @@
-//! The nodes of a replay, from their commented defaults and the drive's vehicle, as a launch makes them.
+//! Builds the nodes of a replay from their default configuration and the vehicle of the drive.
 
 use super::{
     config::{self, NODES, Param},
@@ -10,22 +10,22 @@ use auriga_runtime::{Nanos, Node, Replay, ReplayControl};
 use serde::de::DeserializeOwned;
 use std::{path::PathBuf, time::Duration};
 
-/// Where a node that was built goes: into a replay, or in the place of one that was killed.
-pub trait Place {
-    fn put<N: Node>(&mut self, node: N);
+/// Where a node is added: to a replay, or in place of one that was killed.
+pub trait AddNode {
+    fn add_node<N: Node>(&mut self, node: N);
 }
-impl Place for Replay {
-    fn put<N: Node>(&mut self, node: N) {
+impl AddNode for Replay {
+    fn add_node<N: Node>(&mut self, node: N) {
         self.add(node);
     }
 }
-impl Place for ReplayControl<'_> {
-    fn put<N: Node>(&mut self, node: N) {
+impl AddNode for ReplayControl<'_> {
+    fn add_node<N: Node>(&mut self, node: N) {
         self.restart(node);
     }
 }
 
-/// Builds nodes, also again.
+/// Builds nodes, also for restarts.
 pub struct Nodes {
     names: Vec<&'static str>,
     root: PathBuf,
@@ -55,35 +55,35 @@ impl Nodes {
     }
 
     /// Builds a node and adds it.
-    pub fn add(&self, name: &str, place: &mut impl Place) -> Result<()> {
-        self.build(name, place).with_context(|| format!("node {name}"))
+    pub fn add(&self, name: &str, to: &mut impl AddNode) -> Result<()> {
+        self.build(name, to).with_context(|| format!("node {name}"))
     }
 
-    fn build(&self, name: &str, place: &mut impl Place) -> Result<()> {
+    fn build(&self, name: &str, to: &mut impl AddNode) -> Result<()> {
         match name {
             "camera" => {
                 let config: auriga_camera::Config = self.config(name, auriga_camera::DEFAULTS)?;
                 let calibration = auriga_camera::calibration::Calibration::load(&config.calibration)?;
-                place.put(auriga_camera::CameraNode::new(calibration, Duration::from_millis(config.max_age_ms))?);
+                to.add_node(auriga_camera::CameraNode::new(calibration, Duration::from_millis(config.max_age_ms))?);
             }
-            "can" => place.put(auriga_can::CanNode::new(&self.config(name, auriga_can::DEFAULTS)?)?),
+            "can" => to.add_node(auriga_can::CanNode::new(&self.config(name, auriga_can::DEFAULTS)?)?),
             "speech" => {
                 let config: auriga_speech::Config = self.config(name, auriga_speech::DEFAULTS)?;
                 let opened = auriga_speech::recogniser::open(&config);
-                place.put(auriga_speech::SpeechNode::new(&config, opened)?);
+                to.add_node(auriga_speech::SpeechNode::new(&config, opened)?);
             }
             "perception" => {
-                place.put(auriga_perception::PerceptionNode::new(&self.config(name, auriga_perception::DEFAULTS)?)?)
+                to.add_node(auriga_perception::PerceptionNode::new(&self.config(name, auriga_perception::DEFAULTS)?)?)
             }
-            "fusion" => place.put(auriga_fusion::FusionNode::new(self.config(name, auriga_fusion::DEFAULTS)?)?),
+            "fusion" => to.add_node(auriga_fusion::FusionNode::new(self.config(name, auriga_fusion::DEFAULTS)?)?),
             "language" => {
-                place.put(auriga_language::LanguageNode::new(&self.config(name, auriga_language::DEFAULTS)?)?)
+                to.add_node(auriga_language::LanguageNode::new(&self.config(name, auriga_language::DEFAULTS)?)?)
             }
-            "arbiter" => place.put(auriga_arbiter::ArbiterNode::new(&self.config(name, auriga_arbiter::DEFAULTS)?)?),
-            "hud" => place.put(auriga_hud::HudNode::new(&self.config(name, auriga_hud::DEFAULTS)?)?),
+            "arbiter" => to.add_node(auriga_arbiter::ArbiterNode::new(&self.config(name, auriga_arbiter::DEFAULTS)?)?),
+            "hud" => to.add_node(auriga_hud::HudNode::new(&self.config(name, auriga_hud::DEFAULTS)?)?),
             "monitor" => {
                 let config = self.config(name, auriga_monitor::DEFAULTS)?;
-                place.put(auriga_monitor::MonitorNode::new(&config, Some(self.start))?);
+                to.add_node(auriga_monitor::MonitorNode::new(&config, Some(self.start))?);
             }
             other => bail!("expected one of {}, found {other:?}", NODES.join(", ")),
         }

@@ -14,15 +14,15 @@ use std::{
 /// What is played.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A drive's folder.
+    /// Folder of a drive.
     Drive(PathBuf),
-    /// A recording of a drive: what the devices gave is played again, and the nodes work it out anew.
+    /// Recording of a drive: the messages of its devices are played again, and the nodes compute everything else anew.
     Recording(PathBuf),
 }
 
 impl Source {
-    /// A folder is a drive, a file a recording.
-    pub fn of_path(path: &Path) -> Source {
+    /// A folder is a drive, a file is a recording.
+    pub fn from_path(path: &Path) -> Source {
         if path.is_dir() { Source::Drive(path.to_owned()) } else { Source::Recording(path.to_owned()) }
     }
 }
@@ -30,27 +30,33 @@ impl Source {
 /// What to replay and how.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// What is played.
     pub source: Source,
-    /// The folder that holds calibration/, launch/ and models/.
+    /// The folder with calibration/, launch/ and models/.
     pub root: PathBuf,
     /// The nodes to run; empty: all.
     pub nodes: BTreeSet<String>,
-    /// Configuration of single nodes over their defaults.
+    /// Configuration of nodes over their defaults.
     pub params: Vec<Param>,
+    /// Faults to inject.
     pub faults: Faults,
-    /// The part of the drive to play, in seconds of it.
+    /// Start of the part to play, in seconds of the drive.
     pub from_s: f64,
+    /// End of that part.
     pub to_s: f64,
-    /// Time for what is still under way at the end. A camera that has ended counts as lost after half a second.
+    /// Time after the last input, for what is still being processed. A camera counts as lost half a second after its end.
     pub tail: Duration,
-    /// Runs the nodes on threads in an order drawn from this seed; the outcome stays the same.
+    /// Runs the nodes on threads in a random order of this seed; the result is the same.
     pub shuffle: Option<u64>,
-    /// Where to write a recording of it.
+    /// Where to write a recording.
     pub output: Option<PathBuf>,
 }
 
 impl Options {
     /// All of `source` through all nodes, without faults.
+    ///
+    /// # Errors
+    /// When the folder of the repository is not found.
     pub fn new(source: Source) -> Result<Options> {
         Ok(Options {
             source,

@@ -16,14 +16,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a replay did.
+/// The result of a replay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
+    /// Counts of the replay.
     pub stats: ReplayStats,
-    /// The drive's time 0 on the clock of the messages.
+    /// Time 0 of the drive on the clock of the messages.
     pub start: Nanos,
-    /// Seconds of driving played, and what that took.
+    /// Seconds of the drive that were played.
     pub played_s: f64,
+    /// Wall time.
     pub wall: Duration,
 }
 
@@ -34,7 +36,10 @@ impl Outcome {
     }
 }
 
-/// Replays. `progress` is told the fraction that is done, `sink` gets every message in the order of the replay.
+/// Runs a replay. `progress` gets the fraction that is done, `sink` every message in the order of the replay.
+///
+/// # Errors
+/// When the source cannot be read, a node cannot be built, or `sink` fails.
 pub fn run(
     options: &Options,
     progress: &mut dyn FnMut(f64),
@@ -55,14 +60,14 @@ pub fn run(
     let (from_s, to_s) = (options.from_s, options.to_s.min(input.duration_s));
     let at = |s: f64| input.start + Duration::from_secs_f64(s.max(0.0));
     let mut failed = None;
-    let mut told = 0.0;
+    let mut reported = 0.0;
     let at_instant = |now: Nanos, control: &mut ReplayControl| {
         if let Err(e) = kills.at(now, control, &nodes) {
             failed.get_or_insert(e);
         }
         let done = (now.since(at(from_s)).as_secs_f64() / (to_s - from_s).max(1e-9)).min(1.0);
-        if done >= told + 0.005 {
-            told = done;
+        if done >= reported + 0.005 {
+            reported = done;
             progress(done);
         }
     };
@@ -90,7 +95,10 @@ fn create(path: &Path) -> Result<Writer> {
     Writer::create(path).with_context(|| format!("recording {}", path.display()))
 }
 
-/// The drive's time 0 on the clock of the source's messages.
+/// Time 0 of the drive on the clock of the messages.
+///
+/// # Errors
+/// When a recording cannot be read or is empty.
 pub fn start_of(source: &Source) -> Result<Nanos> {
     match source {
         Source::Drive(_) => Ok(Nanos::ZERO),
@@ -98,7 +106,10 @@ pub fn start_of(source: &Source) -> Result<Nanos> {
     }
 }
 
-/// The drive of a source, where it is one.
+/// The drive of a source; `None` for a recording.
+///
+/// # Errors
+/// When the drive cannot be read.
 pub fn drive_of(source: &Source) -> Result<Option<Drive>> {
     match source {
         Source::Drive(folder) => Ok(Some(Drive::open(folder)?)),

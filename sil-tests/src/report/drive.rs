@@ -1,50 +1,58 @@
-//! The report on a drive, from its recording: as a table for the terminal and as a page.
+//! The report on a drive, from its recording: as tables for the terminal and as a page.
 
 use super::{
     page::{Badge, Page, Section},
     tables,
 };
 use crate::{
-    analysis::{Verdict, View, is_safety_chain},
+    analysis::{BudgetResult, DriveRun, is_safety_chain},
     drive::Drive,
 };
 use anyhow::Result;
 use std::path::Path;
 
-/// A report.
+/// A report on a drive.
 pub struct Report {
+    /// Name of the drive.
     pub name: String,
+    /// Folder of the vehicle in calibration/.
     pub vehicle: String,
-    pub view: View,
+    /// The run.
+    pub run: DriveRun,
 }
 
-/// Reads a recording. With the `drive` it was made of, its truth is known in full.
+/// Reads a recording. With its `drive`, the full ground truth is known.
+///
+/// # Errors
+/// When the recording or the drive cannot be read.
 pub fn from_recording(recording: &Path, drive: Option<&Drive>) -> Result<Report> {
-    let view = View::of_recording(recording, drive)?;
-    let info = view.observed.info.clone().unwrap_or_default();
+    let run = DriveRun::from_recording(recording, drive)?;
+    let info = run.observed.info.clone().unwrap_or_default();
     let stem = || recording.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = if info.name.is_empty() { stem() } else { info.name };
-    Ok(Report { name, vehicle: info.vehicle, view })
+    Ok(Report { name, vehicle: info.vehicle, run })
 }
 
 impl Report {
-    /// Whether no safety chain that was exercised broke its budget and nothing reliable was lost.
-    pub fn sound(&self) -> bool {
-        let broken = |s: &auriga_msgs::v1::ChainStats| Verdict::of(s) == Verdict::NotHeld && is_safety_chain(&s.chain);
-        !self.view.observed.chains().iter().any(broken) && self.view.observed.lost_reliable() == 0
+    /// Whether all safety chains that were exercised met their budgets, and no message was lost on a reliable topic.
+    pub fn passed(&self) -> bool {
+        let exceeded = |s: &auriga_msgs::v1::ChainStats| {
+            BudgetResult::of(s) == BudgetResult::Exceeded && is_safety_chain(&s.chain)
+        };
+        !self.run.observed.chains().iter().any(exceeded) && self.run.observed.lost_reliable() == 0
     }
 
     fn speech_source(&self) -> &'static str {
-        let observed = &self.view.observed;
+        let observed = &self.run.observed;
         match (observed.utterances.is_empty(), observed.transcript_track()) {
-            (true, _) => "nothing said, or speech not recorded",
+            (true, _) => "no utterances, or speech not recorded",
             (_, true) => "TRANSCRIPT TRACK (not recognised)",
             (_, false) => "recognised",
         }
     }
 
     fn facts(&self) -> Vec<(String, String)> {
-        let View { observed, from_s, to_s, live, .. } = &self.view;
+        let DriveRun { observed, from_s, to_s, live, .. } = &self.run;
         let restarts: Vec<String> = observed.restarts.iter().map(|r| format!("{} at {:.1} s", r.node, r.t_s)).collect();
         let fact = |name: &str, value: String| (name.to_owned(), value);
         vec![
@@ -58,19 +66,19 @@ impl Report {
         ]
     }
 
-    /// For the terminal.
+    /// The report as text.
     pub fn table(&self) -> String {
         let mut text = format!("Drive {}\n", self.name);
         for (name, value) in self.facts() {
             text += &format!("  {name:<24}{value}\n");
         }
         let mut tables = Vec::new();
-        if self.view.live {
-            tables.push(tables::chains(&self.view));
+        if self.run.live {
+            tables.push(tables::chains(&self.run));
         }
-        tables.push(tables::reactions(&self.view));
-        tables.push(tables::dialogue(&self.view));
-        tables.push(tables::faults(&self.view));
+        tables.push(tables::reactions(&self.run));
+        tables.push(tables::dialogue(&self.run));
+        tables.push(tables::faults(&self.run));
         for table in tables {
             text += "\n";
             text += &table.plain();
@@ -78,32 +86,39 @@ impl Report {
                 text += &format!("  {}\n", table.note);
             }
         }
-        if !self.view.live {
-            text += "\nLatencies are not told: in replay time stands still while the nodes work.\n";
+        if !self.run.live {
+            text += "\nNo latencies: in a replay, time stands still while the nodes compute.\n";
         }
         text
     }
 
-    /// As a page that needs nothing besides itself.
+    /// The report as a self-contained page.
+    ///
+    /// # Errors
+    /// When a plot cannot be drawn.
     pub fn html(&self) -> Result<String> {
         self.page()?.html()
     }
 
+    /// Writes the page.
+    ///
+    /// # Errors
+    /// When a plot cannot be drawn or the file cannot be written.
     pub fn write_html(&self, path: &Path) -> Result<()> {
         self.page()?.write(path)
     }
 
     fn page(&self) -> Result<Page> {
-        let badge = match self.view.live {
-            true => Badge::of(self.sound(), "safety budgets held", "safety budgets NOT held"),
-            false => Badge::calm("replay"),
+        let badge = match self.run.live {
+            true => Badge::of(self.passed(), "safety budgets met", "safety budgets EXCEEDED"),
+            false => Badge::neutral("replay"),
         };
         Ok(Page {
             title: format!("Drive {}", self.name),
             about: String::new(),
             badge,
             facts: self.facts(),
-            sections: vec![Section::new("The drive").with_view(&self.view)?],
+            sections: vec![Section::new("The drive").with_run(&self.run)?],
         })
     }
 }

@@ -1,10 +1,10 @@
-//! Pages for people: one self-contained HTML file with its drawings in it, for scenarios and for reports alike.
+//! Self-contained HTML pages with plots and tables.
 
 use super::{
     plots,
     tables::{self, Table},
 };
-use crate::{analysis::View, scenario::Check};
+use crate::{analysis::DriveRun, scenario::Check};
 use anyhow::{Context, Result};
 use minijinja::{AutoEscape, Environment, value::Serde};
 use serde::Serialize;
@@ -12,11 +12,11 @@ use std::path::Path;
 
 const TEMPLATE: &str = include_str!("page.html");
 
-/// How something went, in a word and a colour.
+/// A result as a word and a colour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Badge {
     pub text: String,
-    /// A class of the page's style: good, bad, calm.
+    /// CSS class: good, bad, neutral.
     pub class: &'static str,
 }
 
@@ -27,8 +27,8 @@ impl Badge {
             false => Badge { text: no.into(), class: "bad" },
         }
     }
-    pub fn calm(text: &str) -> Badge {
-        Badge { text: text.into(), class: "calm" }
+    pub fn neutral(text: &str) -> Badge {
+        Badge { text: text.into(), class: "neutral" }
     }
 }
 
@@ -51,17 +51,17 @@ pub struct Section {
     pub about: String,
     pub badge: Option<Badge>,
     pub facts: Vec<(String, String)>,
-    /// What went wrong with the whole, if it did.
+    /// Why the run failed, if it did.
     pub error: Option<String>,
     /// Expectations with their badge.
     pub checks: Vec<(Badge, String, String)>,
-    /// Drawings and tables are shown at once and not only when asked for.
+    /// Whether plots and tables are unfolded.
     pub open: bool,
     pub figures: Vec<Figure>,
     pub tables: Vec<Table>,
 }
 
-/// A drawing.
+/// A group of plots.
 #[derive(Debug, Clone, Serialize)]
 pub struct Figure {
     pub title: String,
@@ -86,37 +86,35 @@ impl Section {
     }
 
     pub fn with_checks(mut self, checks: &[Check]) -> Section {
-        let row = |c: &Check| (Badge::of(c.passed, "seen", "not so"), c.expected.clone(), c.found.clone());
+        let row = |c: &Check| (Badge::of(c.passed, "met", "not met"), c.expected.clone(), c.found.clone());
         self.checks = checks.iter().map(row).collect();
         self
     }
 
-    /// The drawings and tables of a run.
-    pub fn with_view(mut self, view: &View) -> Result<Section> {
-        let note = "Broad and grey: the truth. Thin and blue: what the nodes made of the sensors.";
-        let svgs = vec![plots::speed(view)?, plots::time_to_collision(view)?, plots::rows(view)?];
-        self.figures.push(Figure { title: "What happened".into(), note: note.into(), svgs });
+    /// Adds the plots and tables of a run.
+    pub fn with_run(mut self, run: &DriveRun) -> Result<Section> {
+        let note = "Wide grey lines: ground truth. Thin blue lines: output of the nodes.";
+        let svgs = vec![plots::speed(run)?, plots::time_to_collision(run)?, plots::rows(run)?];
+        self.figures.push(Figure { title: "Timeline".into(), note: note.into(), svgs });
         self.figures.push(Figure {
-            title: "Place in the lane".into(),
-            note: "Where no lane is detected there is no blue line.".into(),
-            svgs: vec![plots::lane_offset(view)?],
+            title: "Lane offset".into(),
+            note: "No blue line where no lane is detected.".into(),
+            svgs: vec![plots::lane_offset(run)?],
         });
-        if view.live && view.observed.chains().iter().any(|s| s.count > 0) {
+        if run.live && run.observed.chains().iter().any(|s| s.count > 0) {
             self.figures.push(Figure {
                 title: "Latencies".into(),
-                note:
-                    "Bars to the median, the 99.9th percentile and the largest; the mark is the budget. A star: not a \
-                       safety chain."
-                        .into(),
-                svgs: vec![plots::chains(&view.observed)?],
+                note: "Bars: median, 99.9th percentile, maximum; the mark is the budget. A star: not a safety chain."
+                    .into(),
+                svgs: vec![plots::chains(&run.observed)?],
             });
-            self.tables.push(tables::chains(view));
+            self.tables.push(tables::chains(run));
         }
-        self.tables.push(tables::reactions(view));
-        if !view.observed.utterances.is_empty() {
-            self.tables.push(tables::dialogue(view));
+        self.tables.push(tables::reactions(run));
+        if !run.observed.utterances.is_empty() {
+            self.tables.push(tables::dialogue(run));
         }
-        let faults = tables::faults(view);
+        let faults = tables::faults(run);
         if !faults.rows.is_empty() {
             self.tables.push(faults);
         }
@@ -128,7 +126,7 @@ impl Page {
     /// The page as HTML.
     pub fn html(&self) -> Result<String> {
         let mut environment = Environment::new();
-        // Texts come from files and from speech: all of them are escaped, drawings alone are not.
+        // Texts come from files and from speech and are escaped; only plots are not.
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         environment.add_template("page.html", TEMPLATE).context("the page's template")?;
         Ok(environment.get_template("page.html")?.render(Serde(self))?)

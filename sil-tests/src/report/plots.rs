@@ -1,7 +1,7 @@
-//! The drawings of a run, as SVG to be put into a page.
+//! Plots of a run, as SVG for a page.
 
 use crate::{
-    analysis::{Observed, View, is_safety_chain, kind_name, mode_name},
+    analysis::{DriveRun, Observations, is_safety_chain, kind_name, mode_name},
     drive::EventKind,
 };
 use anyhow::Result;
@@ -12,7 +12,7 @@ use plotters::{
 };
 
 const WIDTH: u32 = 1120;
-/// Room for the labels of axes and rows, so that all drawings share one time axis.
+/// Width of the labels; the same in all plots, so that they share one time axis.
 const LEFT: u32 = 150;
 const RIGHT: u32 = 20;
 const ROW: u32 = 22;
@@ -20,11 +20,11 @@ const ROW: u32 = 22;
 const INK: RGBColor = RGBColor(0x33, 0x3d, 0x47);
 const FAINT: RGBColor = RGBColor(0xdd, 0xe3, 0xe8);
 const TRUTH: RGBColor = RGBColor(0xa3, 0xb0, 0xbb);
-const SEEN: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
+const MEASURED: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
 const BAD: RGBColor = RGBColor(0xd0, 0x3b, 0x3b);
-const WARM: RGBColor = RGBColor(0xe8, 0x9c, 0x2c);
+const WARNING: RGBColor = RGBColor(0xe8, 0x9c, 0x2c);
 const GOOD: RGBColor = RGBColor(0x3c, 0x96, 0x62);
-const CALM: RGBColor = RGBColor(0x9c, 0xbf, 0xdd);
+const NEUTRAL: RGBColor = RGBColor(0x9c, 0xbf, 0xdd);
 const VIOLET: RGBColor = RGBColor(0x83, 0x62, 0xa8);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -46,7 +46,7 @@ fn broken<E: std::error::Error>(e: E) -> anyhow::Error {
 
 fn axes<'a, 'b>(
     area: &'a Area<'b>,
-    view: &View,
+    run: &DriveRun,
     low: f64,
     high: f64,
     what: &str,
@@ -57,7 +57,7 @@ fn axes<'a, 'b>(
         .margin_top(8)
         .set_label_area_size(LabelAreaPosition::Left, LEFT)
         .set_label_area_size(LabelAreaPosition::Bottom, if times { 24 } else { 4 })
-        .build_cartesian_2d(view.from_s..view.to_s, low..high)
+        .build_cartesian_2d(run.from_s..run.to_s, low..high)
         .map_err(broken)?;
     let seconds = |t: &f64| if times { format!("{t:.0} s") } else { String::new() };
     chart
@@ -77,9 +77,9 @@ fn axes<'a, 'b>(
 }
 
 /// Points as lines that break where there is a gap of more than `gap_s`.
-fn lines(points: impl Iterator<Item = (f64, f64)>, view: &View, gap_s: f64) -> Vec<Vec<(f64, f64)>> {
+fn lines(points: impl Iterator<Item = (f64, f64)>, run: &DriveRun, gap_s: f64) -> Vec<Vec<(f64, f64)>> {
     let mut all: Vec<Vec<(f64, f64)>> = Vec::new();
-    for (t, y) in points.filter(|(t, y)| (view.from_s..=view.to_s).contains(t) && y.is_finite()) {
+    for (t, y) in points.filter(|(t, y)| (run.from_s..=run.to_s).contains(t) && y.is_finite()) {
         match all.last_mut().filter(|l| l.last().is_some_and(|last| t - last.0 <= gap_s)) {
             Some(line) => line.push((t, y)),
             None => all.push(vec![(t, y)]),
@@ -88,25 +88,25 @@ fn lines(points: impl Iterator<Item = (f64, f64)>, view: &View, gap_s: f64) -> V
     all
 }
 
-/// A series of the sensors over one of the truth.
-fn compared(chart: &mut Chart<'_, '_>, truth: Vec<Vec<(f64, f64)>>, seen: Vec<Vec<(f64, f64)>>) -> Result<()> {
+/// Draws a measured series over the ground truth.
+fn compared(chart: &mut Chart<'_, '_>, truth: Vec<Vec<(f64, f64)>>, measured: Vec<Vec<(f64, f64)>>) -> Result<()> {
     for line in truth {
         chart.draw_series(LineSeries::new(line, TRUTH.stroke_width(6))).map_err(broken)?;
     }
-    for line in seen {
-        chart.draw_series(LineSeries::new(line, SEEN.stroke_width(2))).map_err(broken)?;
+    for line in measured {
+        chart.draw_series(LineSeries::new(line, MEASURED.stroke_width(2))).map_err(broken)?;
     }
     Ok(())
 }
 
 /// Speed over time.
-pub fn speed(view: &View) -> Result<String> {
-    let fastest = view.observed.speed.iter().map(|s| s.1).chain(view.truth.iter().map(|t| t.speed_mps));
+pub fn speed(run: &DriveRun) -> Result<String> {
+    let fastest = run.observed.speed.iter().map(|s| s.1).chain(run.truth.iter().map(|t| t.speed_mps));
     let top = (fastest.filter(|v| v.is_finite() && *v < 100.0).fold(5.0, f64::max) * 1.15).ceil();
     drawn(130, |area| {
-        let mut chart = axes(area, view, 0.0, top, "speed, m/s", false)?;
-        let truth = lines(view.truth.iter().map(|t| (t.t_s, t.speed_mps)), view, 0.5);
-        compared(&mut chart, truth, lines(view.observed.speed.iter().copied(), view, 0.3))
+        let mut chart = axes(area, run, 0.0, top, "speed, m/s", false)?;
+        let truth = lines(run.truth.iter().map(|t| (t.t_s, t.speed_mps)), run, 0.5);
+        compared(&mut chart, truth, lines(run.observed.speed.iter().copied(), run, 0.3))
     })
 }
 
@@ -114,32 +114,32 @@ pub fn speed(view: &View) -> Result<String> {
 const FAR_TTC_S: f64 = 8.0;
 
 /// Time to collision over time.
-pub fn time_to_collision(view: &View) -> Result<String> {
+pub fn time_to_collision(run: &DriveRun) -> Result<String> {
     let near = |t_s: f64, ttc: Option<f64>| ttc.filter(|s| *s < FAR_TTC_S).map(|s| (t_s, s));
     drawn(130, |area| {
-        let mut chart = axes(area, view, 0.0, FAR_TTC_S, "time to collision, s", false)?;
-        let truth = lines(view.truth.iter().filter_map(|t| near(t.t_s, t.time_to_collision_s)), view, 0.2);
-        let seen = lines(view.observed.leads.iter().filter_map(|l| near(l.t_s, l.time_to_collision_s)), view, 0.2);
-        compared(&mut chart, truth, seen)
+        let mut chart = axes(area, run, 0.0, FAR_TTC_S, "time to collision, s", false)?;
+        let truth = lines(run.truth.iter().filter_map(|t| near(t.t_s, t.time_to_collision_s)), run, 0.2);
+        let measured = lines(run.observed.leads.iter().filter_map(|l| near(l.t_s, l.time_to_collision_s)), run, 0.2);
+        compared(&mut chart, truth, measured)
     })
 }
 
 /// The lane's offset over time.
-pub fn lane_offset(view: &View) -> Result<String> {
+pub fn lane_offset(run: &DriveRun) -> Result<String> {
     drawn(150, |area| {
-        let mut chart = axes(area, view, -2.0, 2.0, "left of lane centre, m", true)?;
-        let truth = lines(view.truth.iter().map(|t| (t.t_s, t.lane_offset_m)), view, 0.2);
-        let seen = view.observed.lanes.iter().filter_map(|l| Some((l.t_s, l.offset_m?)));
-        compared(&mut chart, jumps_apart(truth), jumps_apart(lines(seen, view, 0.2)))
+        let mut chart = axes(area, run, -2.0, 2.0, "left of lane centre, m", true)?;
+        let truth = lines(run.truth.iter().map(|t| (t.t_s, t.lane_offset_m)), run, 0.2);
+        let measured = run.observed.lanes.iter().filter_map(|l| Some((l.t_s, l.offset_m?)));
+        compared(&mut chart, split_at_jumps(truth), split_at_jumps(lines(measured, run, 0.2)))
     })
 }
 
-/// Where the lane changes, the offset jumps by its width: no line is drawn there.
-fn jumps_apart(lines: Vec<Vec<(f64, f64)>>) -> Vec<Vec<(f64, f64)>> {
+/// At a change of lanes the offset jumps by the lane width: no line is drawn there.
+fn split_at_jumps(lines: Vec<Vec<(f64, f64)>>) -> Vec<Vec<(f64, f64)>> {
     lines.iter().flat_map(|l| l.chunk_by(|a, b| (a.1 - b.1).abs() < 1.0).map(<[_]>::to_vec)).collect()
 }
 
-/// A stretch of a row: from, to, colour, what is written in it.
+/// A bar in a row: from, to, colour, text.
 struct Bar(f64, f64, RGBColor, String);
 
 struct Row {
@@ -147,9 +147,9 @@ struct Row {
     bars: Vec<Bar>,
 }
 
-/// What happened, row by row: truth, hazards, mode, grants, speech, faults.
-pub fn rows(view: &View) -> Result<String> {
-    let rows = all_rows(view);
+/// The timeline, row by row: ground truth, hazards, mode, grants, speech, faults.
+pub fn rows(run: &DriveRun) -> Result<String> {
+    let rows = all_rows(run);
     let height = rows.len() as u32 * ROW + 34;
     drawn(height, |area| {
         let count = rows.len() as f64;
@@ -157,7 +157,7 @@ pub fn rows(view: &View) -> Result<String> {
             .margin_right(RIGHT)
             .set_label_area_size(LabelAreaPosition::Left, LEFT)
             .set_label_area_size(LabelAreaPosition::Bottom, 24)
-            .build_cartesian_2d(view.from_s..view.to_s, 0.0..count)
+            .build_cartesian_2d(run.from_s..run.to_s, 0.0..count)
             .map_err(broken)?;
         let style = ("sans-serif", 13).into_font().color(&INK);
         chart
@@ -177,32 +177,32 @@ pub fn rows(view: &View) -> Result<String> {
             let y = (8 + i as u32 * ROW) as i32;
             area.draw(&Text::new(row.label.clone(), (4, y - 2), style.clone())).map_err(broken)?;
             for bar in &row.bars {
-                draw_bar(&mut chart, view, bar, top)?;
+                draw_bar(&mut chart, run, bar, top)?;
             }
         }
         Ok(())
     })
 }
 
-/// About as wide as a letter of what is written in bars.
+/// About the width of a letter in a bar.
 const LETTER_PX: f64 = 5.6;
 
 /// Pixels of a second.
-fn second_px(view: &View) -> f64 {
-    f64::from(WIDTH - LEFT - RIGHT) / (view.to_s - view.from_s)
+fn second_px(run: &DriveRun) -> f64 {
+    f64::from(WIDTH - LEFT - RIGHT) / (run.to_s - run.from_s)
 }
 
-fn draw_bar(chart: &mut Chart<'_, '_>, view: &View, Bar(from, to, colour, text): &Bar, top: f64) -> Result<()> {
-    let (from, to) = (from.max(view.from_s), to.min(view.to_s));
+fn draw_bar(chart: &mut Chart<'_, '_>, run: &DriveRun, Bar(from, to, colour, text): &Bar, top: f64) -> Result<()> {
+    let (from, to) = (from.max(run.from_s), to.min(run.to_s));
     if to < from {
         return Ok(());
     }
-    let second_px = second_px(view);
-    // What is over in a moment is still to be seen.
+    let second_px = second_px(run);
+    // A short bar stays visible.
     let shown = to.max(from + 3.0 / second_px);
     let bar = Rectangle::new([(from, top - 0.12), (shown, top - 0.88)], colour.filled());
     chart.draw_series([bar]).map_err(broken)?;
-    // What does not fit is left out.
+    // A text that does not fit is left out.
     let fits = ((shown - from) * second_px / LETTER_PX) as usize;
     if text.chars().count() <= fits.saturating_sub(1) && !text.is_empty() {
         let style = ("sans-serif", 11).into_font().color(&WHITE);
@@ -212,12 +212,12 @@ fn draw_bar(chart: &mut Chart<'_, '_>, view: &View, Bar(from, to, colour, text):
     Ok(())
 }
 
-fn all_rows(view: &View) -> Vec<Row> {
-    let observed = &view.observed;
+fn all_rows(run: &DriveRun) -> Vec<Row> {
+    let observed = &run.observed;
     let mut rows = Vec::new();
     let mut add = |label: String, bars: Vec<Bar>| rows.push(Row { label, bars });
     for kind in EventKind::ALL {
-        let bars: Vec<Bar> = view
+        let bars: Vec<Bar> = run
             .events_played()
             .filter(|e| e.kind == kind)
             .map(|e| Bar(e.start_s, e.end_s, TRUTH, String::new()))
@@ -226,24 +226,24 @@ fn all_rows(view: &View) -> Vec<Row> {
             add(format!("truth: {}", kind.name()), bars);
         }
     }
-    let mut kinds: Vec<v1::HazardKind> = view.hazards().map(|h| h.kind).collect();
+    let mut kinds: Vec<v1::HazardKind> = run.hazards().map(|h| h.kind).collect();
     kinds.sort();
     kinds.dedup();
     for kind in kinds {
-        let of_kind = view.hazards().filter(|h| h.kind == kind);
+        let of_kind = run.hazards().filter(|h| h.kind == kind);
         let bars = of_kind.map(|h| {
-            let colour = if h.severity == v1::Severity::Critical { BAD } else { WARM };
-            Bar(h.published_s, h.ended_s.unwrap_or(view.to_s), colour, format!("{:.2} s", h.published_s))
+            let colour = if h.severity == v1::Severity::Critical { BAD } else { WARNING };
+            Bar(h.published_s, h.ended_s.unwrap_or(run.to_s), colour, format!("{:.2} s", h.published_s))
         });
         add(format!("hazard: {}", kind_name(kind)), bars.collect());
     }
     if !observed.plans.is_empty() {
-        let modes = observed.modes(view.to_s).into_iter();
+        let modes = observed.modes(run.to_s).into_iter();
         add("mode".into(), modes.map(|(a, b, m)| Bar(a, b, mode_colour(m), mode_name(m).into())).collect());
     }
     for workload in observed.workloads() {
-        let spans = observed.grants(&workload, view.to_s);
-        // What safety holds is the same all the time and says nothing.
+        let spans = observed.grants(&workload, run.to_s);
+        // Grants that never change are left out.
         if spans.len() < 2 {
             continue;
         }
@@ -254,9 +254,9 @@ fn all_rows(view: &View) -> Vec<Row> {
         });
         add(workload.clone(), bars.collect());
     }
-    add_cabin(view, &mut add);
-    let faults = observed.faults.iter().filter(|f| f.t_s <= view.to_s).map(|f| {
-        let colour = if f.severity == v1::Severity::Critical { BAD } else { WARM };
+    add_cabin(run, &mut add);
+    let faults = observed.faults.iter().filter(|f| f.t_s <= run.to_s).map(|f| {
+        let colour = if f.severity == v1::Severity::Critical { BAD } else { WARNING };
         Bar(f.t_s, f.t_s, colour, String::new())
     });
     let faults: Vec<Bar> = faults.collect();
@@ -270,22 +270,22 @@ fn all_rows(view: &View) -> Vec<Row> {
     rows
 }
 
-fn add_cabin(view: &View, add: &mut impl FnMut(String, Vec<Bar>)) {
-    let observed = &view.observed;
+fn add_cabin(run: &DriveRun, add: &mut impl FnMut(String, Vec<Bar>)) {
+    let observed = &run.observed;
     if observed.utterances.is_empty() {
         return;
     }
-    let said = observed.utterances.iter().map(|u| Bar(u.start_s, u.end_s, VIOLET, u.text.clone()));
-    add(if observed.transcript_track() { "said (from track)" } else { "said (recognised)" }.into(), said.collect());
-    // Written where it was understood, as long as its name is.
-    let understood = observed.intents.iter().map(|i| {
-        let long_s = (i.name.chars().count() + 2) as f64 * LETTER_PX / second_px(view);
+    let speech = observed.utterances.iter().map(|u| Bar(u.start_s, u.end_s, VIOLET, u.text.clone()));
+    add(if observed.transcript_track() { "speech (track)" } else { "speech (recognised)" }.into(), speech.collect());
+    // At the time of the intent, as wide as its name.
+    let intents = observed.intents.iter().map(|i| {
+        let long_s = (i.name.chars().count() + 2) as f64 * LETTER_PX / second_px(run);
         Bar(i.published_s, i.published_s + long_s, GOOD, i.name.clone())
     });
-    add("understood".into(), understood.collect());
-    let replied = observed.turns.iter().flat_map(|t| {
+    add("intent".into(), intents.collect());
+    let replied = observed.replies.iter().flat_map(|t| {
         let pieces = t.pieces_s.chunk_by(|a, b| b - a < 0.5);
-        pieces.map(|p| Bar(p[0], p[p.len() - 1], SEEN, String::new()))
+        pieces.map(|p| Bar(p[0], p[p.len() - 1], MEASURED, String::new()))
     });
     add("reply".into(), replied.collect());
 }
@@ -294,23 +294,23 @@ fn mode_colour(mode: v1::Mode) -> RGBColor {
     match mode {
         v1::Mode::Hazard => BAD,
         v1::Mode::Limp | v1::Mode::Thermal => VIOLET,
-        v1::Mode::Demanding => WARM,
+        v1::Mode::Demanding => WARNING,
         v1::Mode::Nominal => GOOD,
-        v1::Mode::Parked | v1::Mode::Unspecified => CALM,
+        v1::Mode::Parked | v1::Mode::Unspecified => NEUTRAL,
     }
 }
 
 fn level_colour(level: u32) -> RGBColor {
     match level {
-        0 => CALM,
+        0 => NEUTRAL,
         1 => RGBColor(0x5f, 0x9b, 0xcb),
-        _ => SEEN,
+        _ => MEASURED,
     }
 }
 
-/// Latencies of the chains that were exercised, against their budgets: bars to the median, the 99.9th percentile and
-/// the largest, on a scale of decades.
-pub fn chains(observed: &Observed) -> Result<String> {
+/// Latencies of the exercised chains and their budgets: bars to the median, the 99.9th percentile and the maximum, on a
+/// logarithmic scale.
+pub fn chains(observed: &Observations) -> Result<String> {
     let stats: Vec<v1::ChainStats> = observed.chains().into_iter().filter(|s| s.count > 0).collect();
     let (low, high) = (0.01f64, 10_000.0f64);
     drawn(stats.len() as u32 * 34 + 40, |area| {
@@ -338,8 +338,8 @@ pub fn chains(observed: &Observed) -> Result<String> {
         let place = |ms: f64| ms.clamp(low, high).log10();
         for (i, s) in stats.iter().enumerate() {
             let top = count - i as f64;
-            let held = s.p999_ms <= s.budget_ms;
-            let colour = if held { GOOD } else { BAD };
+            let met = s.p999_ms <= s.budget_ms;
+            let colour = if met { GOOD } else { BAD };
             let bar = |ms: f64, half: f64, style: ShapeStyle| {
                 Rectangle::new([(low.log10(), top - 0.5 + half), (place(ms), top - 0.5 - half)], style)
             };

@@ -1,4 +1,4 @@
-//! Results of scenarios: JUnit XML for machines, one page for people.
+//! Results of scenarios: JUnit XML and a page.
 
 use super::page::{Badge, Page, Section};
 use crate::scenario::{Mode, Outcome};
@@ -6,17 +6,25 @@ use anyhow::{Context, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::path::Path;
 
+/// Name of the JUnit file.
 pub const JUNIT: &str = "junit.xml";
+/// Name of the page.
 pub const PAGE: &str = "index.html";
 
-/// Writes both into `out`.
+/// Writes both files into `out`.
+///
+/// # Errors
+/// When a plot cannot be drawn or a file cannot be written.
 pub fn write(outcomes: &[Outcome], out: &Path) -> Result<()> {
     let path = out.join(JUNIT);
     std::fs::write(&path, junit(outcomes)?).with_context(|| format!("cannot write {}", path.display()))?;
     page(outcomes)?.write(&out.join(PAGE))
 }
 
-/// A suite for each scenario, a case for each expectation.
+/// JUnit XML: a suite for each scenario, a case for each expectation.
+///
+/// # Errors
+/// When it cannot be serialised.
 pub fn junit(outcomes: &[Outcome]) -> Result<String> {
     let mut report = Report::new("auriga-sil");
     for outcome in outcomes {
@@ -31,7 +39,7 @@ pub fn junit(outcomes: &[Outcome]) -> Result<String> {
         if let Some(error) = &outcome.error {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
             status.set_message(error.clone());
-            suite.add_test_case(TestCase::new("it can be played", status));
+            suite.add_test_case(TestCase::new("it can be run", status));
         }
         for check in &outcome.checks {
             let status = if check.passed {
@@ -56,21 +64,20 @@ pub fn junit(outcomes: &[Outcome]) -> Result<String> {
 fn page(outcomes: &[Outcome]) -> Result<Page> {
     let failed = outcomes.iter().filter(|o| o.failed()).count();
     let checks = outcomes.iter().map(|o| o.checks.len()).sum::<usize>();
-    let as_expected = outcomes.iter().flat_map(|o| &o.checks).filter(|c| c.passed).count();
+    let passed = outcomes.iter().flat_map(|o| &o.checks).filter(|c| c.passed).count();
     let skipped = outcomes.iter().filter(|o| o.skipped.is_some()).count();
     let facts = [
         ("scenarios", outcomes.len().to_string()),
-        ("not as expected", failed.to_string()),
-        ("left out", skipped.to_string()),
-        ("expectations met", format!("{as_expected} of {checks}")),
+        ("failed", failed.to_string()),
+        ("skipped", skipped.to_string()),
+        ("expectations met", format!("{passed} of {checks}")),
         ("driven", format!("{:.0} s", outcomes.iter().map(|o| o.played_s).sum::<f64>())),
         ("took", format!("{:.0} s", outcomes.iter().map(|o| o.wall.as_secs_f64()).sum::<f64>())),
     ];
     Ok(Page {
         title: "Software in the loop".into(),
-        about: "Each scenario is a drive through all nodes, with something going wrong on purpose in most of them."
-            .into(),
-        badge: Badge::of(failed == 0, "all as expected", &format!("{failed} not as expected")),
+        about: "Each scenario is a drive through all nodes, most of them with injected faults.".into(),
+        badge: Badge::of(failed == 0, "all passed", &format!("{failed} failed")),
         facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         sections: outcomes.iter().map(section).collect::<Result<_>>()?,
     })
@@ -82,8 +89,8 @@ fn section(outcome: &Outcome) -> Result<Section> {
     section.about = scenario.about.clone();
     section.open = outcome.failed();
     section.badge = Some(match outcome.skipped {
-        Some(_) => Badge::calm("left out"),
-        None => Badge::of(outcome.passed(), "as expected", "not as expected"),
+        Some(_) => Badge::neutral("skipped"),
+        None => Badge::of(outcome.passed(), "passed", "failed"),
     });
     section.error = outcome.error.clone().or(outcome.skipped.map(Into::into));
     let mode = match scenario.mode {
@@ -96,10 +103,10 @@ fn section(outcome: &Outcome) -> Result<Section> {
         section.facts.push(("speed".into(), format!("{speed:.1} × real time")));
     }
     if !scenario.faults.is_empty() {
-        section.facts.push(("goes wrong".into(), scenario.faults.words()));
+        section.facts.push(("faults".into(), scenario.faults.describe()));
     }
-    match &outcome.view {
-        Some(view) => section.with_view(view),
+    match &outcome.run {
+        Some(run) => section.with_run(run),
         None => Ok(section),
     }
 }

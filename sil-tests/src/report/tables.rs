@@ -1,6 +1,6 @@
-//! The tables of a run: for pages, and as text.
+//! Tables of a run, for pages and as text.
 
-use crate::analysis::{Verdict, View, is_safety_chain, kind_name};
+use crate::analysis::{BudgetResult, DriveRun, is_safety_chain, kind_name};
 use serde::Serialize;
 
 /// A table.
@@ -10,15 +10,15 @@ pub struct Table {
     pub note: String,
     pub header: Vec<String>,
     pub rows: Vec<Vec<Cell>>,
-    /// Said in place of rows where there are none.
-    pub nothing: String,
+    /// Shown in place of rows where there are none.
+    pub empty: String,
 }
 
-/// What is in a table.
+/// A cell of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cell {
     pub text: String,
-    /// A class of the page's style: good, bad, calm, number, or none.
+    /// CSS class: good, bad, neutral, number, or none.
     pub class: &'static str,
 }
 
@@ -29,22 +29,22 @@ impl Cell {
     pub fn number(text: impl Into<String>) -> Cell {
         Cell { text: text.into(), class: "number" }
     }
-    pub fn verdict(text: impl Into<String>, class: &'static str) -> Cell {
+    pub fn result(text: impl Into<String>, class: &'static str) -> Cell {
         Cell { text: text.into(), class }
     }
 }
 
 impl Table {
-    pub fn new(title: &str, header: &[&str], nothing: &str) -> Table {
+    pub fn new(title: &str, header: &[&str], empty: &str) -> Table {
         let header = header.iter().map(|h| h.to_string()).collect();
-        Table { title: title.into(), note: String::new(), header, rows: Vec::new(), nothing: nothing.into() }
+        Table { title: title.into(), note: String::new(), header, rows: Vec::new(), empty: empty.into() }
     }
 
     /// In columns of plain text, with two spaces before each line.
     pub fn plain(&self) -> String {
         let mut text = format!("{}\n", self.title);
         if self.rows.is_empty() {
-            return text + "  " + &self.nothing + "\n";
+            return text + "  " + &self.empty + "\n";
         }
         let wide = |column: usize| {
             let cells = self.rows.iter().filter_map(|r| r.get(column)).map(|c| c.text.chars().count());
@@ -68,20 +68,20 @@ impl Table {
     }
 }
 
-/// Milliseconds with as many digits as they deserve.
+/// Milliseconds, with two decimals below ten.
 fn ms(value: f64) -> Cell {
     Cell::number(if value < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") })
 }
 
-pub fn chains(view: &View) -> Table {
-    let header = ["chain", "count", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "budget ms", "p99.9 within budget"];
+pub fn chains(run: &DriveRun) -> Table {
+    let header = ["chain", "count", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "budget ms", "p99.9 of budget"];
     let mut table = Table::new("Latency of the chains", &header, "no chain was exercised");
-    for s in view.observed.chains() {
-        let verdict = Verdict::of(&s);
-        let class = match verdict {
-            Verdict::Held => "good",
-            Verdict::NotHeld => "bad",
-            Verdict::NotExercised => "calm",
+    for s in run.observed.chains() {
+        let result = BudgetResult::of(&s);
+        let class = match result {
+            BudgetResult::Met => "good",
+            BudgetResult::Exceeded => "bad",
+            BudgetResult::NotExercised => "neutral",
         };
         let star = if is_safety_chain(&s.chain) { "" } else { " *" };
         let mut row = vec![Cell::text(format!("{}{star}", s.chain)), Cell::number(s.count.to_string())];
@@ -90,84 +90,84 @@ pub fn chains(view: &View) -> Table {
         } else {
             row.extend(std::iter::repeat_n(Cell::number("–"), 4));
         }
-        row.extend([ms(s.budget_ms), Cell::verdict(verdict.words(), class)]);
+        row.extend([ms(s.budget_ms), Cell::result(result.label(), class)]);
         table.rows.push(row);
     }
     table.note = "* not a safety chain".into();
     table
 }
 
-pub fn reactions(view: &View) -> Table {
-    let header = ["event of the truth", "from", "to", "warned", "after", "over"];
-    let mut table = Table::new("Dangers and warnings", &header, "no event that is to be warned of, and no warning");
-    for r in view.reactions() {
+pub fn reactions(run: &DriveRun) -> Table {
+    let header = ["event", "from", "to", "warning", "after", "ended"];
+    let mut table = Table::new("Events and warnings", &header, "no event that requires a warning, and no warning");
+    for r in run.reactions() {
         let warning =
-            r.warning.map_or(Cell::verdict("not warned", "bad"), |w| Cell::number(format!("{:.3} s", w.published_s)));
+            r.warning.map_or(Cell::result("none", "bad"), |w| Cell::number(format!("{:.3} s", w.published_s)));
         table.rows.push(vec![
             Cell::text(r.event.kind.name()),
             Cell::number(format!("{:.2} s", r.event.start_s)),
             Cell::number(format!("{:.2} s", r.event.end_s)),
             warning,
-            Cell::number(r.after_s().map_or("–".into(), |s| format!("{:+.0} ms", s * 1e3))),
-            over(r.warning.and_then(|w| w.ended_s)),
+            Cell::number(r.delay_s().map_or("–".into(), |s| format!("{:+.0} ms", s * 1e3))),
+            end(r.warning.and_then(|w| w.ended_s)),
         ]);
     }
-    for h in view.unexplained() {
+    for h in run.false_alarms() {
         table.rows.push(vec![
-            Cell::text(format!("none: {}", kind_name(h.kind))),
+            Cell::text(format!("no event: {}", kind_name(h.kind))),
             Cell::number("–"),
             Cell::number("–"),
             Cell::number(format!("{:.3} s", h.published_s)),
             Cell::number("–"),
-            over(h.ended_s),
+            end(h.ended_s),
         ]);
     }
     table
 }
 
-fn over(ended_s: Option<f64>) -> Cell {
+fn end(ended_s: Option<f64>) -> Cell {
     Cell::number(ended_s.map_or("–".into(), |s| format!("{s:.2} s")))
 }
 
-pub fn dialogue(view: &View) -> Table {
-    let header = ["said at", "text", "understood", "after", "reply", "first word after"];
-    let mut table = Table::new("What was said, understood and answered", &header, "nothing was said");
-    for x in view.dialogue() {
+pub fn dialogue(run: &DriveRun) -> Table {
+    let header = ["at", "utterance", "intent", "after", "reply", "first word after"];
+    let mut table = Table::new("Utterances, intents and replies", &header, "no utterances");
+    for x in run.dialogue() {
         let u = x.utterance;
         let after = |s: f64| Cell::number(format!("{:.0} ms", (s - u.end_s) * 1e3));
-        let none = || Cell::verdict("–", "calm");
-        let understood = x.intent.map_or(Cell::verdict("nothing", "bad"), |i| {
+        let none = || Cell::result("–", "neutral");
+        let intent = x.intent.map_or(Cell::result("none", "bad"), |i| {
             let slots: Vec<String> = i.slots.iter().map(|(k, v)| format!("{k}={v}")).collect();
             let refused = if i.allowed || !i.proposal { "" } else { " (refused)" };
             Cell::text(format!("{} {}{refused}", i.name, slots.join(", ")).trim().to_owned())
         });
-        let reply = x.turn.map_or(none(), |t| {
-            let stopped = if t.interrupted { " …(interrupted)" } else { "" };
-            Cell::text(format!("{}{stopped}", t.text.trim()))
+        let reply = x.reply.map_or(none(), |t| {
+            let interrupted = if t.interrupted { " …(interrupted)" } else { "" };
+            Cell::text(format!("{}{interrupted}", t.text.trim()))
         });
         table.rows.push(vec![
             Cell::number(format!("{:.2} s", u.start_s)),
             Cell::text(u.text.clone()),
-            understood,
+            intent,
             x.intent.map_or(none(), |i| after(i.published_s)),
             reply,
-            x.turn.and_then(|t| t.first_word_s()).map_or(none(), after),
+            x.reply.and_then(|t| t.first_word_s()).map_or(none(), after),
         ]);
     }
-    if view.observed.transcript_track() {
-        table.note = "The words come from the drive's transcript track. Nothing was recognised from the sound.".into();
+    if run.observed.transcript_track() {
+        table.note = "Utterances come from the transcript track of the drive, not from speech recognition.".into();
     }
     table
 }
 
-/// More rows than this are no table any more.
-const MOST_FAULTS: usize = 15;
+/// Most rows of the table of faults.
+const MAX_FAULTS: usize = 15;
 
-pub fn faults(view: &View) -> Table {
-    let mut table = Table::new("Faults that were told", &["at", "node", "code", "about", "text"], "none");
-    // What comes after the end of the drive is about its end.
-    let faults: Vec<_> = view.observed.faults.iter().filter(|f| f.t_s <= view.to_s).collect();
-    for f in faults.iter().take(MOST_FAULTS) {
+pub fn faults(run: &DriveRun) -> Table {
+    let mut table = Table::new("Published faults", &["at", "node", "code", "subject", "text"], "none");
+    // Faults after the end of the drive are caused by its end.
+    let faults: Vec<_> = run.observed.faults.iter().filter(|f| f.t_s <= run.to_s).collect();
+    for f in faults.iter().take(MAX_FAULTS) {
         table.rows.push(vec![
             Cell::number(format!("{:.2} s", f.t_s)),
             Cell::text(f.node.clone()),
@@ -176,7 +176,7 @@ pub fn faults(view: &View) -> Table {
             Cell::text(f.text.clone()),
         ]);
     }
-    let more = faults.len().saturating_sub(MOST_FAULTS);
+    let more = faults.len().saturating_sub(MAX_FAULTS);
     if more > 0 {
         table.note = format!("and {more} more");
     }

@@ -6,34 +6,41 @@ use crate::{
     replay::{check_node_names, faults::Faults},
 };
 use anyhow::{Context, Result};
+use auriga_runtime::config::{RenamedKey, refuse_renamed};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-/// A scenario's file.
+/// The content of a scenario file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
+    /// Letters, digits, `-`, `_`, `.`.
     pub name: String,
     /// A sentence or two on what it shows.
     #[serde(default)]
     pub about: String,
+    /// What is driven; the shipped drive by default.
     #[serde(default)]
     pub drive: DriveSpec,
+    /// How it is run.
     #[serde(default)]
     pub mode: Mode,
-    /// The part of the drive that is played; all of it unless told.
+    /// Start of the part that is played, in seconds of the drive.
     #[serde(default)]
     pub from_s: f64,
+    /// End of that part; the end of the drive by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_s: Option<f64>,
-    /// Configuration of nodes over their defaults: node, then dotted field.
+    /// Configuration of nodes over their defaults: node, then dotted key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, BTreeMap<String, String>>,
+    /// Faults to inject.
     #[serde(default)]
     pub faults: Faults,
+    /// What is expected.
     pub expect: Expectations,
 }
 
@@ -41,18 +48,18 @@ pub struct Scenario {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DriveSpec {
-    /// A script for the generator, beside the scenario; the shipped one unless told.
+    /// A script for the generator, relative to the scenario file; the shipped one by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<PathBuf>,
-    /// A drive's folder or a recording, instead of a script.
+    /// Folder of a drive or a recording, instead of a script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<PathBuf>,
-    /// Fields of the script that are other than in its file: seed, light, duration_s and so on.
+    /// Fields of the script that are replaced: seed, light, duration_s and so on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<String, serde_yaml_ng::Value>,
 }
 
-/// How it is played.
+/// How a scenario is run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -65,29 +72,37 @@ pub enum Mode {
 
 /// Why a scenario cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum ScenarioError {
     #[error("scenario {path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
     /// The parser's message names the field, the line and the column.
     #[error("scenario {path}: {source}")]
     Parse { path: PathBuf, source: serde_yaml_ng::Error },
+    #[error("scenario {0}")]
+    Renamed(#[from] RenamedKey),
     #[error("scenario {path}: {what}")]
     Value { path: PathBuf, what: String },
-    #[error("{path}: no scenario (*.yaml) there")]
+    #[error("{path}: contains no scenario (*.yaml)")]
     None { path: PathBuf },
 }
 
-/// A scenario and the file it was read from.
+/// A scenario and its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
+    /// The file.
     pub path: PathBuf,
+    /// Its content.
     pub scenario: Scenario,
 }
 
-/// Larger files are no scenarios.
+/// Larger files are refused.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads scenarios: each path a file, or a folder of which all `*.yaml` are taken in the order of their names.
+/// Reads scenarios: each path is a file, or a folder whose `*.yaml` files are read in the order of their names.
+///
+/// # Errors
+/// Names the file, and the field or line that is wrong.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, ScenarioError> {
     let mut all = Vec::new();
     for path in paths {
@@ -124,7 +139,13 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ScenarioError> {
 }
 
 /// Reads a scenario from text; `path` is for messages.
+///
+/// # Errors
+/// As [`load`].
 pub fn parse(text: &str, path: &Path) -> Result<Scenario, ScenarioError> {
+    if let Ok(file) = serde_yaml_ng::from_str::<serde_yaml_ng::Value>(text) {
+        refuse_renamed("scenario", &path.display().to_string(), &file)?;
+    }
     let scenario: Scenario =
         serde_yaml_ng::from_str(text).map_err(|source| ScenarioError::Parse { path: path.to_owned(), source })?;
     let wrong = |e: anyhow::Error| ScenarioError::Value { path: path.to_owned(), what: format!("{e:#}") };
@@ -143,19 +164,23 @@ impl Scenario {
             self.from_s
         );
         let scripted = self.drive.script.is_some() || !self.drive.overrides.is_empty();
-        anyhow::ensure!(!(scripted && self.drive.recorded.is_some()), "drive: either a script or recorded, not both");
+        anyhow::ensure!(!(scripted && self.drive.recorded.is_some()), "drive: script and overrides exclude recorded");
         check_node_names(self.params.keys().map(String::as_str)).context("params")?;
         self.faults.check()?;
         anyhow::ensure!(
-            self.mode == Mode::Replay || self.faults.are_live(),
-            "faults: of a live drive only `kill` can be had; use mode: replay"
+            self.mode == Mode::Replay || self.faults.supported_live(),
+            "faults: mode live supports only `kill`; use mode: replay"
         );
         self.expect.check().context("expect")
     }
 }
 
 impl DriveSpec {
-    /// The script of a generated drive, with what is other in this scenario. `beside`: the scenario's folder.
+    /// The script of a generated drive, with the overrides. `beside`: folder of the scenario file; `shipped`: the shipped
+    /// script.
+    ///
+    /// # Errors
+    /// When the script cannot be used or lacks an overridden field.
     pub fn script(&self, beside: &Path, shipped: &Path) -> Result<Script> {
         let path = self.script.as_ref().map_or(shipped.to_owned(), |s| beside.join(s));
         if self.overrides.is_empty() {

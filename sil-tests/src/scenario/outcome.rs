@@ -1,32 +1,36 @@
-//! What became of a scenario.
+//! The result of a scenario.
 
 use super::{expect::Check, file::Scenario};
-use crate::analysis::View;
+use crate::analysis::DriveRun;
 use std::{path::PathBuf, time::Duration};
 
-/// What became of a scenario.
+/// The result of a scenario.
 pub struct Outcome {
+    /// Its file.
     pub path: PathBuf,
+    /// The scenario.
     pub scenario: Scenario,
+    /// Its expectations.
     pub checks: Vec<Check>,
-    /// Why it could not be played.
+    /// Why it could not be run.
     pub error: Option<String>,
-    /// Why it was left out.
+    /// Why it was skipped.
     pub skipped: Option<&'static str>,
-    /// What playing it took, without making its drive.
+    /// Wall time of the run, without generating its drive.
     pub wall: Duration,
-    /// Seconds driven.
+    /// Seconds of the drive that were played.
     pub played_s: f64,
-    pub view: Option<View>,
+    /// The run; `None` when it could not be run.
+    pub run: Option<DriveRun>,
 }
 
 impl Outcome {
-    /// Whether it was played and everything was as expected.
+    /// Whether it was run and met all expectations.
     pub fn passed(&self) -> bool {
         self.error.is_none() && self.skipped.is_none() && self.checks.iter().all(|c| c.passed)
     }
 
-    /// Whether it speaks against the software: left out is not failed.
+    /// Whether it was run and did not pass.
     pub fn failed(&self) -> bool {
         self.skipped.is_none() && !self.passed()
     }

@@ -1,4 +1,4 @@
-//! Plays scenarios.
+//! Runs scenarios.
 
 use super::{
     file::{Loaded, Mode, Scenario},
@@ -6,7 +6,7 @@ use super::{
     outcome::Outcome,
 };
 use crate::{
-    analysis::{Observed, View},
+    analysis::{DriveRun, Observations},
     drive::Drive,
     generator::cache,
     replay::{self, Options, Param, Source},
@@ -17,17 +17,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What scenarios are run with.
+/// How scenarios are run.
 pub struct RunOptions<'a> {
-    /// Where the results go: junit.xml, index.html, and the recordings of live drives.
+    /// Folder for the recordings of live drives.
     pub out: PathBuf,
-    /// Where drives that were made are kept.
+    /// Folder in which generated drives are cached.
     pub drives: PathBuf,
-    /// The folder that holds calibration/, launch/, models/ and sil-tests/.
+    /// The folder with calibration/, launch/, models/ and sil-tests/.
     pub root: PathBuf,
-    /// Runs the live ones; without it they are left out and said to be.
+    /// Runs live scenarios; without it they are skipped.
     pub live: Option<&'a mut dyn LiveRunner>,
-    /// Told what is being done and the fraction that is done of it.
+    /// Gets what is being done, and the fraction of it that is done.
     pub progress: &'a mut dyn FnMut(&str, f64),
 }
 
@@ -38,10 +38,10 @@ impl RunOptions<'_> {
     }
 }
 
-/// Runs all, one after the other. A scenario that cannot be played is a failed one.
+/// Runs all scenarios, one after the other. A scenario that cannot be run has failed.
 ///
 /// # Errors
-/// When the folder of the results cannot be made.
+/// When the folder of the results cannot be created.
 pub fn run(scenarios: &[Loaded], options: &mut RunOptions<'_>) -> Result<Vec<Outcome>> {
     std::fs::create_dir_all(&options.out).with_context(|| format!("the folder {}", options.out.display()))?;
     Ok(scenarios.iter().map(|loaded| run_one(loaded, options)).collect())
@@ -56,67 +56,72 @@ fn run_one(loaded: &Loaded, options: &mut RunOptions<'_>) -> Outcome {
         skipped: None,
         wall: Duration::ZERO,
         played_s: 0.0,
-        view: None,
+        run: None,
     };
     if loaded.scenario.mode == Mode::Live && options.live.is_none() {
-        outcome.skipped = Some("live, and there is no launcher here: run it with `auriga sil`");
+        outcome.skipped = Some("a live scenario needs a launcher: run it with `auriga sil`");
         return outcome;
     }
     let played = source_of(loaded, options).and_then(|(source, drive)| {
         let began = Instant::now();
-        let view = match loaded.scenario.mode {
+        let run = match loaded.scenario.mode {
             Mode::Replay => replayed(&loaded.scenario, source, drive.as_ref(), options),
             Mode::Live => driven(&loaded.scenario, drive.as_ref(), options),
         };
         outcome.wall = began.elapsed();
-        view
+        run
     });
     match played {
-        Ok(view) => {
-            outcome.played_s = view.to_s - view.from_s;
-            outcome.checks = loaded.scenario.expect.evaluate(&view.seen());
-            outcome.view = Some(view);
+        Ok(run) => {
+            outcome.played_s = run.to_s - run.from_s;
+            outcome.checks = loaded.scenario.expect.evaluate(&run);
+            outcome.run = Some(run);
         }
         Err(e) => outcome.error = Some(format!("{e:#}")),
     }
     outcome
 }
 
-/// What is played, made first if need be.
+/// The source of the replay; a drive is generated if needed.
 fn source_of(loaded: &Loaded, options: &mut RunOptions<'_>) -> Result<(Source, Option<Drive>)> {
     let beside = loaded.path.parent().unwrap_or(Path::new(""));
     let spec = &loaded.scenario.drive;
     if let Some(recorded) = &spec.recorded {
-        let source = Source::of_path(&beside.join(recorded));
+        let source = Source::from_path(&beside.join(recorded));
         let drive = replay::drive_of(&source)?;
         return Ok((source, drive));
     }
     let script = spec.script(beside, &options.shipped())?;
     let vehicle = options.root.join("calibration").join(&script.vehicle);
-    let what = format!("{}: making its drive", loaded.scenario.name);
+    let what = format!("{}: generating its drive", loaded.scenario.name);
     let progress = &mut options.progress;
-    let drive = cache::drive(&script, &vehicle, &options.drives, &mut |f| progress(&what, f))?;
+    let drive = cache::load_or_generate(&script, &vehicle, &options.drives, &mut |f| progress(&what, f))?;
     Ok((Source::Drive(drive.folder.clone()), Some(drive)))
 }
 
-fn replayed(scenario: &Scenario, source: Source, drive: Option<&Drive>, options: &mut RunOptions<'_>) -> Result<View> {
+fn replayed(
+    scenario: &Scenario,
+    source: Source,
+    drive: Option<&Drive>,
+    options: &mut RunOptions<'_>,
+) -> Result<DriveRun> {
     let mut replay = Options::new(source)?;
     replay.root = options.root.clone();
     replay.faults = scenario.faults.clone();
     replay.from_s = scenario.from_s;
     replay.to_s = scenario.to_s.unwrap_or(f64::INFINITY);
     replay.params = params(scenario).map(|(node, key, value)| Param { node, key, value }).collect();
-    let mut observed = Observed::new(replay::start_of(&replay.source)?);
+    let mut observed = Observations::new(replay::start_of(&replay.source)?);
     let what = format!("{}: replay", scenario.name);
     let progress = &mut options.progress;
     replay::run(&replay, &mut |f| progress(&what, f), &mut |any| {
-        observed.take(any);
+        observed.record(any);
         Ok(())
     })?;
     let to_s = replay.to_s.min(drive.map_or(observed.end_s, |d| d.manifest.duration_s));
     let truth = drive.map_or(Ok(Vec::new()), Drive::truth)?;
     let events = drive.map_or(Vec::new(), |d| d.manifest.events.clone());
-    Ok(View { observed, truth, events, from_s: scenario.from_s, to_s, live: false })
+    Ok(DriveRun { observed, truth, events, from_s: scenario.from_s, to_s, live: false })
 }
 
 fn params(scenario: &Scenario) -> impl Iterator<Item = (String, String, String)> {
@@ -124,7 +129,7 @@ fn params(scenario: &Scenario) -> impl Iterator<Item = (String, String, String)>
     fields.map(|(node, (key, value))| (node.clone(), key.clone(), value.clone()))
 }
 
-fn driven(scenario: &Scenario, drive: Option<&Drive>, options: &mut RunOptions<'_>) -> Result<View> {
+fn driven(scenario: &Scenario, drive: Option<&Drive>, options: &mut RunOptions<'_>) -> Result<DriveRun> {
     let drive = drive.context("drive.recorded: a live scenario plays a drive's folder, not a recording")?;
     let runner = options.live.as_mut().context("no launcher")?;
     let to_s = scenario.to_s.unwrap_or(f64::INFINITY).min(drive.manifest.duration_s);
@@ -142,8 +147,8 @@ fn driven(scenario: &Scenario, drive: Option<&Drive>, options: &mut RunOptions<'
     let what = format!("{}: live", scenario.name);
     let progress = &mut options.progress;
     let recording = runner.run(&plan, &mut |f| progress(&what, f))?;
-    // The processes come up and catch up before the part that was asked for begins.
-    let mut view = View::of_recording_from(&recording, Some(drive), scenario.from_s)?;
-    (view.from_s, view.to_s, view.live) = (scenario.from_s, to_s, true);
-    Ok(view)
+    // Before this part, processes start and catch up.
+    let mut run = DriveRun::from_partial_recording(&recording, Some(drive), scenario.from_s)?;
+    (run.from_s, run.to_s, run.live) = (scenario.from_s, to_s, true);
+    Ok(run)
 }

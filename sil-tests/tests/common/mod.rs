@@ -1,4 +1,5 @@
-//! What the tests of this crate share.
+//! Shared by the tests of this crate.
+#![allow(dead_code)]
 
 use auriga_sil::{
     drive::Drive,
@@ -18,15 +19,14 @@ pub fn shipped() -> Script {
     Script::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("drive.yaml")).expect("the shipped script")
 }
 
-/// The first seconds of the shipped drive, with one short request and an end of the world in view: the car ahead stops.
-#[allow(dead_code)]
+/// The first seconds of the shipped drive, with one short request.
 pub fn short(duration_s: f64) -> Script {
     let mut script = shipped();
     script.name = "short".into();
     script.duration_s = duration_s;
-    script.own.lane_changes.clear();
-    script.own.drifts.clear();
-    script.own.inattentive.clear();
+    script.ego.lane_changes.clear();
+    script.ego.drifts.clear();
+    script.ego.inattentive.clear();
     script.pedestrians.clear();
     script.speech.utterances.truncate(1);
     script.speech.utterances[0].t_s = 0.5;
@@ -35,7 +35,6 @@ pub fn short(duration_s: f64) -> Script {
     script
 }
 
-#[allow(dead_code)]
 pub fn made(script: &Script) -> (tempfile::TempDir, Drive) {
     let folder = tempfile::tempdir().expect("a folder");
     generator::generate_with(script, &demo(), folder.path(), &mut |_| ()).expect("a drive");

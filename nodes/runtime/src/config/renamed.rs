@@ -16,7 +16,12 @@ pub struct Renamed {
 }
 
 /// All renamed keys: whoever renames a key adds a row, and an old file gets an error that names the new key.
-pub const RENAMED: &[Renamed] = &[];
+pub const RENAMED: &[Renamed] = &[
+    Renamed { owner: "drive", old: "own", new: "ego" },
+    Renamed { owner: "scenario", old: "drive.overrides.own", new: "drive.overrides.ego" },
+    Renamed { owner: "scenario", old: "expect.nothing_lost", new: "expect.no_lost_messages" },
+    Renamed { owner: "scenario", old: "expect.safety_deadlines_held", new: "expect.safety_deadlines_met" },
+];
 
 /// An old key was met.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,9 +1,9 @@
-//! The camera: where a point of the world falls in the image, and the ray of a pixel. OpenCV's model: Brown-Conrady
+//! The camera model: projects points into the image, and gives the ray of a pixel. OpenCV's model: Brown-Conrady
 //! distortion of the pinhole image.
 
 use auriga_camera::calibration::Calibration;
 
-/// Beyond this distance from the axis (in focal lengths) the distortion's polynomial may fold back; it is held there.
+/// Beyond this distance from the axis (in focal lengths) the distortion's polynomial may fold back; it is evaluated there.
 const MAX_RADIUS: f64 = 1.3;
 
 /// A camera in the vehicle's frame: x ahead of the camera, y left, z up from the road below it.
@@ -15,18 +15,22 @@ pub struct Lens {
 }
 
 impl Lens {
+    /// From a calibration.
     pub fn new(cal: &Calibration) -> Lens {
         Lens { cal: cal.clone(), pitch: cal.pitch_rad.sin_cos(), yaw: cal.yaw_rad.sin_cos() }
     }
 
+    /// Width and height of the image.
     pub fn size(&self) -> (usize, usize) {
         (self.cal.width as usize, self.cal.height as usize)
     }
 
+    /// Height of the camera above the road.
     pub fn height_m(&self) -> f64 {
         self.cal.height_m
     }
 
+    /// Focal length.
     pub fn focal_px(&self) -> f64 {
         self.cal.fy
     }
@@ -76,8 +80,8 @@ impl Lens {
     fn distort(&self, x: f64, y: f64) -> (f64, f64) {
         let c = &self.cal;
         let squared = x * x + y * y;
-        let held = if squared > MAX_RADIUS * MAX_RADIUS { MAX_RADIUS / squared.sqrt() } else { 1.0 };
-        let (hx, hy) = (x * held, y * held);
+        let limit = if squared > MAX_RADIUS * MAX_RADIUS { MAX_RADIUS / squared.sqrt() } else { 1.0 };
+        let (hx, hy) = (x * limit, y * limit);
         let r2 = hx * hx + hy * hy;
         let radial = 1.0 + r2 * (c.k1 + r2 * (c.k2 + r2 * c.k3));
         let tx = 2.0 * c.p1 * hx * hy + c.p2 * (r2 + 2.0 * hx * hx);

@@ -4,7 +4,7 @@ pub type Rgb = [f32; 3];
 
 /// Towards the sun, in the plane's frame: it stands behind us on the right when the drive begins.
 const TO_SUN: [f32; 3] = [-0.56, -0.50, 0.66];
-/// Distance over which haze takes 63 % of a thing's own colour.
+/// Distance at which haze replaces 63 % of a colour.
 const HAZE_M: f32 = 850.0;
 
 /// The light at an instant.
@@ -38,7 +38,7 @@ impl Light {
         self.sky_at(height_share(rise))
     }
 
-    /// As [`Light::sky`], for the share that [`height_share`] tells.
+    /// As [`Light::sky`], for the share that [`height_share`] returns.
     #[inline]
     pub fn sky_at(&self, up: f32) -> Rgb {
         let clear = mix(self.haze(), [0.075, 0.23, 0.66], up);
@@ -50,9 +50,9 @@ impl Light {
         mix([0.62, 0.64, 0.67], [0.84, 0.93, 1.02], self.sun)
     }
 
-    /// What reaches the camera of `colour` at `distance_m`.
-    pub fn through_air(&self, colour: Rgb, distance_m: f32) -> Rgb {
-        mix(self.haze(), colour, clear(distance_m))
+    /// A colour at `distance_m`, seen through haze.
+    pub fn with_haze(&self, colour: Rgb, distance_m: f32) -> Rgb {
+        mix(self.haze(), colour, transmittance(distance_m))
     }
 
     /// Light from a surface of this albedo whose normal is `normal` (vehicle's frame), `lit` of it in the sun.
@@ -71,7 +71,7 @@ pub fn height_share(rise: f32) -> f32 {
 }
 
 /// Share of a colour that the haze lets through.
-pub fn clear(distance_m: f32) -> f32 {
+pub fn transmittance(distance_m: f32) -> f32 {
     (-distance_m / HAZE_M).exp()
 }
 

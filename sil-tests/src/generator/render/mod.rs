@@ -1,6 +1,6 @@
-//! The camera's picture of the drive: the ground by casting each pixel's ray onto it, the sky behind it, and the things
-//! on it as meshes and sprites, in linear light with haze; then exposed to 8-bit BGR. A frame depends on nothing but
-//! the script and its time.
+//! Renders the image of the camera: the ground by casting the ray of each pixel onto it, the sky behind it, objects as
+//! meshes and sprites, in linear light with haze; then exposed to 8-bit BGR. A frame depends only on the script and its
+//! time.
 
 mod environment;
 mod lens;

@@ -2,7 +2,7 @@
 
 use super::{
     environment::{
-        ground::{Ground, GroundPixel, Stand},
+        ground::{CameraPose, Ground, GroundPixel},
         shadow::{Caster, Shadows},
         sky::{Sky, SkyPixel},
     },
@@ -10,7 +10,7 @@ use super::{
     light::{self, Film, Light, Rgb, scale},
     objects::{
         car,
-        scenery::{self, Item, Look},
+        scenery::{self, Appearance, Item},
     },
     raster::{
         canvas::{self, Canvas, Placed, Surface},
@@ -29,18 +29,18 @@ use auriga_camera::calibration::Calibration;
 
 /// The ground is drawn up to here; the haze hides the rest.
 const HORIZON_M: f64 = 900.0;
-/// Things farther than this are left out.
+/// Objects farther than this are left out.
 const VISIBLE_M: f32 = 330.0;
 /// A lead car's brake lamps come on beyond this deceleration.
 const BRAKE_LAMPS_MPS2: f64 = 0.4;
 
-/// Draws frames of one drive.
+/// Renders frames of one drive.
 pub struct Renderer<'a> {
     script: &'a Script,
     road: &'a Road,
     motion: &'a Motion,
     lens: Lens,
-    rays: Vec<View>,
+    rays: Vec<PixelView>,
     /// For each row, the nearest and farthest ground ahead seen in it.
     rows: Vec<(f32, f32)>,
     ground: Ground,
@@ -51,21 +51,21 @@ pub struct Renderer<'a> {
     car: Mesh,
 }
 
-/// What a pixel looks at.
-enum View {
+/// What a pixel shows.
+enum PixelView {
     Ground(GroundPixel),
     Sky(SkyPixel),
 }
 
-/// Scratch memory of one drawing thread.
+/// Scratch memory of one thread.
 pub struct Scratch {
     canvas: Canvas,
     tile: canvas::Tile,
     shadows: Shadows,
 }
 
-/// Something to draw, with its distance ahead.
-enum Thing {
+/// An object to draw.
+enum Object {
     Tree { kind: Kind, picture: usize, at: (f32, f32), height_m: f32, mirrored: bool },
     Item { index: usize, at: (f32, f32), heading_rad: f32 },
     Car { index: usize, at: (f32, f32), heading_rad: f32, braking: bool },
@@ -73,6 +73,7 @@ enum Thing {
 }
 
 impl<'a> Renderer<'a> {
+    /// Prepares what all frames share.
     pub fn new(script: &'a Script, road: &'a Road, motion: &'a Motion, calibration: &Calibration) -> Renderer<'a> {
         let lens = Lens::new(calibration);
         let (rays, rows) = views(&lens);
@@ -94,45 +95,46 @@ impl<'a> Renderer<'a> {
             ground: Ground::new(script.seed),
             sky: Sky::new(script.seed),
             film: Film::new(),
-            items: scenery::along(script, road),
+            items: scenery::place(script, road),
             trees,
             car: car::mesh(),
             lens,
         }
     }
 
+    /// Scratch memory for [`Renderer::frame`].
     pub fn scratch(&self) -> Scratch {
         let (width, height) = self.lens.size();
         let canvas = Canvas { width, height, pixels: vec![[0.0; 3]; width * height] };
         Scratch { canvas, tile: canvas::Tile::default(), shadows: Shadows::default() }
     }
 
-    /// The frame at `t_s`, rows of BGR bytes.
+    /// The frame at `t_s`: rows of BGR bytes.
     pub fn frame(&self, t_s: f64, scratch: &mut Scratch) -> Vec<u8> {
-        let own = self.motion.own_at(t_s);
-        let (sin, cos) = own.heading_rad.sin_cos();
-        let stand = Stand {
-            x_m: own.x_m + CAMERA_AHEAD_M * cos,
-            y_m: own.y_m + CAMERA_AHEAD_M * sin,
-            heading_rad: own.heading_rad,
-            s_m: own.s_m,
+        let ego = self.motion.ego_at(t_s);
+        let (sin, cos) = ego.heading_rad.sin_cos();
+        let pose = CameraPose {
+            x_m: ego.x_m + CAMERA_AHEAD_M * cos,
+            y_m: ego.y_m + CAMERA_AHEAD_M * sin,
+            heading_rad: ego.heading_rad,
+            s_m: ego.s_m,
         };
         let (sun, brightness) = self.script.light_at(t_s);
-        let light = Light::new(sun, brightness, own.heading_rad);
-        let mut things = self.things(&stand, t_s);
-        self.cast_shadows(&things, &light, &mut scratch.shadows);
-        self.background(&stand, t_s, &light, scratch);
+        let light = Light::new(sun, brightness, ego.heading_rad);
+        let mut objects = self.objects(&pose, t_s);
+        self.cast_shadows(&objects, &light, &mut scratch.shadows);
+        self.background(&pose, t_s, &light, scratch);
         // Far to near.
-        things.sort_by(|a, b| b.0.total_cmp(&a.0));
-        for (_, thing) in &things {
+        objects.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (_, thing) in &objects {
             self.draw(thing, &light, scratch);
         }
-        self.develop(&scratch.canvas, light.brightness)
+        self.expose(&scratch.canvas, light.brightness)
     }
 
-    fn background(&self, stand: &Stand, t_s: f64, light: &Light, scratch: &mut Scratch) {
+    fn background(&self, pose: &CameraPose, t_s: f64, light: &Light, scratch: &mut Scratch) {
         let Scratch { canvas, shadows, .. } = scratch;
-        let turn = stand.heading_rad.sin_cos();
+        let turn = pose.heading_rad.sin_cos();
         let pixel_rad = 1.0 / self.lens.focal_px() as f32;
         for y in 0..canvas.height {
             shadows.for_row(self.rows[y].0, self.rows[y].1);
@@ -140,13 +142,13 @@ impl<'a> Renderer<'a> {
             for x in 0..canvas.width {
                 let i = y * canvas.width + x;
                 canvas.pixels[i] = match &self.rays[i] {
-                    View::Sky(ray) => {
+                    PixelView::Sky(ray) => {
                         guess = None;
-                        self.sky.shade(ray, stand.heading_rad as f32, t_s as f32, pixel_rad, light)
+                        self.sky.shade(ray, pose.heading_rad as f32, t_s as f32, pixel_rad, light)
                     }
-                    View::Ground(pixel) => {
-                        let mut s = guess.unwrap_or_else(|| self.first_guess(pixel, stand, turn));
-                        let colour = self.ground.shade(pixel, self.road, stand, turn, light, shadows, &mut s);
+                    PixelView::Ground(pixel) => {
+                        let mut s = guess.unwrap_or_else(|| self.first_guess(pixel, pose, turn));
+                        let colour = self.ground.shade(pixel, self.road, pose, turn, light, shadows, &mut s);
                         guess = Some(s);
                         colour
                     }
@@ -156,61 +158,61 @@ impl<'a> Renderer<'a> {
     }
 
     /// s of the first ground pixel of a row, found from far off.
-    fn first_guess(&self, pixel: &GroundPixel, stand: &Stand, turn: (f64, f64)) -> f64 {
+    fn first_guess(&self, pixel: &GroundPixel, pose: &CameraPose, turn: (f64, f64)) -> f64 {
         let (x, y) = (f64::from(pixel.x_m), f64::from(pixel.y_m));
-        let (wx, wy) = (stand.x_m + x * turn.1 - y * turn.0, stand.y_m + x * turn.0 + y * turn.1);
-        self.road.frenet(wx, wy, stand.s_m + x, 5).0
+        let (wx, wy) = (pose.x_m + x * turn.1 - y * turn.0, pose.y_m + x * turn.0 + y * turn.1);
+        self.road.frenet(wx, wy, pose.s_m + x, 5).0
     }
 
     /// All that may be seen, with its distance.
-    fn things(&self, stand: &Stand, t_s: f64) -> Vec<(f32, Thing)> {
-        let mut things = Vec::new();
-        let from = self.items.partition_point(|item| item.s_m < stand.s_m - 25.0);
-        let to = self.items.partition_point(|item| item.s_m < stand.s_m + f64::from(VISIBLE_M));
+    fn objects(&self, pose: &CameraPose, t_s: f64) -> Vec<(f32, Object)> {
+        let mut objects = Vec::new();
+        let from = self.items.partition_point(|item| item.s_m < pose.s_m - 25.0);
+        let to = self.items.partition_point(|item| item.s_m < pose.s_m + f64::from(VISIBLE_M));
         for (index, item) in self.items[from..to].iter().enumerate() {
-            let (at, heading) = self.relative(stand, item.s_m, item.d_m);
+            let (at, heading) = self.relative(pose, item.s_m, item.d_m);
             let heading_rad = heading + item.turn_rad;
             let distance = at.0.hypot(at.1);
             match item.look {
-                Look::Tree { kind, picture, height_m, mirrored } => {
-                    things.push((distance, Thing::Tree { kind, picture, at, height_m, mirrored }));
+                Appearance::Tree { kind, picture, height_m, mirrored } => {
+                    objects.push((distance, Object::Tree { kind, picture, at, height_m, mirrored }));
                 }
-                Look::Solid { .. } => {
-                    things.push((distance, Thing::Item { index: from + index, at, heading_rad }));
+                Appearance::Solid { .. } => {
+                    objects.push((distance, Object::Item { index: from + index, at, heading_rad }));
                 }
             }
         }
         for index in 0..self.motion.cars.len() {
             let car = self.motion.car_at(index, t_s);
-            if (car.s_m - stand.s_m) < -20.0 || (car.s_m - stand.s_m) > f64::from(VISIBLE_M) {
+            if (car.s_m - pose.s_m) < -20.0 || (car.s_m - pose.s_m) > f64::from(VISIBLE_M) {
                 continue;
             }
-            let (at, heading) = self.relative(stand, car.s_m, car.d_m);
+            let (at, heading) = self.relative(pose, car.s_m, car.d_m);
             let heading_rad = heading + if car.oncoming { std::f32::consts::PI } else { 0.0 };
             let braking = car.accel_mps2 < -BRAKE_LAMPS_MPS2;
-            things.push((at.0.hypot(at.1), Thing::Car { index, at, heading_rad, braking }));
+            objects.push((at.0.hypot(at.1), Object::Car { index, at, heading_rad, braking }));
         }
         for index in 0..self.script.pedestrians.len() {
-            let walker = motion::walker_at(self.script, self.road, index, t_s);
-            if (walker.s_m - stand.s_m).abs() < 150.0 {
-                let (at, heading_rad) = self.relative(stand, walker.s_m, walker.d_m);
-                let stride_rad = walker.stride_rad as f32;
-                things.push((at.0.hypot(at.1), Thing::Person { at, heading_rad, stride_rad }));
+            let pedestrian = motion::pedestrian_at(self.script, self.road, index, t_s);
+            if (pedestrian.s_m - pose.s_m).abs() < 150.0 {
+                let (at, heading_rad) = self.relative(pose, pedestrian.s_m, pedestrian.d_m);
+                let stride_rad = pedestrian.stride_rad as f32;
+                objects.push((at.0.hypot(at.1), Object::Person { at, heading_rad, stride_rad }));
             }
         }
-        things
+        objects
     }
 
     /// A place on the road in the vehicle's frame, and the road's direction there.
-    fn relative(&self, stand: &Stand, s_m: f64, d_m: f64) -> ((f32, f32), f32) {
+    fn relative(&self, pose: &CameraPose, s_m: f64, d_m: f64) -> ((f32, f32), f32) {
         let (x, y) = self.road.place(s_m, d_m);
-        let (dx, dy) = (x - stand.x_m, y - stand.y_m);
-        let (sin, cos) = stand.heading_rad.sin_cos();
-        let heading = self.road.at(s_m).heading_rad - stand.heading_rad;
+        let (dx, dy) = (x - pose.x_m, y - pose.y_m);
+        let (sin, cos) = pose.heading_rad.sin_cos();
+        let heading = self.road.at(s_m).heading_rad - pose.heading_rad;
         (((dx * cos + dy * sin) as f32, (dy * cos - dx * sin) as f32), heading as f32)
     }
 
-    fn cast_shadows(&self, things: &[(f32, Thing)], light: &Light, shadows: &mut Shadows) {
+    fn cast_shadows(&self, objects: &[(f32, Object)], light: &Light, shadows: &mut Shadows) {
         shadows.clear();
         let mut cast = |caster: Caster, at: (f32, f32), heading_rad: f32| {
             let (sin, cos) = heading_rad.sin_cos();
@@ -218,46 +220,46 @@ impl<'a> Renderer<'a> {
             let y_m = at.1 + caster.x_m * sin + caster.y_m * cos;
             shadows.cast(&Caster { x_m, y_m, heading_rad, ..caster }, light);
         };
-        for (distance, thing) in things {
+        for (distance, thing) in objects {
             if *distance > 160.0 {
                 continue;
             }
             match thing {
-                Thing::Tree { kind, at, height_m, .. } => cast(scenery::tree_caster(*kind, *height_m), *at, 0.0),
-                Thing::Item { index, at, heading_rad } => {
-                    if let Look::Solid { casters, .. } = &self.items[*index].look {
+                Object::Tree { kind, at, height_m, .. } => cast(scenery::tree_caster(*kind, *height_m), *at, 0.0),
+                Object::Item { index, at, heading_rad } => {
+                    if let Appearance::Solid { casters, .. } = &self.items[*index].look {
                         casters.iter().for_each(|caster| cast(*caster, *at, *heading_rad));
                     }
                 }
-                Thing::Car { at, heading_rad, .. } => cast(car_caster(), *at, *heading_rad),
-                Thing::Person { at, heading_rad, .. } => cast(person_caster(), *at, *heading_rad),
+                Object::Car { at, heading_rad, .. } => cast(car_caster(), *at, *heading_rad),
+                Object::Person { at, heading_rad, .. } => cast(person_caster(), *at, *heading_rad),
             }
         }
     }
 
-    fn draw(&self, thing: &Thing, light: &Light, scratch: &mut Scratch) {
+    fn draw(&self, thing: &Object, light: &Light, scratch: &mut Scratch) {
         let Scratch { canvas, tile, .. } = scratch;
         let mut solid = |mesh: &Mesh, palette: &[Surface], at: (f32, f32), heading_rad: f32| {
             let placed = Placed { mesh, palette, x_m: at.0, y_m: at.1, heading_rad };
             canvas::draw(canvas, tile, &self.lens, light, &placed);
         };
         match thing {
-            Thing::Tree { kind, picture, at, height_m, mirrored } => {
+            Object::Tree { kind, picture, at, height_m, mirrored } => {
                 if let Some((_, pictures)) = self.trees.iter().find(|(k, _)| k == kind) {
                     let sprite = &pictures[picture % pictures.len()];
                     sprite.draw(canvas, &self.lens, light, *at, *height_m, *mirrored);
                 }
             }
-            Thing::Item { index, at, heading_rad } => {
-                if let Look::Solid { mesh, palette, .. } = &self.items[*index].look {
+            Object::Item { index, at, heading_rad } => {
+                if let Appearance::Solid { mesh, palette, .. } = &self.items[*index].look {
                     solid(mesh, palette, *at, *heading_rad);
                 }
             }
-            Thing::Person { at, heading_rad, stride_rad } => {
+            Object::Person { at, heading_rad, stride_rad } => {
                 let (mesh, palette) = scenery::person(*stride_rad);
                 solid(&mesh, &palette, *at, *heading_rad);
             }
-            Thing::Car { index, at, heading_rad, braking } => {
+            Object::Car { index, at, heading_rad, braking } => {
                 let palette = car::palette(self.script.traffic[*index].colour, *braking, light);
                 solid(&self.car, &palette, *at, *heading_rad);
                 self.lamps(canvas, *at, *heading_rad, *braking, light);
@@ -265,7 +267,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// The glow of a car's lamps: brake lamps of one that goes our way, headlamps of one that comes.
+    /// The glow of a car's lamps: brake lamps of a car ahead, headlamps of an oncoming one.
     fn lamps(&self, canvas: &mut Canvas, at: (f32, f32), heading_rad: f32, braking: bool, light: &Light) {
         let away = heading_rad.cos() > 0.0;
         let dark = (1.0 - light.brightness).clamp(0.0, 1.0);
@@ -289,14 +291,14 @@ impl<'a> Renderer<'a> {
     }
 
     /// Exposes the picture; the lens darkens a little towards the corners.
-    fn develop(&self, canvas: &Canvas, brightness: f32) -> Vec<u8> {
+    fn expose(&self, canvas: &Canvas, brightness: f32) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(canvas.width * canvas.height * 3);
         let (cx, cy) = (canvas.width as f32 / 2.0, canvas.height as f32 / 2.0);
         for y in 0..canvas.height {
             for x in 0..canvas.width {
                 let r2 = ((x as f32 - cx) / cx).powi(2) * 0.75 + ((y as f32 - cy) / cx).powi(2) * 0.75;
                 let exposure = brightness * (1.0 - 0.20 * r2);
-                let pixel = vivid(canvas.pixels[y * canvas.width + x]);
+                let pixel = saturate(canvas.pixels[y * canvas.width + x]);
                 for channel in [2, 1, 0] {
                     bytes.push(self.film.expose(pixel[channel] * exposure));
                 }
@@ -306,8 +308,8 @@ impl<'a> Renderer<'a> {
     }
 }
 
-/// A little more colour than the light had, as a camera's processing gives.
-fn vivid(pixel: Rgb) -> Rgb {
+/// Slightly more saturation, as the processing of a camera gives.
+fn saturate(pixel: Rgb) -> Rgb {
     const MORE: f32 = 1.18;
     let grey = 0.25 * pixel[0] + 0.60 * pixel[1] + 0.15 * pixel[2];
     pixel.map(|v| (grey + (v - grey) * MORE).max(0.0))
@@ -332,8 +334,8 @@ fn person_caster() -> Caster {
     Caster { x_m: 0.0, y_m: 0.0, heading_rad: 0.0, half_length_m, half_width_m, bottom_m, top_m, round_m }
 }
 
-/// What each pixel looks at, and the span of ground ahead in each row.
-fn views(lens: &Lens) -> (Vec<View>, Vec<(f32, f32)>) {
+/// What each pixel shows, and the range of ground ahead in each row.
+fn views(lens: &Lens) -> (Vec<PixelView>, Vec<(f32, f32)>) {
     let (width, height) = lens.size();
     let on_ground = |u: f64, v: f64| -> Option<(f64, f64)> {
         let ray = lens.ray(u, v);
@@ -347,7 +349,7 @@ fn views(lens: &Lens) -> (Vec<View>, Vec<(f32, f32)>) {
         for x in 0..width {
             let (u, v) = (x as f64, y as f64);
             let Some((gx, gy)) = on_ground(u, v) else {
-                views.push(View::Sky(SkyPixel::new(lens.ray(u, v))));
+                views.push(PixelView::Sky(SkyPixel::new(lens.ray(u, v))));
                 continue;
             };
             let beside = on_ground(u + 0.5, v).unwrap_or((gx, gy));
@@ -358,10 +360,10 @@ fn views(lens: &Lens) -> (Vec<View>, Vec<(f32, f32)>) {
                 y_m: gy as f32,
                 size_x_m: size(below.0 - gx, beside.0 - gx),
                 size_y_m: size(beside.1 - gy, below.1 - gy),
-                clear: light::clear(gx.hypot(gy) as f32),
+                clear: light::transmittance(gx.hypot(gy) as f32),
             };
             span = (span.0.min(pixel.x_m - pixel.size_x_m), span.1.max(pixel.x_m + pixel.size_x_m));
-            views.push(View::Ground(pixel));
+            views.push(PixelView::Ground(pixel));
         }
         rows.push(span);
     }

@@ -1,4 +1,4 @@
-//! The bus: frames of the vehicle's DBC as `candump -L` writes them.
+//! The CAN log: frames of the vehicle's DBC in the format of `candump -L`.
 
 use crate::generator::{
     noise::Gauss,
@@ -12,9 +12,9 @@ use anyhow::{Context, Result};
 use auriga_can::dbc::Database;
 use std::{fmt::Write as _, path::Path};
 
-/// A frame of 8 bytes at 500 kbit/s with its stuff bits: no two begin closer together than this.
+/// Duration of a frame of 8 bytes at 500 kbit/s with stuff bits.
 const FRAME_US: u64 = 250;
-/// From sampling a value to its frame's end on the bus: at least, and what arbitration adds at most.
+/// From sampling a value to the end of its frame: the minimum, and the most that arbitration adds.
 const LATENCY_US: f64 = 300.0;
 const JITTER_US: f64 = 400.0;
 /// The radar sees this far ahead and this far to the side (as a multiple of the distance).
@@ -82,28 +82,28 @@ fn periodic(duration_s: f64, period_s: f64, phase_s: f64, mut send: impl FnMut(u
     (0..count).for_each(|i| send(i, phase_s + i as f64 * period_s));
 }
 
-/// What the car tells of itself.
+/// Frames on the ego vehicle.
 fn body(script: &Script, road: &Road, motion: &Motion, out: &mut Vec<Sending>) {
     let end = script.duration_s;
     let mut send = |t_s: f64, message: &str, values: Vec<(&'static str, f64)>| {
         out.push(Sending { t_s, message: message.to_owned(), values })
     };
     periodic(end, 0.02, 0.001, |i, t| {
-        let own = motion.own_at(t);
+        let ego = motion.ego_at(t);
         let values = vec![
-            ("VEHICLE_SPEED", own.speed_mps * 3.6),
-            ("YAW_RATE", own.yaw_rate_radps.to_degrees()),
-            ("LONG_ACCEL", own.accel_mps2),
+            ("VEHICLE_SPEED", ego.speed_mps * 3.6),
+            ("YAW_RATE", ego.yaw_rate_radps.to_degrees()),
+            ("LONG_ACCEL", ego.accel_mps2),
             ("COUNTER", (i % 16) as f64),
         ];
         send(t, "SPEED", values);
     });
     periodic(end, 0.01, 0.0, |_, t| {
-        let wheel = motion.own_at(t).steer_rad * motion::STEERING_RATIO;
+        let wheel = motion.ego_at(t).steer_rad * motion::STEERING_RATIO;
         send(t, "STEERING", vec![("STEER_ANGLE", wheel.to_degrees())]);
     });
     periodic(end, 0.02, 0.004, |_, t| {
-        let (accelerator, brake) = pedals(motion.own_at(t).accel_mps2, motion.own_at(t).speed_mps);
+        let (accelerator, brake) = pedals(motion.ego_at(t).accel_mps2, motion.ego_at(t).speed_mps);
         let lit = f64::from(u8::from(brake > 0.0));
         send(t, "PEDALS", vec![("ACCEL_PEDAL", accelerator), ("BRAKE_PEDAL", brake), ("BRAKE_LIGHT", lit)]);
     });
@@ -117,7 +117,7 @@ fn body(script: &Script, road: &Road, motion: &Motion, out: &mut Vec<Sending>) {
         send(t, "BODY", vec![("INDICATOR", indicator), ("GEAR", DRIVE), ("OUTSIDE_TEMP", 17.5)]);
     });
     periodic(end, 1.0, 0.05, |_, t| {
-        let driven_km = (motion.own_at(t).s_m - motion.own_at(0.0).s_m) / 1000.0;
+        let driven_km = (motion.ego_at(t).s_m - motion.ego_at(0.0).s_m) / 1000.0;
         let (charge, range) = (62.4 - driven_km * 0.29, 214.0 - driven_km);
         send(t, "ENERGY", vec![("BATTERY_SOC", charge), ("RANGE", range)]);
     });
@@ -125,7 +125,7 @@ fn body(script: &Script, road: &Road, motion: &Motion, out: &mut Vec<Sending>) {
         const TYRES: [(&str, f64); 4] =
             [("PRESSURE_FL", 242.0), ("PRESSURE_FR", 240.0), ("PRESSURE_RL", 246.0), ("PRESSURE_RR", 244.0)];
         let (name, pressure) = TYRES[(i % 4) as usize];
-        // They warm up.
+        // Tyres warm up.
         let values = vec![("MUX", (i % 4) as f64), (name, pressure + 4.0 * (1.0 - (-t / 60.0).exp()))];
         send(t, "TYRES", values);
     });
@@ -153,7 +153,7 @@ fn pedals(accel_mps2: f64, speed_mps: f64) -> (f64, f64) {
     }
 }
 
-/// A thing as the radar sees it from our front bumper: ahead, left, relative speed along x.
+/// A radar target relative to the front bumper: ahead, left, relative speed along x.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Echo {
     pub x_m: f64,
@@ -161,17 +161,17 @@ pub struct Echo {
     pub vx_mps: f64,
 }
 
-/// All things a radar could see, without noise: the cars, then the pedestrians; `None` for what is out of view.
+/// All radar targets without noise: the cars, then the pedestrians; `None`: out of view.
 pub fn echoes(script: &Script, road: &Road, motion: &Motion, t_s: f64) -> Vec<Option<Echo>> {
-    let own = motion.own_at(t_s);
-    let (sin, cos) = own.heading_rad.sin_cos();
+    let ego = motion.ego_at(t_s);
+    let (sin, cos) = ego.heading_rad.sin_cos();
     let ahead = BUMPER_AHEAD_M;
-    let (bx, by) = (own.x_m + ahead * cos, own.y_m + ahead * sin);
-    let see = |s_m: f64, d_m: f64, speed_mps: f64| {
+    let (bx, by) = (ego.x_m + ahead * cos, ego.y_m + ahead * sin);
+    let target = |s_m: f64, d_m: f64, speed_mps: f64| {
         let ((x, y), way) = (road.place(s_m, d_m), road.at(s_m).heading_rad);
         let (dx, dy) = (x - bx, y - by);
         let (x_m, y_m) = (dx * cos + dy * sin, dy * cos - dx * sin);
-        let vx_mps = speed_mps * (way - own.heading_rad).cos() - own.speed_mps;
+        let vx_mps = speed_mps * (way - ego.heading_rad).cos() - ego.speed_mps;
         let seen = x_m > 0.5 && x_m < RADAR_RANGE_M && y_m.abs() < RADAR_SLOPE * x_m + 1.0;
         seen.then_some(Echo { x_m, y_m, vx_mps })
     };
@@ -179,17 +179,17 @@ pub fn echoes(script: &Script, road: &Road, motion: &Motion, t_s: f64) -> Vec<Op
         let car = motion.car_at(i, t_s);
         // The end that faces us reflects: both have it on the near side.
         let speed = if car.oncoming { -car.speed_mps } else { car.speed_mps };
-        see(car.s_m - CAR_LENGTH_M / 2.0, car.d_m, speed)
+        target(car.s_m - CAR_LENGTH_M / 2.0, car.d_m, speed)
     });
-    let walkers = (0..script.pedestrians.len()).map(|i| {
-        let walker = motion::walker_at(script, road, i, t_s);
-        see(walker.s_m, walker.d_m, 0.0)
+    let pedestrians = (0..script.pedestrians.len()).map(|i| {
+        let pedestrian = motion::pedestrian_at(script, road, i, t_s);
+        target(pedestrian.s_m, pedestrian.d_m, 0.0)
     });
     debug_assert!(ahead > CAMERA_AHEAD_M, "the radar sits ahead of the camera");
-    cars.chain(walkers).collect()
+    cars.chain(pedestrians).collect()
 }
 
-/// Radar frames: a thing keeps its track while it is in view.
+/// Radar frames. A target keeps its track while it is in view.
 fn radar(script: &Script, road: &Road, motion: &Motion, out: &mut Vec<Sending>) {
     let mut noise = Gauss::new(script.seed, 3);
     let mut tracks: [Option<usize>; RADAR_TRACKS] = [None; RADAR_TRACKS];

@@ -1,4 +1,4 @@
-//! The camera's frames as a video file.
+//! The video of the camera.
 
 use crate::generator::render::Renderer;
 use anyhow::{Context, Result, bail};
@@ -11,11 +11,12 @@ use std::{path::Path, sync::mpsc};
 
 /// Frames per second of the camera.
 pub const FPS: f64 = 25.0;
+/// Name of the file in the folder of the drive.
 pub const FILE: &str = "camera.mp4";
 /// Encodings tried in turn: H.264 (half the size), and MPEG-4 part 2 where OpenCV's ffmpeg comes without an H.264
 /// encoder. Both give exact frame counts and times.
 const ENCODINGS: [[char; 4]; 2] = [['a', 'v', 'c', '1'], ['m', 'p', '4', 'v']];
-/// Frames are independent of each other: so many are drawn at a time.
+/// Frames are independent of each other: this many threads draw them.
 const THREADS: u64 = 2;
 
 /// Draws and encodes `frames` frames.
@@ -35,7 +36,7 @@ pub fn write(
                 scope.spawn(move || {
                     let mut scratch = renderer.scratch();
                     for frame in (first..frames).step_by(THREADS as usize) {
-                        // A closed channel means that writing failed and nobody waits for more.
+                        // The channel is closed when writing failed.
                         if send.send(renderer.frame(frame as f64 / FPS, &mut scratch)).is_err() {
                             return;
                         }

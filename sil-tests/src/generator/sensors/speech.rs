@@ -1,5 +1,4 @@
-//! What is said in the cabin: espeak-ng as a separate process, resampled to what a recogniser wants, over the cabin's
-//! noise.
+//! Sound of the cabin: speech by espeak-ng (a separate process), resampled to 16 kHz, over cabin noise.
 
 use crate::{
     drive::TranscriptLine,
@@ -16,15 +15,15 @@ use std::{
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
 /// Peak of an utterance against full scale.
 const PEAK: f32 = 0.5;
-/// What is quieter than this share of the peak at an utterance's ends is not part of it.
+/// Samples below this share of the peak are cut from both ends of an utterance.
 const SILENCE: f32 = 0.012;
 /// From the press to the first word, and from the last word to the release.
 const BUTTON_BEFORE_S: f64 = 0.35;
 const BUTTON_AFTER_S: f64 = 0.2;
-/// Kept around it so that nothing is cut hard.
+/// Left at both ends.
 const MARGIN_S: f64 = 0.01;
 
-/// Writes the cabin's sound, mono, and tells what is said in it and when.
+/// Writes the sound of the cabin (mono) and returns its transcript.
 pub fn write(script: &SpeechScript, seed: u64, duration_s: f64, out: &Path) -> Result<Vec<TranscriptLine>> {
     let mut cabin = cabin_noise(script.noise_db, seed, (duration_s * f64::from(SAMPLE_RATE_HZ)).round() as usize);
     let mut transcript: Vec<TranscriptLine> = Vec::new();
@@ -76,7 +75,7 @@ fn synthesise(script: &SpeechScript, text: &str, scratch: &Path) -> Result<Vec<f
     let output = match run {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             anyhow::bail!(
-                "espeak-ng is not installed: the drive's spoken requests are made with it. Install it \
+                "espeak-ng is not installed; it synthesises the spoken requests of the drive. Install it \
                  (Debian, Ubuntu: apt-get install espeak-ng) and generate again"
             );
         }
@@ -91,11 +90,11 @@ fn synthesise(script: &SpeechScript, text: &str, scratch: &Path) -> Result<Vec<f
         said.trim()
     );
     let result = load(scratch);
-    // It is only a scratch file: that it may stay behind is no reason to fail.
+    // A scratch file: failing to remove it is no error.
     let _ = std::fs::remove_file(scratch);
     let (samples, rate_hz) = result.context("espeak-ng's sound")?;
     let samples = trim(&resample(&samples, rate_hz)?);
-    ensure!(!samples.is_empty(), "espeak-ng said nothing for \"{text}\"");
+    ensure!(!samples.is_empty(), "espeak-ng gave no sound for \"{text}\"");
     Ok(samples)
 }
 
@@ -136,8 +135,8 @@ fn trim(samples: &[f32]) -> Vec<f32> {
         return Vec::new();
     };
     let margin = (MARGIN_S * f64::from(SAMPLE_RATE_HZ)) as usize;
-    let kept = &samples[first.saturating_sub(margin)..(last + margin + 1).min(samples.len())];
-    kept.iter().map(|s| s * PEAK / peak).collect()
+    let speech = &samples[first.saturating_sub(margin)..(last + margin + 1).min(samples.len())];
+    speech.iter().map(|s| s * PEAK / peak).collect()
 }
 
 /// Road and wind: low-passed noise with a slow swell, at this RMS level against full scale.

@@ -1,27 +1,30 @@
-//! The road's line in the plane. Its reference is the centre of the right lane; a point is told by s, the length along
-//! it, and d, the distance to its left.
+//! The road in the plane. Its reference line is the centre of the right lane; a point is given in Frenet coordinates: s,
+//! the length along the line, and d, the distance to its left.
 
 use crate::generator::script::{RoadScript, Surroundings};
 
-/// Spacing of the table. At the tightest curve allowed (50 m) a chord of it is off by 0.6 mm.
+/// Spacing of the table. At the smallest radius (50 m) a chord deviates by 0.6 mm.
 const STEP_M: f64 = 0.5;
-/// What is seen behind the start and after the end.
+/// Length before the start and after the end that is in view.
 const BEFORE_M: f64 = 100.0;
 const AFTER_M: f64 = 600.0;
-/// Between the centres of the two solid lines of the road's middle. Nearer than 0.5 m, the lane detector takes them for no line.
+/// Between the centres of the two solid lines in the middle of the road. Below 0.5 m the lane detector rejects them.
 pub const MEDIAN_M: f64 = 0.6;
 
-/// A point of the road's line.
+/// A point of the reference line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RoadPoint {
+    /// In the plane.
     pub x_m: f64,
+    /// In the plane.
     pub y_m: f64,
-    /// Of its direction, positive to the left.
+    /// Of the line, positive to the left.
     pub heading_rad: f64,
+    /// Positive curves left.
     pub curvature_per_m: f64,
 }
 
-/// The road as a table over s.
+/// The reference line as a table over s.
 #[derive(Debug, Clone)]
 pub struct Road {
     points: Vec<RoadPoint>,
@@ -58,26 +61,28 @@ impl Road {
         Road { points, tangents, lane_width_m: script.lane_width_m, borders }
     }
 
+    /// Width of each lane.
     pub fn lane_width_m(&self) -> f64 {
         self.lane_width_m
     }
 
-    /// d of a lane's centre.
+    /// d of the centre of a lane, counted from the right.
     pub fn lane_centre_m(&self, lane: u8) -> f64 {
         f64::from(lane) * self.lane_width_m + if lane >= 2 { MEDIAN_M } else { 0.0 }
     }
 
-    /// d of the road's right and left edge lines.
+    /// d of the right and the left edge line.
     pub fn edges_m(&self) -> (f64, f64) {
         (-0.5 * self.lane_width_m, 3.5 * self.lane_width_m + MEDIAN_M)
     }
 
+    /// What stands beside the road at s.
     pub fn surroundings(&self, s_m: f64) -> Surroundings {
         let here = self.borders.iter().find(|(end, _)| s_m < *end).or(self.borders.last());
         here.map_or(Surroundings::Rural, |(_, side)| *side)
     }
 
-    /// The line at s; straight on beyond the table's ends.
+    /// The reference line at s; straight beyond the ends of the table.
     pub fn at(&self, s_m: f64) -> RoadPoint {
         let position = (s_m + BEFORE_M) / STEP_M;
         let last = self.points.len() - 1;
@@ -96,7 +101,7 @@ impl Road {
         }
     }
 
-    /// The place at (s, d).
+    /// The point at (s, d) in the plane.
     pub fn place(&self, s_m: f64, d_m: f64) -> (f64, f64) {
         let p = self.at(s_m);
         (p.x_m - d_m * p.heading_rad.sin(), p.y_m + d_m * p.heading_rad.cos())
@@ -118,7 +123,7 @@ impl Road {
         (position * STEP_M - BEFORE_M + along, left, (sin, cos))
     }
 
-    /// (s, d) of a place near `guess_s_m`: Newton's method on the tangential distance.
+    /// (s, d) of a point near `guess_s_m`, by Newton's method on the tangential distance.
     pub fn frenet(&self, x_m: f64, y_m: f64, guess_s_m: f64, rounds: u32) -> (f64, f64) {
         let mut s = guess_s_m;
         for _ in 0..rounds {
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_circle_turns_by_its_length_over_its_radius() {
+    fn heading_changes_by_length_over_radius() {
         let road = road(0.01);
         let turned = road.at(200.0).heading_rad - road.at(100.0).heading_rad;
         assert!((turned - 1.0).abs() < 1e-9, "{turned}");
@@ -183,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_place_on_the_road_is_found_again(s in 0.0f64..340.0, d in -10.0f64..15.0, k in -0.01f64..0.01) {
+        fn frenet_inverts_place(s in 0.0f64..340.0, d in -10.0f64..15.0, k in -0.01f64..0.01) {
             let road = road(k);
             let (x, y) = road.place(s, d);
             let (s2, d2) = road.frenet(x, y, s + 5.0, 6);

@@ -1,4 +1,4 @@
-//! What is true at each camera frame, and the events of the drive.
+//! Ground truth at each camera frame, and the events of the drive.
 
 use super::{
     motion::{self, BUMPER_AHEAD_M, CAMERA_AHEAD_M, Motion, WIDTH_M},
@@ -9,7 +9,7 @@ use crate::{
     generator::script::Script,
 };
 
-/// A forward collision is an event below this time to collision.
+/// Below this time to collision a forward collision is an event.
 pub const DANGEROUS_TTC_S: f64 = 2.5;
 /// The lead car brakes hard beyond this deceleration.
 const HARD_BRAKE_MPS2: f64 = 2.0;
@@ -18,27 +18,27 @@ const PEDESTRIAN_NEAR_M: f64 = 45.0;
 /// It is dark below this brightness.
 const DARK: f64 = 0.5;
 
-/// The truth at the `frame`-th camera frame, `event` left open.
+/// Ground truth at a camera frame, without its event.
 fn truth_at(script: &Script, road: &Road, motion: &Motion, frame: u64, t_s: f64) -> Truth {
-    let own = motion.own_at(t_s);
-    let lane = (own.d_m / road.lane_width_m()).round().clamp(0.0, 1.0);
+    let ego = motion.ego_at(t_s);
+    let lane = (ego.d_m / road.lane_width_m()).round().clamp(0.0, 1.0);
     let lead = motion.lead_at(t_s, road).filter(|(_, gap)| *gap > 0.0);
     let lead = lead.map(|(car, gap)| (gap, motion.car_at(car, t_s).speed_mps));
-    let closing = lead.map(|(_, speed)| own.speed_mps - speed);
+    let closing = lead.map(|(_, speed)| ego.speed_mps - speed);
     let time_to_collision_s = lead.zip(closing).and_then(|((gap, _), v)| (v > 0.05).then_some(gap / v));
     Truth {
         frame,
         t_s,
-        speed_mps: rounded(own.speed_mps),
-        accel_mps2: rounded(own.accel_mps2),
-        yaw_rate_radps: rounded(own.yaw_rate_radps),
-        steering_wheel_rad: rounded(own.steer_rad * motion::STEERING_RATIO),
-        s_m: rounded(own.s_m),
+        speed_mps: rounded(ego.speed_mps),
+        accel_mps2: rounded(ego.accel_mps2),
+        yaw_rate_radps: rounded(ego.yaw_rate_radps),
+        steering_wheel_rad: rounded(ego.steer_rad * motion::STEERING_RATIO),
+        s_m: rounded(ego.s_m),
         lane: lane as u8,
         lane_width_m: road.lane_width_m(),
-        lane_offset_m: rounded(own.d_m - road.lane_centre_m(lane as u8)),
-        heading_rad: rounded(own.road_heading_rad),
-        curvature_per_m: rounded(own.curvature_per_m),
+        lane_offset_m: rounded(ego.d_m - road.lane_centre_m(lane as u8)),
+        heading_rad: rounded(ego.road_heading_rad),
+        curvature_per_m: rounded(ego.curvature_per_m),
         lead_distance_m: lead.map(|l| rounded(l.0)),
         lead_speed_mps: lead.map(|l| rounded(l.1)),
         time_to_collision_s: time_to_collision_s.map(rounded),
@@ -47,17 +47,17 @@ fn truth_at(script: &Script, road: &Road, motion: &Motion, frame: u64, t_s: f64)
     }
 }
 
-/// To six decimals, which is far below what any sensor tells and keeps the files small and readable.
+/// To six decimals: far below the resolution of any sensor, and readable.
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
-/// The truth at all frames and the events between them. `fps` is the camera's.
-pub fn tell(script: &Script, road: &Road, motion: &Motion, fps: f64) -> (Vec<Truth>, Vec<Event>) {
+/// Ground truth at all frames, and the events. `fps`: frames per second of the camera.
+pub fn compute(script: &Script, road: &Road, motion: &Motion, fps: f64) -> (Vec<Truth>, Vec<Event>) {
     let frames = (script.duration_s * fps).floor() as u64;
     let mut truths: Vec<Truth> = (0..frames).map(|i| truth_at(script, road, motion, i, i as f64 / fps)).collect();
     let mut events = Vec::new();
-    // In the order of their weight: a frame carries the name of the first that is on.
+    // By priority: a frame has the name of the first active event.
     for kind in EventKind::ALL {
         let values = truths.iter().map(|truth| measure(kind, script, road, motion, truth)).collect::<Vec<_>>();
         spans(kind, &values, fps, &mut events);
@@ -71,13 +71,13 @@ pub fn tell(script: &Script, road: &Road, motion: &Motion, fps: f64) -> (Vec<Tru
     (truths, events)
 }
 
-/// The event's value (see [`EventKind`]) where it is on.
+/// The value of an event (see [`EventKind`]) where it is active.
 fn measure(kind: EventKind, script: &Script, road: &Road, motion: &Motion, truth: &Truth) -> Option<f64> {
     let t = truth.t_s;
     match kind {
         EventKind::ForwardCollision => truth.time_to_collision_s.filter(|ttc| *ttc < DANGEROUS_TTC_S),
         EventKind::Pedestrian => (0..script.pedestrians.len())
-            .map(|i| motion::walker_at(script, road, i, t).s_m - truth.s_m - (BUMPER_AHEAD_M - CAMERA_AHEAD_M))
+            .map(|i| motion::pedestrian_at(script, road, i, t).s_m - truth.s_m - (BUMPER_AHEAD_M - CAMERA_AHEAD_M))
             .filter(|ahead| (0.0..PEDESTRIAN_NEAR_M).contains(ahead))
             .min_by(f64::total_cmp),
         EventKind::LaneDeparture => {
@@ -94,7 +94,7 @@ fn measure(kind: EventKind, script: &Script, road: &Road, motion: &Motion, truth
     }
 }
 
-/// Turns frame-wise values into events from the first to the last frame that has one.
+/// Events from the first to the last frame of consecutive values.
 fn spans(kind: EventKind, values: &[Option<f64>], fps: f64, events: &mut Vec<Event>) {
     let mut open: Option<Event> = None;
     for (i, value) in values.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Faults in what devices deliver and in what topics carry.
+//! Injects faults into the messages of devices and topics.
 
 use super::spec::{Faults, Garbage, Noise, topic_named};
 use crate::replay::stream::{Stream, at};
@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::{path::Path, sync::Arc, time::Duration};
 
-/// Loses what is to be dropped.
+/// Drops messages.
 pub(in crate::replay) fn lose(faults: &Faults, replay: &mut Replay, start: Nanos) -> Result<()> {
     let drops = faults.drop.iter().map(|d| {
         let topic = topic_named(&d.topic).map_err(anyhow::Error::msg)?;
@@ -21,7 +21,7 @@ pub(in crate::replay) fn lose(faults: &Faults, replay: &mut Replay, start: Nanos
     Ok(())
 }
 
-/// Puts the faults of a device into what it delivers.
+/// Applies the faults of a device to its messages.
 pub(in crate::replay) fn apply(
     faults: &Faults,
     topic: TopicId,
@@ -50,7 +50,7 @@ pub(in crate::replay) fn apply(
     Ok(stream)
 }
 
-/// Frames that nobody on the bus means.
+/// Random frames, if any.
 pub(in crate::replay) fn garbage(faults: &Faults, start: Nanos) -> Option<Stream> {
     let spans = faults.can_garbage.clone();
     if spans.is_empty() {
@@ -64,7 +64,7 @@ fn each(stream: Stream, mut change: impl FnMut(Nanos, Any) -> Any + 'static) -> 
     Box::new(stream.map(move |item| item.map(|(t, any)| (t, change(t, any)))))
 }
 
-/// Changes each frame of a message of the bus.
+/// Changes each CAN frame of a message.
 fn on_frames(applies: bool, any: Any, change: impl FnMut(&mut v1::CanFrame)) -> Any {
     match any {
         Any::DeviceCan(mut m) if applies => {

@@ -12,13 +12,13 @@ enum Step {
     Restart,
 }
 
-/// Deaths and returns still to come.
+/// Kills and restarts that are not due yet.
 pub(in crate::replay) struct Kills {
     due: Vec<(Nanos, String, Step)>,
 }
 
 impl Kills {
-    /// What is to die and come back, when.
+    /// `running`: the nodes of the replay.
     pub fn new(faults: &Faults, start: Nanos, running: &[&str]) -> Result<Kills> {
         let mut due = Vec::new();
         for kill in &faults.kill {
@@ -36,6 +36,7 @@ impl Kills {
         Ok(Kills { due })
     }
 
+    /// Kills and restarts what is due.
     pub fn at(&mut self, now: Nanos, control: &mut ReplayControl<'_>, nodes: &Nodes) -> Result<()> {
         while let Some((_, node, step)) = self.due.pop_if(|(t, _, _)| *t <= now) {
             match step {

@@ -1,4 +1,4 @@
-//! Faults: what can go wrong in a car, put into a replay on purpose.
+//! Faults that are injected into a replay.
 
 pub(super) mod inject;
 pub(super) mod kills;

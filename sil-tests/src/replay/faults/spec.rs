@@ -1,27 +1,27 @@
-//! What can go wrong, as scenarios write it. All times are seconds of the drive.
+//! Faults as scenario files describe them. All times are seconds of the drive.
 
 use crate::replay::config::check_node_names;
 use anyhow::{Context, Result};
 use auriga_msgs::TopicId;
 use serde::{Deserialize, Serialize};
 
-/// What is to go wrong, by kind.
+/// Faults to inject, by kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// A node dies.
+    /// Nodes that die.
     pub kill: Vec<Kill>,
-    /// Nothing of a topic gets through; device/… for a sensor that falls silent.
+    /// Topics whose messages are lost; device/… for a silent sensor.
     pub drop: Vec<Drop>,
-    /// What a device delivers comes late, its stamps unchanged.
+    /// Devices whose messages come late, with unchanged stamps.
     pub delay: Vec<Delay>,
-    /// The camera delivers one and the same picture again and again.
+    /// The camera repeats one image.
     pub freeze: Vec<Span>,
-    /// Frames of random identifiers and bytes on the bus.
+    /// CAN frames with random identifiers and bytes.
     pub can_garbage: Vec<Garbage>,
-    /// Frames of the bus lose bytes.
+    /// CAN frames are truncated.
     pub can_wrong_length: Vec<WrongLength>,
-    /// A signal on the bus jumps about.
+    /// Noise on a CAN signal.
     pub can_noise: Vec<Noise>,
 }
 
@@ -29,85 +29,111 @@ pub struct Faults {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Span {
+    /// Start of the interval.
     pub from_s: f64,
+    /// End of the interval.
     pub to_s: f64,
 }
 
+/// A node dies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kill {
+    /// The node.
     pub node: String,
+    /// When.
     pub at_s: f64,
-    /// When it is started again. Live, the supervisor decides that.
+    /// When it is restarted; live, the supervisor decides that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_s: Option<f64>,
 }
 
+/// Messages of a topic are lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drop {
+    /// The topic.
     pub topic: String,
+    /// Start of the interval.
     pub from_s: f64,
+    /// End of the interval.
     pub to_s: f64,
 }
 
+/// Messages of a device come late.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Delay {
     /// A device topic.
     pub topic: String,
+    /// Start of the interval.
     pub from_s: f64,
+    /// End of the interval.
     pub to_s: f64,
+    /// The delay.
     pub by_ms: u64,
 }
 
+/// Random CAN frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Garbage {
+    /// Start of the interval.
     pub from_s: f64,
+    /// End of the interval.
     pub to_s: f64,
+    /// Frames per second.
     pub rate_hz: f64,
 }
 
+/// CAN frames are truncated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrongLength {
+    /// Start of the interval.
     pub from_s: f64,
+    /// End of the interval.
     pub to_s: f64,
-    /// How many bytes are left of each frame.
+    /// Bytes that are left of each frame.
     pub bytes: usize,
 }
 
+/// Gaussian noise on a CAN signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
+    /// Start of the interval.
     pub from_s: f64,
+    /// End of the interval.
     pub to_s: f64,
-    /// The vehicle's DBC, below calibration/.
+    /// The DBC of the vehicle, below calibration/.
     pub dbc: String,
+    /// The message.
     pub message: String,
+    /// The signal.
     pub signal: String,
-    /// Deviation of what is added, in the signal's unit.
+    /// Standard deviation, in the unit of the signal.
     pub sigma: f64,
 }
 
-/// Most garbage that is put on a bus.
+/// The highest rate of random frames.
 const MAX_RATE_HZ: f64 = 20_000.0;
 /// Longest delay.
 const MAX_DELAY_MS: u64 = 60_000;
 
 impl Faults {
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         *self == Faults::default()
     }
 
-    /// Whether they can be had in a live drive, where only processes can be killed.
-    pub fn are_live(&self) -> bool {
+    /// Whether a live drive supports them: there, only processes can be killed.
+    pub fn supported_live(&self) -> bool {
         Faults { kill: Vec::new(), ..self.clone() }.is_empty()
     }
 
-    /// What goes wrong, in words.
-    pub fn words(&self) -> String {
+    /// The faults in words.
+    pub fn describe(&self) -> String {
         let at = |from_s: f64, to_s: f64| format!("from {from_s} s to {to_s} s");
         let mut all: Vec<String> = self
             .kill
@@ -117,13 +143,15 @@ impl Faults {
                 format!("{} dies at {} s{back}", k.node, k.at_s)
             })
             .collect();
-        all.extend(self.drop.iter().map(|d| format!("nothing of {} {}", d.topic, at(d.from_s, d.to_s))));
+        all.extend(self.drop.iter().map(|d| format!("{} lost {}", d.topic, at(d.from_s, d.to_s))));
         all.extend(self.delay.iter().map(|d| format!("{} late by {} ms {}", d.topic, d.by_ms, at(d.from_s, d.to_s))));
-        all.extend(self.freeze.iter().map(|f| format!("the camera's picture stands still {}", at(f.from_s, f.to_s))));
-        let garbage = |g: &Garbage| format!("{} frames of garbage a second {}", g.rate_hz, at(g.from_s, g.to_s));
+        all.extend(self.freeze.iter().map(|f| format!("camera frozen {}", at(f.from_s, f.to_s))));
+        let garbage = |g: &Garbage| format!("{} random frames per second {}", g.rate_hz, at(g.from_s, g.to_s));
         all.extend(self.can_garbage.iter().map(garbage));
         all.extend(
-            self.can_wrong_length.iter().map(|w| format!("frames cut to {} bytes {}", w.bytes, at(w.from_s, w.to_s))),
+            self.can_wrong_length
+                .iter()
+                .map(|w| format!("frames truncated to {} bytes {}", w.bytes, at(w.from_s, w.to_s))),
         );
         all.extend(
             self.can_noise.iter().map(|n| format!("noise of {} on {} {}", n.sigma, n.signal, at(n.from_s, n.to_s))),
@@ -131,7 +159,10 @@ impl Faults {
         all.join("; ")
     }
 
-    /// Errors name the field.
+    /// Checks all values.
+    ///
+    /// # Errors
+    /// Names the field with a wrong value.
     pub fn check(&self) -> Result<()> {
         check_node_names(self.kill.iter().map(|k| k.node.as_str())).context("faults.kill")?;
         for kill in &self.kill {
@@ -182,7 +213,7 @@ fn span(kind: &str, from_s: f64, to_s: f64) -> Result<()> {
     Ok(())
 }
 
-/// A topic by its name; the error lists what there is.
+/// A topic by its name; the error lists all topics.
 pub(super) fn topic_named(name: &str) -> Result<TopicId, String> {
     TopicId::by_name(name).ok_or_else(|| {
         let known: Vec<&str> = auriga_msgs::TOPICS.iter().map(|t| t.name).collect();

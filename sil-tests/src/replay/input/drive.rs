@@ -1,4 +1,4 @@
-//! The files of a drive as what the devices deliver.
+//! The files of a drive as messages of devices.
 
 use super::source::Input;
 use crate::{
@@ -19,7 +19,7 @@ pub(super) fn open(drive: Drive, options: &Options) -> Result<Input> {
         streams.push(inject::apply(&options.faults, topic, start, &options.root, stream)?);
         Ok(())
     };
-    // Lines are handed over before the sound they belong to.
+    // Lines of the transcript come before their sound.
     let recognises = config::recognises(&options.root, &options.params)?;
     let track = drive.transcript_file().filter(|_| !recognises);
     if let Some(path) = &track {

@@ -1,4 +1,4 @@
-//! Opens what is replayed.
+//! Opens the input of a replay.
 
 use super::{drive, recording, source::Input};
 use crate::{
@@ -9,6 +9,7 @@ use anyhow::Result;
 use auriga_runtime::Nanos;
 use std::time::Duration;
 
+/// Opens the source and cuts it to the part that is played.
 pub(in crate::replay) fn open(options: &Options) -> Result<Input> {
     let mut input = match &options.source {
         Source::Drive(folder) => drive::open(Drive::open(folder)?, options)?,

@@ -1,18 +1,19 @@
-//! What is fed to the nodes.
+//! The input of a replay.
 
 use crate::{drive::Drive, replay::stream::Stream};
 use auriga_runtime::Nanos;
 
-/// What is fed to the nodes.
+/// The input of a replay.
 pub(in crate::replay) struct Input {
     pub stream: Stream,
-    /// The drive's time 0.
+    /// Time 0 of the drive.
     pub start: Nanos,
     pub duration_s: f64,
     pub vehicle: String,
-    /// Nodes whose messages are played as they were recorded, so that they do not run.
+    /// Nodes that do not run: their recorded messages are played.
     pub recorded: Vec<&'static str>,
-    /// A drive's folder: the monitor reads it too.
+    /// The drive, which the monitor reads too.
     pub drive: Option<Drive>,
+    /// Whether utterances come from the transcript track.
     pub transcript_track: bool,
 }

@@ -1,91 +1,96 @@
-//! What is expected of the cabin: what is understood, what is answered.
+//! Expectations of intents and replies.
 
-use super::check::{Check, Seen, check, window};
+use super::check::{Check, Interval, check};
 use crate::{
-    analysis::{HazardSpan, OUT_OF_SCOPE, Turn, UtteranceHeard},
+    analysis::{DriveRun, HazardSpan, OUT_OF_SCOPE, Reply, UtteranceRecord},
     scenario::enums::HazardKind,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What must be understood of what is said at a time.
+/// An intent that must be understood.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IntentExpected {
+    /// When the utterance begins.
     pub said_s: f64,
+    /// Its name in the catalogue.
     pub name: String,
+    /// Slots that it must have.
     #[serde(default)]
     pub slots: BTreeMap<String, String>,
-    /// What the rule table must have said.
-    #[serde(default)]
+    /// What the rule table must decide.
     pub allowed: Option<bool>,
     /// From the end of speech.
-    #[serde(default)]
     pub within_ms: Option<f64>,
 }
 
-/// Something said that is not for the car.
+/// An utterance that is not for the car.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutOfScope {
+    /// When it begins.
     pub said_s: f64,
 }
 
-/// An answer.
+/// A reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplyExpected {
+    /// When the utterance that it answers begins.
     pub said_s: f64,
-    /// At least one of these words is in it.
+    /// It contains at least one of these.
     #[serde(default)]
     pub mentions: Vec<String>,
+    /// It contains none of these.
     #[serde(default)]
     pub never: Vec<String>,
-    #[serde(default)]
+    /// From the end of speech.
     pub first_word_within_ms: Option<f64>,
-    /// When the first word must come.
-    #[serde(default)]
+    /// When the first word may come.
     pub from_s: Option<f64>,
-    #[serde(default)]
+    /// When the first word must have come.
     pub to_s: Option<f64>,
 }
 
-/// A reply that a hazard stopped must go on and end.
+/// A reply that a hazard paused must resume and end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeExpected {
+    /// Kind of the hazard.
     pub after: HazardKind,
+    /// When it must have ended.
     pub by_s: f64,
 }
 
-/// How far a script's time of an utterance may be from the sound.
-const SAID_S: f64 = 0.75;
+/// Tolerance between the time in the scenario and the start of the utterance.
+const UTTERANCE_TOLERANCE_S: f64 = 0.75;
 
-/// What was said at that time, as it was heard.
-fn said<'a>(seen: &Seen<'a>, said_s: f64) -> Option<&'a UtteranceHeard> {
-    let distance = |u: &UtteranceHeard| (u.start_s - said_s).abs();
-    let nearest = seen.observed.utterances.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-    nearest.filter(|u| distance(u) <= SAID_S)
+/// The utterance at that time.
+fn utterance_at(run: &DriveRun, said_s: f64) -> Option<&UtteranceRecord> {
+    let distance = |u: &UtteranceRecord| (u.start_s - said_s).abs();
+    let nearest = run.observed.utterances.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    nearest.filter(|u| distance(u) <= UTTERANCE_TOLERANCE_S)
 }
 
-/// Stamps of what answers an utterance are its end of speech.
-fn answers(utterance: &UtteranceHeard, speech_end_s: f64) -> bool {
+/// Intents and replies have the end of speech as their stamp.
+fn answers(utterance: &UtteranceRecord, speech_end_s: f64) -> bool {
     (utterance.end_s - speech_end_s).abs() < 1e-3
 }
 
 impl IntentExpected {
-    pub(super) fn evaluate(&self, seen: &Seen<'_>) -> Check {
+    pub(super) fn evaluate(&self, run: &DriveRun) -> Check {
         let slots = self.slots.iter().map(|(k, v)| format!("{k}={v}"));
-        let mut expected = format!("intent {} of what is said at {} s", self.name, self.said_s);
+        let mut expected = format!("intent {} of the utterance at {} s", self.name, self.said_s);
         if !self.slots.is_empty() {
             expected += &format!(" with {}", slots.collect::<Vec<_>>().join(", "));
         }
         self.allowed.into_iter().for_each(|a| expected += if a { ", allowed" } else { ", refused" });
         self.within_ms.into_iter().for_each(|ms| expected += &format!(", within {ms} ms"));
-        let Some(utterance) = said(seen, self.said_s) else {
-            return check(expected, false, "nothing was heard then".into());
+        let Some(utterance) = utterance_at(run, self.said_s) else {
+            return check(expected, false, "no utterance at that time".into());
         };
-        let Some(intent) = seen.observed.intents.iter().find(|i| answers(utterance, i.speech_end_s)) else {
+        let Some(intent) = run.observed.intents.iter().find(|i| answers(utterance, i.speech_end_s)) else {
             return check(expected, false, format!("no intent of \"{}\"", utterance.text));
         };
         let delay_ms = (intent.published_s - intent.speech_end_s) * 1e3;
@@ -94,9 +99,9 @@ impl IntentExpected {
             && self.allowed.is_none_or(|a| intent.allowed == a)
             && self.within_ms.is_none_or(|ms| delay_ms <= ms);
         let slots: Vec<String> = intent.slots.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let verdict = if intent.allowed { "allowed" } else { "refused" };
+        let decision = if intent.allowed { "allowed" } else { "refused" };
         let found = format!(
-            "{} [{}] {verdict}, {delay_ms:.0} ms after the end of \"{}\"",
+            "{} [{}] {decision}, {delay_ms:.0} ms after the end of \"{}\"",
             intent.name,
             slots.join(", "),
             utterance.text
@@ -106,7 +111,7 @@ impl IntentExpected {
 }
 
 impl OutOfScope {
-    pub(super) fn evaluate(&self, seen: &Seen<'_>) -> Check {
+    pub(super) fn evaluate(&self, run: &DriveRun) -> Check {
         let intent = IntentExpected {
             said_s: self.said_s,
             name: OUT_OF_SCOPE.into(),
@@ -114,13 +119,13 @@ impl OutOfScope {
             allowed: None,
             within_ms: None,
         };
-        intent.evaluate(seen)
+        intent.evaluate(run)
     }
 }
 
 impl ReplyExpected {
-    pub(super) fn evaluate(&self, seen: &Seen<'_>) -> Check {
-        let mut expected = format!("reply to what is said at {} s", self.said_s);
+    pub(super) fn evaluate(&self, run: &DriveRun) -> Check {
+        let mut expected = format!("reply to the utterance at {} s", self.said_s);
         if !self.mentions.is_empty() {
             expected += &format!(" mentions {}", self.mentions.join(" or "));
         }
@@ -128,45 +133,45 @@ impl ReplyExpected {
             expected += &format!(" never mentions {}", self.never.join(", "));
         }
         self.first_word_within_ms.into_iter().for_each(|ms| expected += &format!(" begins within {ms} ms"));
-        let window = window(self.from_s, self.to_s);
+        let interval = Interval::new(self.from_s, self.to_s);
         if self.from_s.is_some() || self.to_s.is_some() {
-            expected += &format!(" begins {}", window.words());
+            expected += &format!(" begins {}", interval.describe());
         }
-        let Some(utterance) = said(seen, self.said_s) else {
-            return check(expected, false, "nothing was heard then".into());
+        let Some(utterance) = utterance_at(run, self.said_s) else {
+            return check(expected, false, "no utterance at that time".into());
         };
-        let turn = seen.observed.turns.iter().find(|t| answers(utterance, t.speech_end_s));
-        let Some((turn, first_s)) = turn.and_then(|t| Some((t, t.first_word_s()?))) else {
+        let reply = run.observed.replies.iter().find(|t| answers(utterance, t.speech_end_s));
+        let Some((reply, first_s)) = reply.and_then(|t| Some((t, t.first_word_s()?))) else {
             return check(expected, false, format!("no reply to \"{}\"", utterance.text));
         };
-        let text = turn.text.to_lowercase();
+        let text = reply.text.to_lowercase();
         let has = |words: &String| text.contains(&words.to_lowercase());
-        let delay_ms = (first_s - turn.speech_end_s) * 1e3;
+        let delay_ms = (first_s - reply.speech_end_s) * 1e3;
         let passed = (self.mentions.is_empty() || self.mentions.iter().any(has))
             && !self.never.iter().any(has)
             && self.first_word_within_ms.is_none_or(|ms| delay_ms <= ms)
-            && window.has(first_s);
-        let found = format!("\"{}\", first word at {first_s:.3} s, after {delay_ms:.0} ms", turn.text.trim());
+            && interval.contains(first_s);
+        let found = format!("\"{}\", first word at {first_s:.3} s, after {delay_ms:.0} ms", reply.text.trim());
         check(expected, passed, found)
     }
 }
 
 impl ResumeExpected {
-    pub(super) fn evaluate(&self, seen: &Seen<'_>) -> Check {
+    pub(super) fn evaluate(&self, run: &DriveRun) -> Check {
         let expected =
-            format!("the reply that hazard {} stopped goes on and ends by {} s", self.after.name(), self.by_s);
-        let hazards = seen.observed.hazards.iter().filter(|h| h.kind == self.after.of_message());
-        let stopped = |h: &HazardSpan| seen.observed.turns.iter().find(|t| t.spans(h.published_s)).cloned();
-        let Some((hazard, turn)) = hazards.filter_map(|h| Some((h, stopped(h)?))).next() else {
-            return check(expected, false, "no reply was under way when it was raised".into());
+            format!("the reply that hazard {} paused resumes and ends by {} s", self.after.name(), self.by_s);
+        let hazards = run.observed.hazards.iter().filter(|h| h.kind == self.after.to_message());
+        let paused = |h: &HazardSpan| run.observed.replies.iter().find(|t| t.spans(h.published_s)).cloned();
+        let Some((hazard, reply)) = hazards.filter_map(|h| Some((h, paused(h)?))).next() else {
+            return check(expected, false, "no reply was being spoken when it was raised".into());
         };
-        let on = |t: &Turn| t.pieces_s.iter().find(|p| **p > hazard.published_s).copied();
+        let resumed = |t: &Reply| t.pieces_s.iter().find(|p| **p > hazard.published_s).copied();
         let found = format!(
-            "stopped at {:.3} s, went on at {:.3} s, {}",
+            "paused at {:.3} s, resumed at {:.3} s, {}",
             hazard.published_s,
-            on(&turn).unwrap_or(f64::NAN),
-            turn.ended_s.map_or("never ended".into(), |s| format!("ended at {s:.3} s"))
+            resumed(&reply).unwrap_or(f64::NAN),
+            reply.ended_s.map_or("never ended".into(), |s| format!("ended at {s:.3} s"))
         );
-        check(expected, !turn.interrupted && turn.ended_s.is_some_and(|end| end <= self.by_s), found)
+        check(expected, !reply.interrupted && reply.ended_s.is_some_and(|end| end <= self.by_s), found)
     }
 }

@@ -1,23 +1,20 @@
-//! One expectation held against what was seen.
+//! The result of one expectation, and how it is worded.
 
-use crate::{
-    analysis::Observed,
-    drive::{Event, Truth},
-};
-
-/// A part of the drive.
+/// A part of the drive, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Window(pub f64, pub f64);
+pub(super) struct Interval(pub f64, pub f64);
 
-pub(super) fn window(from_s: Option<f64>, to_s: Option<f64>) -> Window {
-    Window(from_s.unwrap_or(0.0), to_s.unwrap_or(f64::INFINITY))
-}
+impl Interval {
+    /// An end that is not given is that of the drive.
+    pub fn new(from_s: Option<f64>, to_s: Option<f64>) -> Interval {
+        Interval(from_s.unwrap_or(0.0), to_s.unwrap_or(f64::INFINITY))
+    }
 
-impl Window {
-    pub fn has(self, t_s: f64) -> bool {
+    pub fn contains(self, t_s: f64) -> bool {
         (self.0..=self.1).contains(&t_s)
     }
-    pub fn words(self) -> String {
+
+    pub fn describe(self) -> String {
         match (self.0, self.1) {
             (0.0, f64::INFINITY) => "at any time".into(),
             (from, f64::INFINITY) => format!("from {from} s on"),
@@ -27,21 +24,14 @@ impl Window {
     }
 }
 
-/// What the expectations are held against.
-pub struct Seen<'a> {
-    pub observed: &'a Observed,
-    pub truth: &'a [Truth],
-    pub events: &'a [Event],
-    /// The part of the drive that was played.
-    pub from_s: f64,
-    pub to_s: f64,
-}
-
-/// An expectation and what became of it.
+/// An expectation and its result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
+    /// The expectation in words.
     pub expected: String,
+    /// What was found, in words.
     pub found: String,
+    /// Whether the expectation was met.
     pub passed: bool,
 }
 
@@ -49,7 +39,8 @@ pub(super) fn check(expected: String, passed: bool, found: String) -> Check {
     Check { expected, found, passed }
 }
 
-pub(super) fn join(words: impl Iterator<Item = String>, nothing: &str) -> String {
-    let words: Vec<String> = words.collect();
-    if words.is_empty() { nothing.into() } else { words.join("; ") }
+/// A list in words, or `none` when it is empty.
+pub(super) fn join(items: impl Iterator<Item = String>, none: &str) -> String {
+    let items: Vec<String> = items.collect();
+    if items.is_empty() { none.into() } else { items.join("; ") }
 }

@@ -2,38 +2,52 @@
 
 use super::{
     cabin::{IntentExpected, OutOfScope, ReplyExpected, ResumeExpected},
-    check::{Check, Seen},
+    check::Check,
     compute::{self, FaultExpected, GrantExpected, ModeExpected, NoFault, RestartExpected},
     road::{HazardExpected, NoHazard, OffsetExpected, RateExpected},
 };
+use crate::analysis::DriveRun;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-/// What a scenario expects, by kind. Times are seconds of the drive; an interval that is left out is all of it.
+/// What a scenario expects, by kind. Times are seconds of the drive; an interval that is left out is the whole drive.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expectations {
+    /// Hazards that must be raised.
     pub hazards: Vec<HazardExpected>,
+    /// Hazards that must not be active.
     pub no_hazards: Vec<NoHazard>,
+    /// Intents that must be understood.
     pub intents: Vec<IntentExpected>,
+    /// Utterances that are not for the car.
     pub out_of_scope: Vec<OutOfScope>,
+    /// Replies of the dialogue.
     pub replies: Vec<ReplyExpected>,
+    /// Modes that must be in force.
     pub modes: Vec<ModeExpected>,
+    /// Grants after hazards.
     pub grants: Vec<GrantExpected>,
+    /// Faults that must be published.
     pub faults: Vec<FaultExpected>,
+    /// Faults that must not be published.
     pub no_faults: Vec<NoFault>,
+    /// Nodes that must restart.
     pub restarts: Vec<RestartExpected>,
+    /// Rates of scenes.
     pub scene_rate: Vec<RateExpected>,
+    /// Accuracy of the lane offset.
     pub lane_offset: Vec<OffsetExpected>,
+    /// Replies that must resume.
     pub dialogue_resumes: Vec<ResumeExpected>,
-    /// Every safety chain that was exercised within its budget (p99.9). Says something of a live drive only.
-    pub safety_deadlines_held: bool,
-    /// No message missing on a reliable topic.
-    pub nothing_lost: bool,
+    /// Every safety chain that was exercised is within its budget (p99.9). Only meaningful in a live drive.
+    pub safety_deadlines_met: bool,
+    /// No message is missing on a reliable topic.
+    pub no_lost_messages: bool,
 }
 
 impl Expectations {
-    /// How many there are.
+    /// Their number.
     pub fn count(&self) -> usize {
         self.hazards.len()
             + self.no_hazards.len()
@@ -48,12 +62,12 @@ impl Expectations {
             + self.scene_rate.len()
             + self.lane_offset.len()
             + self.dialogue_resumes.len()
-            + usize::from(self.safety_deadlines_held)
-            + usize::from(self.nothing_lost)
+            + usize::from(self.safety_deadlines_met)
+            + usize::from(self.no_lost_messages)
     }
 
     pub(in crate::scenario) fn check(&self) -> Result<()> {
-        anyhow::ensure!(self.count() > 0, "nothing is expected: a scenario that cannot fail shows nothing");
+        anyhow::ensure!(self.count() > 0, "no expectation: a scenario needs at least one");
         for h in &self.hazards {
             anyhow::ensure!(
                 h.event.is_some() == h.within_ms.is_some(),
@@ -80,24 +94,24 @@ impl Expectations {
         Ok(())
     }
 
-    /// Holds everything against what was seen.
-    pub fn evaluate(&self, seen: &Seen<'_>) -> Vec<Check> {
+    /// Checks all expectations against a run.
+    pub fn evaluate(&self, run: &DriveRun) -> Vec<Check> {
         let mut all = Vec::new();
-        all.extend(self.hazards.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.no_hazards.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.intents.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.out_of_scope.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.replies.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.modes.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.grants.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.faults.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.no_faults.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.restarts.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.scene_rate.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.lane_offset.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.dialogue_resumes.iter().map(|e| e.evaluate(seen)));
-        all.extend(self.safety_deadlines_held.then(|| compute::deadlines(seen)));
-        all.extend(self.nothing_lost.then(|| compute::losses(seen)));
+        all.extend(self.hazards.iter().map(|e| e.evaluate(run)));
+        all.extend(self.no_hazards.iter().map(|e| e.evaluate(run)));
+        all.extend(self.intents.iter().map(|e| e.evaluate(run)));
+        all.extend(self.out_of_scope.iter().map(|e| e.evaluate(run)));
+        all.extend(self.replies.iter().map(|e| e.evaluate(run)));
+        all.extend(self.modes.iter().map(|e| e.evaluate(run)));
+        all.extend(self.grants.iter().map(|e| e.evaluate(run)));
+        all.extend(self.faults.iter().map(|e| e.evaluate(run)));
+        all.extend(self.no_faults.iter().map(|e| e.evaluate(run)));
+        all.extend(self.restarts.iter().map(|e| e.evaluate(run)));
+        all.extend(self.scene_rate.iter().map(|e| e.evaluate(run)));
+        all.extend(self.lane_offset.iter().map(|e| e.evaluate(run)));
+        all.extend(self.dialogue_resumes.iter().map(|e| e.evaluate(run)));
+        all.extend(self.safety_deadlines_met.then(|| compute::deadlines(run)));
+        all.extend(self.no_lost_messages.then(|| compute::losses(run)));
         all
     }
 }

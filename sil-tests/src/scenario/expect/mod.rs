@@ -1,4 +1,4 @@
-//! What must be seen in a scenario, and whether it was.
+//! Expectations of a scenario, and their results.
 
 mod cabin;
 mod check;
@@ -7,7 +7,7 @@ mod expectations;
 mod road;
 
 pub use cabin::{IntentExpected, OutOfScope, ReplyExpected, ResumeExpected};
-pub use check::{Check, Seen};
+pub use check::Check;
 pub use compute::{FaultExpected, GrantExpected, ModeExpected, NoFault, RestartExpected};
 pub use expectations::Expectations;
 pub use road::{HazardExpected, NoHazard, OffsetExpected, RateExpected, offset_errors};

@@ -1,4 +1,4 @@
-//! The ground: road, markings, verges, fields. Each pixel's ground point is told in (s, d) and shaded there; edges are
+//! The ground: road, markings, verges, fields. Each ground point is shaded by its (s, d); edges are
 //! averaged over the pixel's footprint, so lines stay smooth at any distance.
 
 use super::shadow::Shadows;
@@ -36,7 +36,7 @@ pub struct GroundPixel {
 
 /// Where the camera is on the ground.
 #[derive(Debug, Clone, Copy)]
-pub struct Stand {
+pub struct CameraPose {
     pub x_m: f64,
     pub y_m: f64,
     pub heading_rad: f64,
@@ -62,13 +62,13 @@ impl Ground {
         Ground { fine: Tile::new(seed, 10, 64, 3, 0.7), coarse: Tile::new(seed, 11, 8, 5, 0.55) }
     }
 
-    /// The colour of one pixel. `guess_s` is the s of a pixel nearby and becomes this one's.
+    /// The colour of one pixel. `guess_s` is the s of a pixel nearby and is replaced by that of this pixel.
     #[allow(clippy::too_many_arguments)]
     pub fn shade(
         &self,
         pixel: &GroundPixel,
         road: &Road,
-        stand: &Stand,
+        pose: &CameraPose,
         turn: (f64, f64),
         light: &Light,
         shadows: &Shadows,
@@ -76,7 +76,7 @@ impl Ground {
     ) -> Rgb {
         let (x, y) = (f64::from(pixel.x_m), f64::from(pixel.y_m));
         let (sin, cos) = turn;
-        let (wx, wy) = (stand.x_m + x * cos - y * sin, stand.y_m + x * sin + y * cos);
+        let (wx, wy) = (pose.x_m + x * cos - y * sin, pose.y_m + x * sin + y * cos);
         let (s, d, (road_sin, road_cos)) = road.frenet_step(wx, wy, *guess_s);
         *guess_s = s;
         let bs = (road_sin * cos - road_cos * sin).abs() as f32;
@@ -232,7 +232,7 @@ impl Ground {
     }
 }
 
-/// Our own headlights, seen when it is dark: two soft cones that meet ahead.
+/// The headlights of the ego vehicle in the dark: two soft cones that meet ahead.
 fn headlights(albedo: Rgb, pixel: &GroundPixel, light: &Light) -> Rgb {
     let dark = (1.0 - light.brightness).clamp(0.0, 1.0) * (1.0 - light.sun);
     if dark < 0.05 || pixel.x_m > 60.0 {

@@ -1,4 +1,4 @@
-//! What surrounds the road: ground, sky, shadows.
+//! Ground, sky and shadows.
 
 pub mod ground;
 pub mod shadow;

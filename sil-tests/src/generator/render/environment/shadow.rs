@@ -1,8 +1,8 @@
-//! Shadows on the ground, soft: things are boxes or crowns, told in the vehicle's frame.
+//! Soft shadows on the ground, cast by boxes or crowns of trees in the vehicle frame.
 
 use crate::generator::render::light::{Light, step};
 
-/// Something that keeps light from the ground.
+/// An object that casts a shadow.
 #[derive(Debug, Clone, Copy)]
 pub struct Caster {
     /// Centre and direction in the vehicle's frame.
@@ -66,7 +66,7 @@ impl Shadows {
         if light.sun < 0.02 {
             return;
         }
-        // The shadow of a box is swept from its underside's to its top's: slices of it stand for the sweep.
+        // The shadow of a box is swept from its underside's to its top's: slices of it pose for the sweep.
         let height = caster.top_m - caster.bottom_m;
         let slices = (height / 0.45).ceil().clamp(1.0, 4.0);
         for i in 0..=slices as u32 {

@@ -1,4 +1,4 @@
-//! Things on and beside the road.
+//! Objects on and beside the road.
 
 pub mod car;
 pub mod scenery;

@@ -1,4 +1,4 @@
-//! What stands beside the road, placed from the seed: trees, guard posts, signs, houses, lamps, bridges.
+//! Static objects beside the road, placed by the seed: trees, guard posts, signs, houses, lamps, bridges.
 
 use crate::generator::{
     noise,
@@ -15,22 +15,22 @@ use crate::generator::{
 };
 use rand::Rng;
 
-/// Something that does not move.
+/// A static object.
 pub struct Item {
     pub s_m: f64,
     pub d_m: f64,
     /// Against the road's direction there.
     pub turn_rad: f32,
-    pub look: Look,
+    pub look: Appearance,
 }
 
-pub enum Look {
+pub enum Appearance {
     Tree { kind: Kind, picture: usize, height_m: f32, mirrored: bool },
     Solid { mesh: Mesh, palette: Vec<Surface>, casters: Vec<Caster> },
 }
 
 /// All of it, by s.
-pub fn along(script: &Script, road: &Road) -> Vec<Item> {
+pub fn place(script: &Script, road: &Road) -> Vec<Item> {
     let mut items = Vec::new();
     let end = script.road.length_m() as i32 + 450;
     let mut rng = noise::stream(script.seed, 30);
@@ -63,7 +63,7 @@ pub fn along(script: &Script, road: &Road) -> Vec<Item> {
 }
 
 fn solid(s_m: f64, d_m: f64, turn_rad: f32, mesh: Mesh, palette: Vec<Surface>, casters: Vec<Caster>) -> Item {
-    Item { s_m, d_m, turn_rad, look: Look::Solid { mesh, palette, casters } }
+    Item { s_m, d_m, turn_rad, look: Appearance::Solid { mesh, palette, casters } }
 }
 
 /// Perhaps a tree or a bush at this place of one side of the road.
@@ -87,7 +87,8 @@ fn plant(items: &mut Vec<Item>, rng: &mut impl Rng, s_m: f64, edge: f64, side: f
     } else {
         return;
     };
-    let look = Look::Tree { kind, picture: rng.random_range(0..8), height_m: height_m as f32, mirrored: rng.random() };
+    let look =
+        Appearance::Tree { kind, picture: rng.random_range(0..8), height_m: height_m as f32, mirrored: rng.random() };
     items.push(Item { s_m, d_m: edge + side * away, turn_rad: 0.0, look });
 }
 

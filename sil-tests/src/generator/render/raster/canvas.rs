@@ -1,5 +1,5 @@
 //! Drawing of meshes: each is drawn into a tile of its own with 3x3 samples for a pixel and a depth for each sample,
-//! then laid over the picture. Objects are laid from far to near.
+//! then drawn over the image. Objects are drawn from far to near.
 
 use super::mesh::{Mesh, Point, Triangle};
 use crate::generator::render::{
@@ -41,7 +41,7 @@ pub struct Placed<'a> {
     pub heading_rad: f32,
 }
 
-/// The picture in linear light, row by row.
+/// The image in linear light, row by row.
 pub struct Canvas {
     pub width: usize,
     pub height: usize,
@@ -112,7 +112,7 @@ fn shade(surface: &Surface, at: Point, normal: Point, eye: Point, light: &Light)
         let glint = dot(bounced, light.to_sun).max(0.0).powi(90) * 5.0 * light.sun;
         colour = add(mix(colour, seen, share), scale([1.0, 0.95, 0.85], glint * share.max(0.05)));
     }
-    light.through_air(colour, distance)
+    light.with_haze(colour, distance)
 }
 
 /// Cuts a triangle at the near plane and projects what is left.

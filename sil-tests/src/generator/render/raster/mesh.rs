@@ -14,7 +14,7 @@ pub struct Triangle {
     pub material: Material,
 }
 
-/// A thing in its own frame: x ahead, y left, z up from the ground.
+/// An object in its own frame: x ahead, y left, z up from the ground.
 #[derive(Debug, Clone, Default)]
 pub struct Mesh {
     pub triangles: Vec<Triangle>,

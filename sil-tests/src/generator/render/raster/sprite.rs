@@ -1,4 +1,4 @@
-//! Trees and bushes: pictures of leaf clusters made once from the seed, kept at several sizes and laid over the frame.
+//! Trees and bushes: sprites of leaf clusters, generated once from the seed at several sizes and drawn over the frame.
 
 use super::canvas::Canvas;
 use crate::generator::{
@@ -14,7 +14,7 @@ const WIDTH: usize = 240;
 const HEIGHT: usize = 288;
 const SIZES: usize = 6;
 
-/// One texel: what it is made of, how much of it, and how open it lies to the sun and to the sky.
+/// One texel: albedo, coverage, and exposure to sun and sky.
 #[derive(Debug, Clone, Copy, Default)]
 struct Texel {
     albedo: Rgb,
@@ -23,14 +23,14 @@ struct Texel {
     sky: f32,
 }
 
-/// A tree's picture at falling sizes.
+/// A sprite at decreasing sizes.
 pub struct Sprite {
     levels: Vec<(usize, usize, Vec<Texel>)>,
     /// Width of the picture for a height of one.
     pub aspect: f32,
 }
 
-/// What is drawn.
+/// Kinds of plants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Broadleaf,
@@ -103,7 +103,7 @@ impl Sprite {
         Sprite { levels: levels(texels), aspect: WIDTH as f32 / HEIGHT as f32 }
     }
 
-    /// Lays the tree over the picture, its foot at (x, y) of the vehicle's frame.
+    /// Draws the sprite over the image, its foot at (x, y) of the vehicle frame.
     pub fn draw(&self, canvas: &mut Canvas, lens: &Lens, light: &Light, at: (f32, f32), height_m: f32, mirrored: bool) {
         let (x, y) = (f64::from(at.0), f64::from(at.1));
         let Some(foot) = lens.project([x, y, 0.0]) else { return };
@@ -134,7 +134,7 @@ impl Sprite {
                     texel.albedo[i] * (direct[i] * texel.sun + ambient[i] * texel.sky) / texel.alpha
                 });
                 let pixel = &mut canvas.pixels[py * canvas.width + px];
-                *pixel = mix(*pixel, light.through_air(colour, distance), texel.alpha.min(1.0));
+                *pixel = mix(*pixel, light.with_haze(colour, distance), texel.alpha.min(1.0));
             }
         }
     }

@@ -1,11 +1,9 @@
-//! What a run of the nodes was like, told from its messages alone: the one view that scenarios, reports and plots
-//! share, whether the messages come from a replay under way or from a recording of a live drive.
-//!
-//! All times are seconds of the drive.
+//! What the messages of a run show: the basis of scenarios, reports and plots, for a running replay and for a recording
+//! alike.
 
 use super::{
-    cabin::{self, IntentSeen, Turn, UtteranceHeard},
-    road::{self, HazardSpan, LaneSeen, LeadSeen},
+    cabin::{self, IntentRecord, Reply, UtteranceRecord},
+    road::{self, HazardSpan, LaneSample, LeadSample},
 };
 use auriga_msgs::{Any, v1};
 use auriga_runtime::{
@@ -14,69 +12,100 @@ use auriga_runtime::{
 };
 use std::collections::BTreeMap;
 
-/// Grants in force from `t_s` on: kept when the mode, a level or a `run` changed.
+/// Grants in force from `t_s` on. A new one begins when the mode, a level or a `run` changes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct GrantPlan {
+    /// When it was published.
     pub t_s: f64,
+    /// Mode of the arbiter.
     pub mode: v1::Mode,
+    /// The arbiter's reason.
     pub reason: String,
     /// By workload: level, and whether it may run.
     pub grants: BTreeMap<String, (u32, bool)>,
+    /// Of its first message.
     pub trace_id: u64,
 }
 
-/// A fault as it was told.
+/// A published fault.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FaultSeen {
+pub struct FaultRecord {
+    /// When it was published.
     pub t_s: f64,
+    /// The node that reports it.
     pub node: String,
+    /// Its code.
     pub code: String,
+    /// What it is about.
     pub subject: String,
+    /// Its text.
     pub text: String,
+    /// Its severity.
     pub severity: v1::Severity,
+    /// How often it has occurred.
     pub count: u64,
 }
 
-/// A node that came back: its messages count from 0 again.
+/// A restart of a node: its sequence numbers begin at 0 again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Restart {
+    /// Time of its first message.
     pub t_s: f64,
+    /// The node.
     pub node: String,
 }
 
-/// Truth at an instant, from the drive's file or the recording.
+/// Ground truth at an instant, from a recording.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TruthSeen {
+pub struct TruthSample {
+    /// Its time.
     pub t_s: f64,
+    /// Of the ego vehicle.
     pub speed_mps: f64,
+    /// From the lane centre, positive to the left.
     pub lane_offset_m: f64,
+    /// Of the road, positive curves left.
     pub curvature_per_m: f64,
+    /// With the lead car; `None`: it is not approached.
     pub time_to_collision_s: Option<f64>,
+    /// Name of the event; empty: none.
     pub event: String,
 }
 
-/// Takes in the messages of a run, by time of publishing.
-pub struct Observed {
+/// What the messages of a run show. Takes them in the order of publishing. All times are seconds of the drive.
+pub struct Observations {
     start: Nanos,
-    /// Latencies, losses and faults count from here on: before it, a node that starts in mid-drive catches up.
+    /// Latencies, losses and faults count from here on: before, nodes that start in mid-drive catch up.
     counts_from_s: f64,
+    /// What the drive says of itself.
     pub info: Option<v1::DriveInfo>,
-    /// Time and speed from the bus.
+    /// Time and speed (m/s) from the bus.
     pub speed: Vec<(f64, f64)>,
     /// When scenes were published.
     pub scenes: Vec<f64>,
-    pub lanes: Vec<LaneSeen>,
-    pub leads: Vec<LeadSeen>,
+    /// Detected lanes.
+    pub lanes: Vec<LaneSample>,
+    /// Tracked lead objects.
+    pub leads: Vec<LeadSample>,
+    /// Hazards in the order of their onset.
     pub hazards: Vec<HazardSpan>,
-    pub plans: Vec<Plan>,
-    pub utterances: Vec<UtteranceHeard>,
-    pub intents: Vec<IntentSeen>,
-    pub turns: Vec<Turn>,
-    pub faults: Vec<FaultSeen>,
+    /// Grants of the arbiter.
+    pub plans: Vec<GrantPlan>,
+    /// Final utterances.
+    pub utterances: Vec<UtteranceRecord>,
+    /// Intents.
+    pub intents: Vec<IntentRecord>,
+    /// Replies of the dialogue.
+    pub replies: Vec<Reply>,
+    /// Published faults.
+    pub faults: Vec<FaultRecord>,
+    /// Restarts of nodes.
     pub restarts: Vec<Restart>,
-    pub truth: Vec<TruthSeen>,
-    /// The monitor's last word, in a live drive.
+    /// Ground truth from the recording.
+    pub truth: Vec<TruthSample>,
+    /// The monitor's last report, in a live drive.
     pub report: Option<v1::DriveReport>,
+    /// Number of messages between nodes.
     pub messages: u64,
     /// Time of the last message.
     pub end_s: f64,
@@ -88,8 +117,8 @@ pub struct Observed {
     pub usage: BTreeMap<String, v1::Usage>,
 }
 
-impl Observed {
-    /// `start`: the drive's time 0 on the clock of the messages.
+impl Observations {
+    /// `start`: time 0 of the drive on the clock of the messages.
     pub fn new(start: Nanos) -> Self {
         Self {
             start,
@@ -103,7 +132,7 @@ impl Observed {
             plans: Vec::new(),
             utterances: Vec::new(),
             intents: Vec::new(),
-            turns: Vec::new(),
+            replies: Vec::new(),
             faults: Vec::new(),
             restarts: Vec::new(),
             truth: Vec::new(),
@@ -122,13 +151,13 @@ impl Observed {
         Self { counts_from_s: from_s, ..self }
     }
 
-    /// Seconds of the drive at a time of the messages' clock.
+    /// Converts a time of the messages (ns) to seconds of the drive.
     pub fn seconds(&self, ns: u64) -> f64 {
         (ns as f64 - self.start.0 as f64) * 1e-9
     }
 
-    /// Takes in a message. What devices hand to their nodes is no message between nodes and is left out.
-    pub fn take(&mut self, any: &Any) {
+    /// Adds a message. Device topics are ignored.
+    pub fn record(&mut self, any: &Any) {
         if any.topic().spec().is_device() {
             return;
         }
@@ -144,20 +173,20 @@ impl Observed {
         self.watch_sequence(any, t_s);
         match any {
             Any::VehicleState(m) => self.speed.extend(m.speed_mps.map(|v| (stamp_s, v))),
-            Any::PerceptionLanes(m) => self.lanes.push(LaneSeen::new(stamp_s, m)),
+            Any::PerceptionLanes(m) => self.lanes.push(LaneSample::new(stamp_s, m)),
             Any::FusionScene(_) => self.scenes.push(t_s),
             Any::FusionTracks(m) => {
-                self.leads.extend(m.tracks.iter().filter(|t| t.lead).map(|t| LeadSeen::new(stamp_s, t)));
+                self.leads.extend(m.tracks.iter().filter(|t| t.lead).map(|t| LeadSample::new(stamp_s, t)));
             }
-            Any::FusionHazard(m) => road::take_hazard(&mut self.hazards, m, stamp_s, t_s),
-            Any::ArbiterGrants(m) => self.take_grants(m, t_s),
+            Any::FusionHazard(m) => road::record_hazard(&mut self.hazards, m, stamp_s, t_s),
+            Any::ArbiterGrants(m) => self.record_grants(m, t_s),
             Any::SpeechUtterance(m) if m.r#final => {
                 let times = (self.seconds(m.speech_start_ns), self.seconds(m.speech_end_ns));
-                self.utterances.push(UtteranceHeard::new(m, times, t_s));
+                self.utterances.push(UtteranceRecord::new(m, times, t_s));
             }
-            Any::LanguageIntent(m) => self.intents.push(IntentSeen::new(m, stamp_s, t_s)),
-            Any::LanguageTurn(m) => cabin::take_turn(&mut self.turns, m, stamp_s, t_s),
-            Any::Fault(m) if m.is_active() && t_s >= self.counts_from_s => self.faults.push(FaultSeen {
+            Any::LanguageIntent(m) => self.intents.push(IntentRecord::new(m, stamp_s, t_s)),
+            Any::LanguageTurn(m) => cabin::record_reply(&mut self.replies, m, stamp_s, t_s),
+            Any::Fault(m) if m.is_active() && t_s >= self.counts_from_s => self.faults.push(FaultRecord {
                 t_s,
                 node: m.node.clone(),
                 code: m.code.clone(),
@@ -168,7 +197,7 @@ impl Observed {
             }),
             Any::Usage(m) => drop(self.usage.insert(m.node.clone(), (**m).clone())),
             Any::DriveInfo(m) => self.info = Some((**m).clone()),
-            Any::DriveTruth(m) => self.truth.push(TruthSeen {
+            Any::DriveTruth(m) => self.truth.push(TruthSample {
                 t_s: stamp_s,
                 speed_mps: m.speed_mps,
                 lane_offset_m: m.lane_offset_m,
@@ -181,7 +210,7 @@ impl Observed {
         }
     }
 
-    /// A number that goes back is that of a publisher started anew; its topics all say so, and count once.
+    /// A sequence number that goes back shows a restart of its publisher, which is counted once for all of its topics.
     fn watch_sequence(&mut self, any: &Any, t_s: f64) {
         let spec = any.topic().spec();
         let node = match any {
@@ -194,43 +223,42 @@ impl Observed {
         let anew = seq < *next;
         *next = seq + 1;
         if anew {
-            // From now on the old life's numbers of its other topics do not count as going back.
+            // Numbers of its other topics may go back without being counted again.
             self.sequences.iter_mut().filter(|((_, n), _)| n == node).for_each(|(_, next)| *next = 0);
             self.sequences.insert((spec.name, node.to_owned()), seq + 1);
             self.restarts.push(Restart { t_s, node: node.to_owned() });
         }
     }
 
-    fn take_grants(&mut self, m: &v1::Grants, t_s: f64) {
+    fn record_grants(&mut self, m: &v1::Grants, t_s: f64) {
         let grants: BTreeMap<_, _> = m.grants.iter().map(|g| (g.workload.clone(), (g.level, g.run))).collect();
         let mode = m.mode();
         if self.plans.last().is_none_or(|p| p.mode != mode || p.grants != grants) {
             let trace_id = m.header.map_or(0, |h| h.trace_id);
-            self.plans.push(Plan { t_s, mode, reason: m.reason.clone(), grants, trace_id });
+            self.plans.push(GrantPlan { t_s, mode, reason: m.reason.clone(), grants, trace_id });
         }
     }
 
-    /// The chains' figures, in the table's order: told from the messages at hand, or as the monitor told them where it
-    /// saw more (a recorder leaves images out when it has to).
+    /// Statistics of the latency chains, in the order of the chain table: from the recorded messages, or as the monitor
+    /// reported them where it received more (a recorder may leave out images).
     pub fn chains(&self) -> Vec<v1::ChainStats> {
         let mut chains = self.chains.report();
-        // The monitor knows of no part of a drive, only of the whole.
-        let whole = self.report.as_ref().filter(|_| self.counts_from_s <= 0.0);
-        for told in whole.iter().flat_map(|report| &report.chains) {
-            if let Some(own) = chains.iter_mut().find(|own| own.chain == told.chain && own.count < told.count) {
-                own.clone_from(told);
+        // The monitor reports on the whole drive only.
+        let monitored = self.report.as_ref().filter(|_| self.counts_from_s <= 0.0);
+        for reported in monitored.iter().flat_map(|report| &report.chains) {
+            if let Some(own) = chains.iter_mut().find(|own| own.chain == reported.chain && own.count < reported.count) {
+                own.clone_from(reported);
             }
         }
         chains
     }
 
-    /// Messages missing on reliable topics: seen from here, or as the monitor counted them where it saw more.
+    /// Messages lost on reliable topics: by sequence numbers of the recording, or as the monitor reported them if more.
     pub fn lost_reliable(&self) -> u64 {
-        let told = self.report.as_ref().map_or(0, |r| r.lost_reliable);
-        self.losses.lost_reliable.max(told)
+        self.losses.lost_reliable.max(self.report.as_ref().map_or(0, |r| r.lost_reliable))
     }
 
-    /// Spans in which a mode was in force, up to `end_s`.
+    /// Intervals of each mode up to `end_s`: from, to, mode.
     pub fn modes(&self, end_s: f64) -> Vec<(f64, f64, v1::Mode)> {
         let mut spans: Vec<(f64, f64, v1::Mode)> = Vec::new();
         for (i, plan) in self.plans.iter().enumerate() {
@@ -243,7 +271,7 @@ impl Observed {
         spans
     }
 
-    /// Spans of one workload's grant: level and whether it may run.
+    /// Intervals of the grant of one workload up to `end_s`: from, to, level, whether it may run.
     pub fn grants(&self, workload: &str, end_s: f64) -> Vec<(f64, f64, u32, bool)> {
         let mut spans: Vec<(f64, f64, u32, bool)> = Vec::new();
         for (i, plan) in self.plans.iter().enumerate() {
@@ -257,7 +285,7 @@ impl Observed {
         spans
     }
 
-    /// Workloads that were granted something, by name.
+    /// Names of the workloads with grants, sorted.
     pub fn workloads(&self) -> Vec<String> {
         let mut names: Vec<String> = self.plans.iter().flat_map(|p| p.grants.keys().cloned()).collect();
         names.sort();
@@ -265,7 +293,7 @@ impl Observed {
         names
     }
 
-    /// Whether what was said came from a transcript track and not from a recogniser.
+    /// Whether utterances came from a transcript track and not from a recogniser.
     pub fn transcript_track(&self) -> bool {
         self.info.as_ref().is_some_and(|i| i.transcript_track) || self.utterances.iter().any(|u| u.from_track)
     }

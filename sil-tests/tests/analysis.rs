@@ -1,8 +1,8 @@
-//! What is made of messages: spans, answers, restarts, losses.
+//! Analysis of messages: intervals, replies, restarts, losses.
 
 use auriga_msgs::{Any, TopicId, v1};
 use auriga_sil::{
-    analysis::{Observed, Verdict, View},
+    analysis::{BudgetResult, DriveRun, Observations},
     drive::{Event, EventKind},
 };
 
@@ -17,9 +17,9 @@ fn header(seq: u64, ms: u64) -> Option<v1::Header> {
 }
 
 /// A drive that begins at 5 s of the clock.
-fn observed(messages: &[Any]) -> Observed {
-    let mut observed = Observed::new(auriga_runtime::Nanos(5_000_000_000));
-    messages.iter().for_each(|m| observed.take(m));
+fn observed(messages: &[Any]) -> Observations {
+    let mut observed = Observations::new(auriga_runtime::Nanos(5_000_000_000));
+    messages.iter().for_each(|m| observed.record(m));
     observed
 }
 
@@ -39,7 +39,7 @@ fn grants(seq: u64, ms: u64, mode: v1::Mode, run: bool) -> Any {
 }
 
 #[test]
-fn a_hazard_is_one_span_from_onset_to_end_at_its_worst() {
+fn a_hazard_is_one_interval_with_its_highest_severity() {
     use v1::Severity::{Critical, Warning};
     let o = observed(&[
         hazard(0, 1000, 7, true, Warning),
@@ -56,7 +56,7 @@ fn a_hazard_is_one_span_from_onset_to_end_at_its_worst() {
 }
 
 #[test]
-fn grants_and_modes_are_spans_that_only_changes_end() {
+fn repeated_grants_and_modes_are_merged_into_intervals() {
     let o = observed(&[
         grants(0, 0, v1::Mode::Nominal, true),
         grants(1, 100, v1::Mode::Nominal, true),
@@ -76,14 +76,14 @@ fn state(seq: u64, ms: u64) -> Any {
 }
 
 #[test]
-fn a_node_that_counts_from_zero_again_was_restarted_once_whatever_the_number_of_its_topics() {
+fn a_restart_is_counted_once_for_all_topics_of_a_node() {
     let frames = |seq, ms| Any::CanFrames(v1::CanFrames { header: header(seq, ms), ..Default::default() }.into());
     let o = observed(&[
         state(0, 0),
         frames(0, 0),
         state(1, 10),
         frames(1, 10),
-        // Two lost, then a new life.
+        // Two lost, then a restart.
         state(4, 20),
         frames(2, 20),
         state(0, 500),
@@ -97,22 +97,22 @@ fn a_node_that_counts_from_zero_again_was_restarted_once_whatever_the_number_of_
     );
     assert_eq!(o.lost_reliable(), 2);
     let chain = o.chains().into_iter().find(|c| c.chain == "can-to-vehicle-state").unwrap();
-    assert_eq!(Verdict::of(&chain), Verdict::NotHeld, "2 ms of a budget of 1");
+    assert_eq!(BudgetResult::of(&chain), BudgetResult::Exceeded, "2 ms of a budget of 1");
 }
 
 #[test]
-fn a_chain_of_which_the_recording_lacks_messages_is_told_as_the_monitor_saw_it() {
-    let told = v1::ChainStats { chain: "can-to-vehicle-state".into(), count: 9, max_ms: 7.0, ..Default::default() };
-    let report = v1::DriveReport { header: header(0, 4000), chains: vec![told.clone()], ..Default::default() };
+fn a_chain_that_the_recorder_missed_is_reported_as_by_the_monitor() {
+    let reported = v1::ChainStats { chain: "can-to-vehicle-state".into(), count: 9, max_ms: 7.0, ..Default::default() };
+    let report = v1::DriveReport { header: header(0, 4000), chains: vec![reported.clone()], ..Default::default() };
     let messages = [state(0, 1000), Any::DriveReport(report.into())];
-    let of = |o: &Observed| o.chains().into_iter().find(|c| c.chain == told.chain).expect("in the table");
-    assert_eq!(of(&observed(&messages)), told);
-    let mut part = Observed::new(auriga_runtime::Nanos(5_000_000_000)).counting_from(0.5);
-    messages.iter().for_each(|m| part.take(m));
-    assert_eq!(of(&part).count, 1, "of a part of the drive the monitor knows nothing");
+    let of = |o: &Observations| o.chains().into_iter().find(|c| c.chain == reported.chain).expect("in the table");
+    assert_eq!(of(&observed(&messages)), reported);
+    let mut part = Observations::new(auriga_runtime::Nanos(5_000_000_000)).counting_from(0.5);
+    messages.iter().for_each(|m| part.record(m));
+    assert_eq!(of(&part).count, 1, "the monitor reports on the whole drive only");
 }
 
-fn turn(seq: u64, ms: u64, text: &str, last: bool) -> Any {
+fn reply(seq: u64, ms: u64, text: &str, last: bool) -> Any {
     let mut header = header(seq, ms);
     header.as_mut().unwrap().stamp_ns = 5_500_000_000;
     Any::LanguageTurn(
@@ -121,18 +121,21 @@ fn turn(seq: u64, ms: u64, text: &str, last: bool) -> Any {
 }
 
 #[test]
-fn pieces_of_a_reply_are_one_turn_that_knows_what_it_spans() {
-    let o =
-        observed(&[turn(0, 1000, "About 214", false), turn(1, 4000, " kilometres.", false), turn(2, 4100, "", true)]);
-    assert_eq!(o.turns.len(), 1);
-    let t = &o.turns[0];
+fn pieces_of_a_turn_are_one_reply() {
+    let o = observed(&[
+        reply(0, 1000, "About 214", false),
+        reply(1, 4000, " kilometres.", false),
+        reply(2, 4100, "", true),
+    ]);
+    assert_eq!(o.replies.len(), 1);
+    let t = &o.replies[0];
     assert_eq!((t.text.as_str(), t.pieces_s.len(), t.interrupted), ("About 214 kilometres.", 2, false));
     assert!(t.spans(2.0) && !t.spans(4.05) && t.ended_s.is_some());
     assert!((t.speech_end_s - 0.5).abs() < 1e-9);
 }
 
 #[test]
-fn each_event_finds_its_warning_and_a_warning_without_event_stands_alone() {
+fn events_are_matched_with_warnings_and_other_warnings_are_false_alarms() {
     use v1::Severity::Warning;
     let observed = observed(&[
         hazard(0, 10_200, 1, true, Warning),
@@ -148,10 +151,10 @@ fn each_event_finds_its_warning_and_a_warning_without_event_stands_alone() {
         event(EventKind::LaneDeparture, 20.0, 21.0),
         event(EventKind::Dark, 1.0, 50.0),
     ];
-    let view = View { observed, truth: vec![], events, from_s: 0.0, to_s: 60.0, live: false };
-    let reactions = view.reactions();
-    assert_eq!(reactions.len(), 2, "nothing warns of the dark");
-    assert!((reactions[0].after_s().unwrap() - 0.202).abs() < 1e-6);
+    let run = DriveRun { observed, truth: vec![], events, from_s: 0.0, to_s: 60.0, live: false };
+    let reactions = run.reactions();
+    assert_eq!(reactions.len(), 2, "darkness requires no warning");
+    assert!((reactions[0].delay_s().unwrap() - 0.202).abs() < 1e-6);
     assert_eq!(reactions[1].warning, None);
-    assert_eq!(view.unexplained().iter().map(|h| h.id).collect::<Vec<_>>(), [2]);
+    assert_eq!(run.false_alarms().iter().map(|h| h.id).collect::<Vec<_>>(), [2]);
 }
