@@ -15,11 +15,7 @@ use auriga_lm::{
     joint_session::IntentEncoder,
     turn::Lm,
 };
-use auriga_speech::{
-    Config,
-    recogniser::{self, Recogniser},
-    vocabulary::Vocabulary,
-};
+use auriga_speech::{Config, recognition::vosk::{self as recogniser, Recogniser}, recognition::vocabulary::Vocabulary};
 use sound::{RATE, VOICES, in_cabin, say};
 use std::path::{Path, PathBuf};
 

@@ -13,10 +13,10 @@ use anyhow::{Context, bail, ensure};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use auriga_speech::{
-    capture::{Ear, Source, run},
-    device::{self, Direction},
-    front_end::Cleaning,
-    resample::Listen,
+    input::capture::{Ear, Source, run},
+    input::device::{self, Direction},
+    input::front_end::Cleaning,
+    input::front_end::resample::Listen,
 };
 use cpal::SampleFormat;
 use std::{

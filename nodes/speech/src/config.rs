@@ -1,8 +1,9 @@
 //! What the node is told.
 
 use crate::{
-    attention::Activation, capture::Source, device, echo::Reference, front_end::Cleaning, resample::Listen, vad,
-    vocabulary::Vocabulary, wake::WakePhrases, zone::Microphones,
+    input::capture::Source, input::device, input::front_end::Cleaning, input::front_end::echo::Reference,
+    input::front_end::resample::Listen, input::zone::Microphones, recognition::vocabulary::Vocabulary,
+    recognition::wake_word::WakePhrases, turns::attention::Activation, turns::vad,
 };
 use anyhow::ensure;
 use auriga_runtime::config::{check_ranges, shipped};

@@ -4,7 +4,9 @@ use anyhow::Context;
 use auriga_msgs::{node, topic, v1::Severity};
 use auriga_runtime::{DeviceSink, Nanos, Shell};
 use auriga_speech::{
-    Config, DEFAULTS, SpeechNode, capture, model, recogniser, resample::Listen, speak, transcript, wav,
+    Config, DEFAULTS, SpeechNode, input::capture, input::front_end::resample::Listen, input::wav,
+    output::speaker as speak, recognition::model::check as model, recognition::vosk as recogniser,
+    transcript::file as transcript,
 };
 use std::{path::Path, sync::mpsc::channel, thread::Builder, time::Duration};
 

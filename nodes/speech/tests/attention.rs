@@ -10,8 +10,8 @@ use auriga_msgs::{
 use auriga_runtime::Nanos;
 use auriga_speech::{
     Config, Effect, SpeechNode,
-    attention::Activation,
-    recogniser::{HeardWord, Opened, Recogniser, RecogniserError, Recognition},
+    recognition::vosk::{HeardWord, Opened, Recogniser, RecogniserError, Recognition},
+    turns::attention::Activation,
 };
 use common::{RATE, Rig, chunk, espeak, ms, silence, vowel};
 use proptest::prelude::*;

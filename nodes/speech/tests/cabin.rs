@@ -10,11 +10,11 @@ use auriga_msgs::{
 use auriga_runtime::{Nanos, Node, Outbox};
 use auriga_speech::{
     Config, Effect, SpeechNode,
-    echo::Reference,
-    front_end::{Cleaning, FrontEnd},
-    loudspeaker::{Feed, Gate, Line, line},
-    resample::Listen,
-    tape::Block,
+    input::front_end::echo::Reference,
+    input::front_end::resample::Listen,
+    input::front_end::{Cleaning, FrontEnd},
+    input::ring::Block,
+    output::playback::{Feed, Gate, Line, line},
 };
 use common::{RATE, Rig, always, chunk, espeak, ms, noise, silence, vowel};
 use proptest::prelude::*;

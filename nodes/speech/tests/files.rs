@@ -3,7 +3,7 @@
 mod common;
 
 use auriga_runtime::Nanos;
-use auriga_speech::{Config, model, recogniser, wav};
+use auriga_speech::{Config, input::wav, recognition::model::check as model, recognition::vosk as recogniser};
 use common::vowel;
 use proptest::prelude::*;
 use std::{

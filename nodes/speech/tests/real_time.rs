@@ -2,8 +2,8 @@
 
 use auriga_runtime::Nanos;
 use auriga_speech::{
-    loudspeaker::{Gate, line},
-    tape::tape,
+    input::ring::tape,
+    output::playback::{Gate, line},
 };
 use std::{
     alloc::{GlobalAlloc, Layout, System},

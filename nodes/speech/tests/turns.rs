@@ -10,9 +10,9 @@ use auriga_msgs::{
 use auriga_runtime::{Nanos, Node, Outbox};
 use auriga_speech::{
     Config, Effect, SpeechNode,
-    model::ModelError,
-    recogniser::{HeardWord, Opened, Recogniser, RecogniserError, Recognition},
-    vad::{Event, Settings, TurnDetector},
+    recognition::model::check::ModelError,
+    recognition::vosk::{HeardWord, Opened, Recogniser, RecogniserError, Recognition},
+    turns::vad::{Event, Settings, TurnDetector},
 };
 use common::{RATE, Rig, always, chunk, espeak, ms, noise, silence, vowel};
 use proptest::prelude::*;

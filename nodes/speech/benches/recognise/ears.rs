@@ -4,7 +4,7 @@
 use crate::sound::{RATE, chunk};
 use auriga_msgs::{Any, node::SpeechInput, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
-use auriga_speech::{Config, SpeechNode, recogniser};
+use auriga_speech::{Config, SpeechNode, recognition::vosk as recogniser};
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -13,10 +13,10 @@ mod wake;
 use auriga_runtime::Nanos;
 use auriga_speech::{
     Config,
-    attention::Activation,
-    recogniser::{self, Recogniser},
-    vad::{Event, Settings, TurnDetector},
-    vocabulary::Vocabulary,
+    recognition::vocabulary::Vocabulary,
+    recognition::vosk::{self as recogniser, Recogniser},
+    turns::attention::Activation,
+    turns::vad::{Event, Settings, TurnDetector},
 };
 use ears::Ears;
 use sound::{Dice, RATE, VOICES, cabin, in_cabin, say};

@@ -3,7 +3,7 @@
 
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
-use auriga_speech::wav;
+use auriga_speech::input::wav;
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},

@@ -5,7 +5,7 @@ use crate::{
     sound::{Dice, RATE, VOICES, cabin, in_cabin, say},
     texts::{NEAR, REQUESTS, TALK},
 };
-use auriga_speech::{Config, attention::Activation, model};
+use auriga_speech::{Config, recognition::model::check as model, turns::attention::Activation};
 
 /// Thresholds that are tried.
 const CONFIDENCES: [f32; 2] = [0.5, 0.8];

@@ -3,7 +3,7 @@
 
 use auriga_msgs::{Any, node::SpeechInput, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
-use auriga_speech::{Config, Effect, SpeechNode, attention::Activation};
+use auriga_speech::{Config, Effect, SpeechNode, turns::attention::Activation};
 use std::{process::Command, sync::Arc};
 
 pub const RATE: usize = 16_000;
@@ -64,7 +64,7 @@ pub fn espeak(text: &str) -> Option<Vec<i16>> {
         return None;
     }
     let mut samples = Vec::new();
-    for item in auriga_speech::wav::audio_chunks(&path, Nanos::ZERO).unwrap() {
+    for item in auriga_speech::input::wav::audio_chunks(&path, Nanos::ZERO).unwrap() {
         samples.extend(item.unwrap().1.pcm_s16le.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])));
     }
     let loud = |s: &i16| s.unsigned_abs() > 200;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use auriga_camera::source::VideoSource;
 use auriga_msgs::{Any, TopicId};
 use auriga_runtime::{Nanos, merge};
-use auriga_speech::{transcript, wav};
+use auriga_speech::{input::wav, transcript::file as transcript};
 use std::time::Duration;
 
 pub(super) fn open(drive: Drive, options: &Options) -> Result<Input> {

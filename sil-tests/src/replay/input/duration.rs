@@ -20,7 +20,7 @@ pub fn media_duration_s(camera: Option<&Path>, can: Option<&Path>, speech: Optio
         }
     }
     if let Some(path) = speech {
-        for chunk in auriga_speech::wav::audio_chunks(path, Nanos::ZERO)? {
+        for chunk in auriga_speech::input::wav::audio_chunks(path, Nanos::ZERO)? {
             longest = longest.max(chunk?.0.as_secs_f64());
         }
     }

@@ -1,6 +1,6 @@
 //! How loud the microphone is, and whether it still hears and loses nothing: figures for `speech/level`.
 
-use crate::vad::{SAMPLE_NS, SAMPLE_RATE_HZ};
+use crate::turns::vad::{SAMPLE_NS, SAMPLE_RATE_HZ};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use std::time::Duration;

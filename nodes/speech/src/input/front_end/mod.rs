@@ -1,13 +1,18 @@
 //! Between the microphone's callback and the node: blocks of any rate and channels become chunks at 16 kHz, free of our
 //! own voice. Deterministic: the same blocks give the same chunks; it knows no device.
 
+pub mod echo;
+pub mod noise;
+pub mod resample;
+pub mod sample_clock;
+
 use crate::{
-    echo::{self, EchoCanceller, Reference},
-    noise::{self, NoiseSuppressor},
-    resample::{Listen, ResampleError, To16k},
-    sample_clock::SampleClock,
-    tape::Block,
-    vad::SAMPLE_RATE_HZ,
+    input::front_end::echo::{self, EchoCanceller, Reference},
+    input::front_end::noise::{self, NoiseSuppressor},
+    input::front_end::resample::{Listen, ResampleError, To16k},
+    input::front_end::sample_clock::SampleClock,
+    input::ring::Block,
+    turns::vad::SAMPLE_RATE_HZ,
 };
 use auriga_msgs::v1;
 

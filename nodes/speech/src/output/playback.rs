@@ -2,8 +2,8 @@
 //! echo canceller's reference.
 
 use crate::{
-    device,
-    tape::{Counts, Reader, Writer, tape},
+    input::device,
+    input::ring::{Counts, Reader, Writer, tape},
 };
 use anyhow::{Context, bail};
 use auriga_runtime::Nanos;

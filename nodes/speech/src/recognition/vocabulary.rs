@@ -3,7 +3,9 @@
 //! libvosk makes a bigram model of the phrases it is given, so words that often follow each other in them are expected
 //! to. Words that the model does not hold are left out by it; here they are counted and told.
 
-use crate::{Config, attention::Activation, model::Parts, wake::WakePhrases};
+use crate::{
+    config::Config, recognition::model::check::Parts, recognition::wake_word::WakePhrases, turns::attention::Activation,
+};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 use std::{

@@ -8,9 +8,9 @@
 //! and nothing else: such a one finds it in almost any sentence, for lack of other words (see the README's figures).
 
 use crate::{
-    recogniser::{HeardWord, Reading, Recogniser, RecogniserError, Recognition},
-    vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
-    wake::{WakePhrases, Woken},
+    recognition::vosk::{HeardWord, Reading, Recogniser, RecogniserError, Recognition},
+    recognition::wake_word::{WakePhrases, Woken},
+    turns::vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
 };
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The reply on its way to the loudspeaker: pieces of text into sentences, and silence when the driver speaks.
 
-use crate::spoken::ends_with_abbreviation;
+use crate::output::text_normalization::ends_with_abbreviation;
 use auriga_msgs::v1;
 
 /// A sentence without an end is spoken in parts of about this length.

@@ -1,6 +1,6 @@
 //! Noise suppression by WebRTC's suppressor in the pure-Rust port `sonora`.
 
-use crate::vad::SAMPLE_RATE_HZ;
+use crate::turns::vad::SAMPLE_RATE_HZ;
 use sonora::{AudioProcessing, StreamConfig, config::NoiseSuppression};
 
 /// It takes 10 ms at a time.

@@ -1,11 +1,11 @@
 //! From audio to text: the recogniser behind a trait, and Vosk.
 
 use crate::{
-    Config,
-    model::{self, ModelError},
-    nbest,
-    vad::SAMPLE_RATE_HZ,
-    vocabulary::{self, Phrases},
+    config::Config,
+    recognition::model::check::{self as model, ModelError},
+    recognition::nbest,
+    recognition::vocabulary::{self, Phrases},
+    turns::vad::SAMPLE_RATE_HZ,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

@@ -1,15 +1,15 @@
 //! Capture from a sound device by `cpal`.
 //!
 //! The audio callback runs on a real-time thread: it copies samples and one stamp onto a [`tape`] made beforehand, and
-//! does nothing else. A thread of ours takes them off, brings them through the [`front_end`](crate::front_end) and hands
+//! does nothing else. A thread of ours takes them off, brings them through the [`front_end`](crate::input::front_end) and hands
 //! them to the node; it opens the device anew when that is lost.
 
 use crate::{
-    device::{self, Direction, Format},
-    echo::Reference,
-    front_end::{Cleaning, FrontEnd},
-    resample::{Listen, ResampleError},
-    tape::{Losses, Reader, Writer, tape},
+    input::device::{self, Direction, Format},
+    input::front_end::echo::Reference,
+    input::front_end::resample::{Listen, ResampleError},
+    input::front_end::{Cleaning, FrontEnd},
+    input::ring::{Losses, Reader, Writer, tape},
 };
 use anyhow::{Context, bail};
 use auriga_msgs::{node, topic, v1};

@@ -7,7 +7,7 @@ use cpal::{
 };
 use std::time::Duration;
 
-use crate::vad::SAMPLE_RATE_HZ;
+use crate::turns::vad::SAMPLE_RATE_HZ;
 
 /// Which way sound goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

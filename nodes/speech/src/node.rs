@@ -1,25 +1,35 @@
-//! What comes in: audio in pieces, the talk button, the reply that is spoken.
+//! The state machine.
 
 use crate::{
-    AUDIO_LOST, Effect, SpeechNode, Turn,
-    attention::{Activation, Press},
-    patience,
-    recogniser::RecogniserError,
-    vad::{Event, SAMPLE_NS, SAMPLE_RATE_HZ, Taken},
+    config::Config,
+    input::{audio::samples, level::Meter, zone::Zones},
+    output::reply::Reply,
+    recognition::{
+        addressed::Hearing,
+        model::check::ModelError,
+        vosk::{Opened, RecogniserError, Recognition},
+        wake_word::WakePhrases,
+    },
+    transcript::track::{HeardLine, Track},
+    turns::{
+        attention::{Activation, Attention, Press},
+        endpointing as patience,
+        vad::{Event, SAMPLE_NS, SAMPLE_RATE_HZ, Taken, TurnDetector},
+    },
 };
-use auriga_msgs::{Stamped, TopicId, topic, v1};
-use auriga_runtime::{Nanos, Outbox};
-use std::time::Duration;
+use auriga_msgs::{Stamped, TopicId, node, topic, v1};
+use auriga_runtime::{Nanos, Node, Outbox};
+use std::{collections::VecDeque, fmt, time::Duration};
 use v1::Severity;
 
+/// Audio that stays away this long ends the turn under way.
+const AUDIO_LOST: Duration = Duration::from_millis(500);
 /// The subject of faults about audio.
-pub(crate) const AUDIO: &str = "device/audio";
-/// A longer chunk is not audio as it comes.
-const MAX_CHUNK_BYTES: usize = 10 * 2 * 2 * SAMPLE_RATE_HZ as usize;
+const AUDIO: &str = "device/audio";
 /// Chunks are worked off in pieces of 20 ms, so that their size does not matter.
 const PIECE: usize = SAMPLE_RATE_HZ as usize / 50;
 /// The recogniser also gets what came this shortly before the detector was sure of a voice.
-pub(crate) const LEAD_IN: usize = SAMPLE_RATE_HZ as usize * 3 / 10;
+const LEAD_IN: usize = SAMPLE_RATE_HZ as usize * 3 / 10;
 /// Samples at full scale, and how many of them in a chunk are more than a peak: the microphone is overdriven.
 const FULL_SCALE: i16 = 32_700;
 const CLIPPED_SHARE: usize = 20;
@@ -27,9 +37,168 @@ const CLIPPED_SHARE: usize = 20;
 const MAX_EDGES: usize = 16;
 /// How long a byte of a reply takes to be spoken, about.
 const SPOKEN_BYTE: Duration = Duration::from_millis(65);
+/// Partial results are published at most this often.
+const PARTIAL_PERIOD: Duration = Duration::from_millis(200);
+
+/// What the shell is asked to do.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Speak this sentence after those before it.
+    Speak(String),
+    /// Be silent at once, but go on from there when told to.
+    HoldSpeaking,
+    GoOnSpeaking,
+    /// Be silent at once and forget what was still to be said.
+    StopSpeaking,
+}
+
+impl fmt::Debug for Effect {
+    /// Without the text: it is private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::Speak(text) => write!(f, "Speak({} bytes)", text.len()),
+            Effect::HoldSpeaking => f.write_str("HoldSpeaking"),
+            Effect::GoOnSpeaking => f.write_str("GoOnSpeaking"),
+            Effect::StopSpeaking => f.write_str("StopSpeaking"),
+        }
+    }
+}
+
+/// The state machine.
+pub struct SpeechNode {
+    config: Config,
+    detector: TurnDetector,
+    attention: Attention,
+    phrases: WakePhrases,
+    hearing: Option<Hearing>,
+    /// What to tell about the model at the first tick: why there is none although one was given, or what it lacks.
+    model_error: Option<String>,
+    remarks: Vec<String>,
+    /// The last samples before a turn, for the recogniser.
+    lead_in: VecDeque<i16>,
+    turn: Turn,
+    /// Presses and releases of the talk button that the audio has not come to yet.
+    button: VecDeque<(Nanos, bool)>,
+    button_down: bool,
+    track: Track,
+    zones: Zones,
+    meter: Meter,
+    reply: Reply,
+    reply_held: bool,
+    /// Until when the reply so far is spoken, as it is guessed from its length.
+    reply_until: Nanos,
+    /// Utterances begun so far: the count of the trace.
+    utterances: u64,
+    chunks: u64,
+    last_audio: Option<Nanos>,
+    first_audio: Option<Nanos>,
+    deaf_told: bool,
+    wakes: u64,
+}
+
+/// The turn under way, or the last one.
+#[derive(Default)]
+struct Turn {
+    start: Nanos,
+    /// Time of the first sample the recogniser got.
+    recogniser_began: Nanos,
+    /// It is for the car without a wake phrase.
+    ours: bool,
+    /// The partial result published last, and when.
+    partial: String,
+    published: Nanos,
+    /// The pause under way was thought about.
+    pause_seen: bool,
+    /// The last turn that was for the car.
+    last_ours: Option<(Nanos, Nanos)>,
+}
 
 impl SpeechNode {
-    pub(crate) fn on_audio(&mut self, chunk: &v1::AudioChunk, now: Nanos, out: &mut Outbox<Self>) {
+    /// `opened` as [`recogniser::open`] gives it: a model that cannot be used becomes a fault, and the node goes on
+    /// without.
+    pub fn new(config: &Config, opened: Result<Option<Opened>, ModelError>) -> anyhow::Result<Self> {
+        config.check()?;
+        let (opened, model_error) = match opened {
+            Ok(opened) => (opened, None),
+            Err(e) => (None, Some(e.to_string())),
+        };
+        let phrases = WakePhrases::new(&config.wake_phrases);
+        let mut remarks = Vec::new();
+        let hearing = opened.map(|mut opened| {
+            remarks.append(&mut opened.remarks);
+            Hearing::new(opened.recogniser, phrases.clone(), config.wake_confidence)
+        });
+        let longest = Duration::from_secs(config.longest_turn_s);
+        Ok(Self {
+            config: config.clone(),
+            detector: TurnDetector::new(config.turns()),
+            attention: Attention::new(config.activation, Duration::from_secs_f64(config.attention_s), longest),
+            phrases,
+            hearing,
+            model_error,
+            remarks,
+            lead_in: VecDeque::with_capacity(LEAD_IN),
+            turn: Turn::default(),
+            button: VecDeque::new(),
+            button_down: false,
+            track: Track::default(),
+            zones: Zones::new(config.seats()?),
+            meter: Meter::default(),
+            reply: Reply::default(),
+            reply_held: false,
+            reply_until: Nanos::ZERO,
+            utterances: 0,
+            chunks: 0,
+            last_audio: None,
+            first_audio: None,
+            deaf_told: false,
+            wakes: 0,
+        })
+    }
+
+    /// How often the wake phrase has been heard.
+    pub fn wakes(&self) -> u64 {
+        self.wakes
+    }
+}
+
+impl Node for SpeechNode {
+    type Name = node::Speech;
+    type Effect = Effect;
+
+    fn on_input(&mut self, input: node::SpeechInput, now: Nanos, out: &mut Outbox<Self>) {
+        match input {
+            node::SpeechInput::DeviceAudio(chunk) => self.on_audio(&chunk, now, out),
+            node::SpeechInput::DeviceTranscript(line) => {
+                if !self.track.add(&line) {
+                    let text = "a line ends before it starts, or there are too many; left out";
+                    out.fault(now, Severity::Warning, "transcript-line", "device/transcript", text);
+                }
+            }
+            node::SpeechInput::VehicleState(state) => self.on_vehicle(&state, now, out),
+            node::SpeechInput::LanguageTurn(piece) => self.on_reply(&piece, now, out),
+        }
+    }
+
+    fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        if let Some(error) = self.model_error.take() {
+            let text = format!("{error}. The node goes on without recogniser");
+            out.fault(now, Severity::Critical, "speech-model", "model", text);
+        }
+        for remark in self.remarks.drain(..) {
+            out.fault(now, Severity::Info, "speech-vocabulary", "model", remark);
+        }
+        let Some(last) = self.last_audio else { return };
+        if now.since(last) < AUDIO_LOST {
+            out.tick_at(last + AUDIO_LOST);
+        } else {
+            self.audio_lost(now.since(last), now, out);
+        }
+    }
+}
+
+impl SpeechNode {
+    fn on_audio(&mut self, chunk: &v1::AudioChunk, now: Nanos, out: &mut Outbox<Self>) {
         let samples = match samples(chunk) {
             Ok(samples) => samples,
             Err(what) => return out.fault(now, Severity::Warning, "audio-format", AUDIO, what),
@@ -135,7 +304,7 @@ impl SpeechNode {
         self.recognise(&before, now, out);
     }
 
-    pub(crate) fn on_ended(&mut self, start: Nanos, end: Nanos, now: Nanos, out: &mut Outbox<Self>) {
+    fn on_ended(&mut self, start: Nanos, end: Nanos, now: Nanos, out: &mut Outbox<Self>) {
         // A voice so faint that only the recogniser heard it, under a held button.
         let end = if end > start { end } else { self.detector.position().unwrap_or(end) };
         self.detector.set_end_silence(Duration::from_millis(self.config.end_silence_ms));
@@ -213,7 +382,7 @@ impl SpeechNode {
     }
 
     /// The result of a recogniser. The recognisers are given up when one failed.
-    pub(crate) fn unless_failed<T>(
+    fn unless_failed<T>(
         &mut self,
         result: Option<Result<T, RecogniserError>>,
         now: Nanos,
@@ -228,7 +397,7 @@ impl SpeechNode {
             .ok()
     }
 
-    pub(crate) fn on_vehicle(&mut self, state: &v1::VehicleState, now: Nanos, out: &mut Outbox<Self>) {
+    fn on_vehicle(&mut self, state: &v1::VehicleState, now: Nanos, out: &mut Outbox<Self>) {
         let down = state.push_to_talk.unwrap_or(false);
         if down == self.button_down {
             return;
@@ -287,7 +456,7 @@ impl SpeechNode {
         }
     }
 
-    pub(crate) fn on_reply(&mut self, piece: &v1::DialogueTurn, now: Nanos, out: &mut Outbox<Self>) {
+    fn on_reply(&mut self, piece: &v1::DialogueTurn, now: Nanos, out: &mut Outbox<Self>) {
         for sentence in self.reply.take(piece) {
             let spoken = SPOKEN_BYTE * u32::try_from(sentence.len()).unwrap_or(u32::MAX);
             self.reply_until = self.reply_until.max(now) + spoken;
@@ -297,7 +466,7 @@ impl SpeechNode {
     }
 
     /// No audio has come for a while: what was said is over, and the time it would have come to goes on.
-    pub(crate) fn audio_lost(&mut self, silence: Duration, now: Nanos, out: &mut Outbox<Self>) {
+    fn audio_lost(&mut self, silence: Duration, now: Nanos, out: &mut Outbox<Self>) {
         self.let_go(now, out);
         if self.track.holding() {
             self.publish_due_lines(silence, now, out);
@@ -306,15 +475,117 @@ impl SpeechNode {
     }
 }
 
-/// The samples of a chunk; else what is wrong with it.
-fn samples(chunk: &v1::AudioChunk) -> Result<Vec<i16>, String> {
-    let (rate, channels) = (chunk.sample_rate_hz, chunk.channels);
-    if rate != SAMPLE_RATE_HZ || !(1..=2).contains(&channels) {
-        return Err(format!("expected {SAMPLE_RATE_HZ} Hz with 1 or 2 channels, found {rate} Hz with {channels}"));
+impl SpeechNode {
+    /// The trace of the utterance under way; partial results and the final one share it.
+    fn trace(&self) -> u64 {
+        v1::Header::trace(TopicId::SpeechUtterance, self.utterances)
     }
-    let bytes = &chunk.pcm_s16le;
-    if !bytes.len().is_multiple_of(2 * channels as usize) || bytes.len() > MAX_CHUNK_BYTES {
-        return Err(format!("expected whole 16-bit samples of at most 10 s, found {} bytes", bytes.len()));
+
+    fn publish_partial(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        if !self.config.partials || now.since(self.turn.published) < PARTIAL_PERIOD {
+            return;
+        }
+        let result = self.hearing.as_mut().filter(|h| h.ours()).map(|h| h.partial());
+        let Some(text) = self.unless_failed(result, now, out) else { return };
+        if text.is_empty() || text == self.turn.partial {
+            return;
+        }
+        let until = self.detector.position().unwrap_or(now);
+        out.publish::<topic::SpeechUtterance>(v1::Utterance {
+            header: Some(v1::Header::new(until.0, self.trace())),
+            text: text.clone(),
+            r#final: false,
+            source: v1::TranscriptSource::Recognised.into(),
+            speech_start_ns: self.turn.start.0,
+            speech_end_ns: until.0,
+            ..Default::default()
+        });
+        (self.turn.partial, self.turn.published) = (text, now);
     }
-    Ok(bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect())
+
+    fn publish_recognised(&mut self, heard: Recognition, start: Nanos, end: Nanos, out: &mut Outbox<Self>) {
+        if heard.words.is_empty() {
+            return;
+        }
+        self.attention.keep(end);
+        let began = self.turn.recogniser_began;
+        let words = heard.words.iter().map(|w| v1::Word {
+            text: w.text.clone(),
+            start_ns: (began + w.start).0,
+            end_ns: (began + w.end).0,
+            confidence: w.confidence,
+        });
+        let alternatives = heard.alternatives.iter().take(self.config.alternatives.into());
+        let alternatives = alternatives.map(|a| v1::Reading { text: a.text(), probability: a.probability });
+        let utterance = v1::Utterance {
+            header: Some(v1::Header::new(end.0, self.trace())),
+            words: words.collect(),
+            alternatives: alternatives.collect(),
+            confidence: heard.confidence(),
+            text: heard.text(),
+            r#final: true,
+            source: v1::TranscriptSource::Recognised.into(),
+            speech_start_ns: start.0,
+            speech_end_ns: end.0,
+            zone: self.zones.of(start, end).into(),
+        };
+        self.utterances += 1;
+        out.publish::<topic::SpeechUtterance>(utterance);
+    }
+
+    /// `silence`: how long no audio has come.
+    fn publish_due_lines(&mut self, silence: Duration, now: Nanos, out: &mut Outbox<Self>) {
+        if self.hearing.is_some() {
+            return;
+        }
+        let Some(position) = self.detector.position().map(|p| p + silence) else { return };
+        let (due, unheard) = self.track.due(position, self.detector.speaking());
+        for line in due {
+            self.publish_line(line, out);
+        }
+        for _ in 0..unheard {
+            let text = "a line of the transcript track was not heard in the audio; do the two belong together?";
+            out.fault(now, Severity::Warning, "transcript-unheard", "device/transcript", text);
+        }
+    }
+
+    /// A line of the track is for the car on the same terms as what is recognised.
+    fn publish_line(&mut self, line: HeardLine, out: &mut Outbox<Self>) {
+        let overlaps = |&(start, end): &(Nanos, Nanos)| line.start < end && start < line.end;
+        let ours = self.turn.last_ours.as_ref().is_some_and(overlaps);
+        let text = match ours {
+            true => Some(self.phrases.without(&line.text).to_owned()),
+            false if self.attention.activation() == Activation::WakeWord => self.phrases.after(&line.text),
+            false => None,
+        };
+        let Some(text) = text else { return };
+        self.attention.keep(line.end);
+        if text.is_empty() {
+            return;
+        }
+        out.publish::<topic::SpeechUtterance>(v1::Utterance {
+            header: Some(v1::Header::new(line.end.0, self.trace())),
+            text,
+            r#final: true,
+            source: v1::TranscriptSource::Track.into(),
+            speech_start_ns: line.start.0,
+            speech_end_ns: line.end.0,
+            confidence: 1.0,
+            zone: self.zones.of(line.start, line.end).into(),
+            ..Default::default()
+        });
+        self.utterances += 1;
+    }
+
+    fn tell_if_deaf(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        let (Some(first), Some(position)) = (self.first_audio, self.detector.position()) else { return };
+        let deaf = self.hearing.is_none() && !self.track.given();
+        // A track is handed in when the audio begins; it may be a moment later.
+        if deaf && !self.deaf_told && position.since(first) >= Duration::from_secs(1) {
+            self.deaf_told = true;
+            let text = "there is audio, but neither a recogniser nor a transcript track: nothing will be understood; \
+                        give the node a model folder (model) or a track (transcript)";
+            out.fault(now, Severity::Warning, "speech-not-understood", AUDIO, text);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Reads as much of OpenFst's files as tells a transducer, and the words written into it.
 
-use crate::model::{ModelError, foreign, open};
+use crate::recognition::model::check::{ModelError, foreign, open};
 use std::{
     collections::BTreeSet,
     io::{BufReader, Error, ErrorKind, Read, Result as IoResult},

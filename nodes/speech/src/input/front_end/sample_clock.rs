@@ -1,6 +1,6 @@
 //! When samples were captured or played, out of the stamps of the blocks they came in.
 
-use crate::vad::SAMPLE_NS;
+use crate::turns::vad::SAMPLE_NS;
 use auriga_runtime::Nanos;
 use std::time::Duration;
 

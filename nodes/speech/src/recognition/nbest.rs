@@ -4,7 +4,7 @@
 //! tells word confidences and one reading. The scores give both: a reading's probability among those told, and a word's
 //! as that of all readings that have it there.
 
-use crate::recogniser::{HeardWord, Reading, Recognition};
+use crate::recognition::vosk::{HeardWord, Reading, Recognition};
 use std::time::Duration;
 
 fn seconds(s: f32) -> Duration {

@@ -3,7 +3,7 @@
 //! The layouts are those libvosk 0.3.45 loads (`am/`, `conf/`, `graph/`, or all files side by side). Read are the parts
 //! that tell a foreign file or two files that do not fit together; a file damaged in its middle is found by [`probe`].
 
-use crate::{symbols, vad::SAMPLE_RATE_HZ};
+use crate::{recognition::model::fst as symbols, turns::vad::SAMPLE_RATE_HZ};
 use std::{
     collections::BTreeSet,
     fs::File,
@@ -333,7 +333,7 @@ pub fn probe(exe: &Path, folder: &Path) -> Result<(), ModelError> {
 pub fn run_probe() {
     let mut words = std::env::args_os().skip(1);
     if let (Some(PROBE_WORD), Some(folder)) = (words.next().as_ref().and_then(|w| w.to_str()), words.next()) {
-        let loads = crate::recogniser::load(Path::new(&folder))
+        let loads = crate::recognition::vosk::load(Path::new(&folder))
             .is_ok_and(|model| vosk::Recognizer::new(&model, SAMPLE_RATE_HZ as f32).is_some());
         std::process::exit(i32::from(!loads));
     }

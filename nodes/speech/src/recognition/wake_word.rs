@@ -1,6 +1,6 @@
 //! The wake phrase in what was recognised: where it is, how sure that is, and what follows it.
 
-use crate::recogniser::HeardWord;
+use crate::recognition::vosk::HeardWord;
 use std::time::Duration;
 
 /// Ways to address the car, in words.

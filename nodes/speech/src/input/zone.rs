@@ -3,8 +3,8 @@
 //! Knapp and Carter, "The generalized correlation method for estimation of time delay", 1976.
 
 use crate::{
-    resample::Listen,
-    vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
+    input::front_end::resample::Listen,
+    turns::vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
 };
 use anyhow::{Context, ensure};
 use auriga_msgs::v1::SpeakerZone;

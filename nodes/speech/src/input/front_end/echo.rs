@@ -3,10 +3,10 @@
 //! to microphone by itself and follows when it changes.
 
 use crate::{
-    resample::{ResampleError, ToMono},
-    sample_clock::SampleClock,
-    tape::Reader,
-    vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
+    input::front_end::resample::{ResampleError, ToMono},
+    input::front_end::sample_clock::SampleClock,
+    input::ring::Reader,
+    turns::vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
 };
 use auriga_runtime::Nanos;
 use sonora_aec3::{block::Block, block_processor::BlockProcessor, common::BLOCK_SIZE, config::EchoCanceller3Config};

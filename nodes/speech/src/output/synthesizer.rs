@@ -2,10 +2,10 @@
 //! each sample that is heard, can be silent at once, and keep it out of the microphone.
 
 use crate::{
-    echo::Reference,
-    loudspeaker::{Gate, Loudspeaker},
-    resample::ToMono,
-    speak::{self, Mouth},
+    input::front_end::echo::Reference,
+    input::front_end::resample::ToMono,
+    output::playback::{Gate, Loudspeaker},
+    output::speaker::{self as speak, Mouth},
 };
 use hound::{SampleFormat, WavReader};
 use std::{

@@ -1,7 +1,7 @@
 //! Audio of any rate and number of channels to the cabin's 16 kHz (and speech to the loudspeaker's rate), by `rubato`'s
 //! band-limited interpolation.
 
-use crate::vad::SAMPLE_RATE_HZ;
+use crate::turns::vad::SAMPLE_RATE_HZ;
 use rubato::{
     Async, FixedAsync, Indexing, Resampler, SincInterpolationParameters, SincInterpolationType, WindowFunction,
     audioadapter_buffers::direct::SequentialSlice,

@@ -1,8 +1,11 @@
 //! Speech out: sentence after sentence, silent at once when the driver speaks.
 //!
-//! Either an engine writes the sound and we play it ([`crate::voice`]), or a command does both ([`PlayingCommand`]).
+//! Either an engine writes the sound and we play it ([`crate::output::synthesizer`]), or a command does both ([`PlayingCommand`]).
 
-use crate::{Config, Effect, echo::Reference, loudspeaker::Gate, spoken::spoken, voice::Voice};
+use crate::{
+    config::Config, input::front_end::echo::Reference, node::Effect, output::playback::Gate,
+    output::synthesizer::Voice, output::text_normalization::spoken,
+};
 use std::{
     collections::VecDeque,
     io::Write,

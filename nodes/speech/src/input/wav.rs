@@ -1,8 +1,8 @@
 //! A WAV file as a microphone: 20 ms chunks at 16 kHz, of one channel or of the seats' two.
 
 use crate::{
-    resample::{Listen, ResampleError, To16k},
-    vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
+    input::front_end::resample::{Listen, ResampleError, To16k},
+    turns::vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
 };
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;

@@ -1,0 +1,5 @@
+//! Turns of the speaker.
+
+pub mod attention;
+pub mod endpointing;
+pub mod vad;
