@@ -14,6 +14,7 @@ use crate::{
     },
 };
 use auriga_lm::prompt::IntentOutput;
+use auriga_msgs::sentence::sentence_end;
 
 /// What has become of a reply with a new piece of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl Draft {
     pub fn push(&mut self, text: &str, plain: &Plain) -> Said {
         self.pending.push_str(text);
         let mut sentences = String::new();
-        while let Some(end) = sentence_end(&self.pending) {
+        while let Some(end) = sentence_end(&self.pending, |_| false) {
             let rest = self.pending.split_off(end);
             let sentence = std::mem::replace(&mut self.pending, rest);
             match self.judge(&sentence) {
@@ -121,19 +122,6 @@ enum Verdict {
 
 fn word_count(text: &str) -> usize {
     text.split_whitespace().count()
-}
-
-/// Where the first sentence ends with the space after it, in bytes. Without that space a full stop may be a decimal
-/// point.
-fn sentence_end(text: &str) -> Option<usize> {
-    let mut previous = ' ';
-    for (at, c) in text.char_indices() {
-        if c == '\n' || (matches!(previous, '.' | '!' | '?' | '…') && c.is_whitespace()) {
-            return Some(at + c.len_utf8());
-        }
-        previous = c;
-    }
-    None
 }
 
 /// How long a reply may be: the more the driving takes of the driver, the shorter. An unknown load counts as a high one.
