@@ -15,7 +15,10 @@ use auriga_lm::{
     joint_session::IntentEncoder,
     turn::Lm,
 };
-use auriga_speech::{Config, recognition::vosk::{self as recogniser, Recogniser}, recognition::vocabulary::Vocabulary};
+use auriga_speech::{
+    Config,
+    recognition::{self, Recogniser, Vocabulary},
+};
 use sound::{RATE, VOICES, in_cabin, say};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +39,7 @@ fn main() {
         _ => Vocabulary::Model,
     };
     let config = Config { model, vocabulary, phrasings: language.join("grammar.toml"), ..Config::default() };
-    let mut recogniser = recogniser::open(&config).expect("a model").expect("a model").recogniser;
+    let mut recogniser = recognition::open(&config).expect("a model").expect("a model").recogniser;
     let catalogue = || Catalogue::load(language.join("intents.toml")).expect("the catalogue");
     let lm = Lm::load(&language.join("checkpoint"), catalogue()).expect("the language model");
     let encoder = IntentEncoder::load(&base, &language.join("intents-minilm"), catalogue()).expect("the encoder");

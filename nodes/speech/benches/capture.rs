@@ -1,9 +1,9 @@
-//! Ten minutes of a microphone: how many samples are lost on the way from ALSA to the node?
+//! Samples lost between ALSA and the node, over ten minutes of capture.
 //!
-//! The sound card is ALSA's own `file` device on a pipe that is written at the pace of a clock and holds as much as the
-//! buffer of a real card (two periods): whoever reads too late loses samples, as with hardware. Everything behind the
-//! pipe is what runs in a car: alsa-lib, cpal's thread, the tape, the resampler, the chunks. The sound is a slow circle
-//! (sine and cosine in two channels): its angle tells, to a fraction of a sample, how many samples have gone by.
+//! The sound card is ALSA's `file` device on a pipe. The pipe is written in real time and holds as much as the buffer of a
+//! real card (two periods): late reads lose samples, as with hardware. Everything behind the pipe is what runs in a car:
+//! alsa-lib, cpal's thread, the ring, the resampler, the chunks. The signal is a slow rotation (cosine and sine in two
+//! channels): its angle gives the number of samples that have passed, to a fraction of a sample.
 //!
 //!   cargo bench -p auriga-speech --bench capture -- --seconds 600 [--period-ms 20] [--buffer-ms 40]
 //!
@@ -12,11 +12,10 @@
 use anyhow::{Context, bail, ensure};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
-use auriga_speech::{
-    input::capture::{Ear, Source, run},
-    input::device::{self, Direction},
-    input::front_end::Cleaning,
-    input::front_end::resample::Listen,
+use auriga_speech::input::{
+    capture::{AudioSink, CaptureSettings, run},
+    device::{self, Direction},
+    front_end::{FrontEndSettings, resample::ChannelSelection},
 };
 use cpal::SampleFormat;
 use std::{
@@ -33,9 +32,9 @@ use std::{
     time::Duration,
 };
 
-/// Turns of the circle in a second: losses of up to a second are told apart.
-const TURNS_HZ: f64 = 0.5;
-/// Which folder the child finds its pipe and configuration in.
+/// Frequency of the rotation. A loss of up to its period is measured without ambiguity.
+const ROTATION_HZ: f64 = 0.5;
+/// Environment variable with the folder of the child's pipe and configuration.
 const FOLDER: &str = "AURIGA_CAPTURE_BENCH";
 const PCM: &str = "auriga_pipe";
 
@@ -66,7 +65,7 @@ fn main() -> anyhow::Result<()> {
     if let Some(folder) = std::env::var_os(FOLDER) {
         return measure(&PathBuf::from(folder), &options);
     }
-    // ALSA reads its configuration once, from the environment the process began with: so there is a second process.
+    // ALSA reads its configuration once, from the environment at the start of the process: so a second process measures.
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("asound.conf");
     let pipe = folder.path().join("pipe");
@@ -88,12 +87,13 @@ fn main() -> anyhow::Result<()> {
 
 /// What arrived.
 #[derive(Default)]
-struct Heard {
+struct Received {
     samples: u64,
-    /// Of the circle, unwrapped, since the first sample; and the last angle.
-    turns: f64,
+    /// Rotations since the first sample, unwrapped.
+    rotations: f64,
+    /// The last angle, in rotations.
     angle: Option<f64>,
-    /// Chunks later than those before by more than their length.
+    /// Chunks that do not follow the one before.
     gaps: u64,
     next_stamp: Option<u64>,
     oldest: Duration,
@@ -101,22 +101,22 @@ struct Heard {
 }
 
 #[derive(Default)]
-struct Ears {
-    heard: Mutex<Heard>,
+struct Sink {
+    received: Mutex<Received>,
 }
 
-impl Ear for &Ears {
+impl AudioSink for &Sink {
     fn stopping(&self) -> bool {
         false
     }
-    fn hear(&self, chunk: v1::AudioChunk) {
-        let Ok(mut heard) = self.heard.lock() else { return };
+    fn send_audio(&self, chunk: v1::AudioChunk) {
+        let Ok(mut received) = self.received.lock() else { return };
         let stamp = chunk.header.map_or(0, |h| h.stamp_ns);
-        if heard.next_stamp.is_some_and(|next| stamp > next + 5_000_000) {
-            heard.gaps += 1;
+        if received.next_stamp.is_some_and(|next| stamp > next + 5_000_000) {
+            received.gaps += 1;
         }
-        heard.next_stamp = Some(stamp + chunk.pcm_s16le.len() as u64 / 4 * 62_500);
-        heard.oldest = heard.oldest.max(Nanos::monotonic().since(Nanos(stamp)));
+        received.next_stamp = Some(stamp + chunk.pcm_s16le.len() as u64 / 4 * 62_500);
+        received.oldest = received.oldest.max(Nanos::monotonic().since(Nanos(stamp)));
         for frame in chunk.pcm_s16le.chunks_exact(4) {
             let cosine = f64::from(i16::from_le_bytes([frame[0], frame[1]]));
             let sine = f64::from(i16::from_le_bytes([frame[2], frame[3]]));
@@ -125,16 +125,16 @@ impl Ear for &Ears {
                 continue;
             }
             let angle = sine.atan2(cosine) / std::f64::consts::TAU;
-            if let Some(before) = heard.angle {
-                heard.turns += (angle - before).rem_euclid(1.0);
-                heard.samples += 1;
+            if let Some(before) = received.angle {
+                received.rotations += (angle - before).rem_euclid(1.0);
+                received.samples += 1;
             }
-            heard.angle = Some(angle);
+            received.angle = Some(angle);
         }
     }
     fn fault(&self, _: v1::Severity, code: &'static str, _: &str, text: String) {
-        if let Ok(mut heard) = self.heard.lock() {
-            heard.faults.push(format!("{code}: {text}"));
+        if let Ok(mut received) = self.received.lock() {
+            received.faults.push(format!("{code}: {text}"));
         }
     }
 }
@@ -144,39 +144,39 @@ fn measure(folder: &Path, options: &Options) -> anyhow::Result<()> {
     let pipe = OpenOptions::new().read(true).write(true).open(folder.join("pipe"))?;
     let format = device::capture_format(&device::find(PCM, Direction::Capture)?, 2, options.period)?;
     let (rate, channels) = (format.config.sample_rate, format.config.channels);
-    let ears = Arc::new(Ears::default());
+    let sink = Arc::new(Sink::default());
     let dropped = AtomicU64::new(0);
-    let (_to_source, references) = channel();
-    let source = Source {
+    let (_to_capture, echo_references) = channel();
+    let settings = CaptureSettings {
         device: PCM.into(),
-        listen: Listen::Seats { driver: 0, passenger: 1 },
-        cleaning: Cleaning { echo: false, noise: false },
+        channels: ChannelSelection::Seats { driver: 0, passenger: 1 },
+        front_end: FrontEndSettings { echo: false, noise: false },
         period: options.period,
-        references,
+        echo_references,
     };
     println!("{rate} Hz, {channels} channels, {:?}, {} s", format.sample, options.seconds);
-    let listening = ears.clone();
-    std::thread::spawn(move || run(&source, &listening.as_ref()));
+    let thread_sink = sink.clone();
+    std::thread::spawn(move || run(&settings, &thread_sink.as_ref()));
     let mut card = Card { pipe, rate, channels, sample: format.sample, period: options.period, buffer: options.buffer };
     let sent = card.play(options.seconds, &dropped)?;
-    let heard = ears.heard.lock().map_err(|_| anyhow::anyhow!("a thread panicked"))?;
+    let received = sink.received.lock().map_err(|_| anyhow::anyhow!("a thread panicked"))?;
     // The last bit of 16 blurs the angle by about a sample.
-    let gone_by = heard.turns / TURNS_HZ * 16_000.0;
-    let lost = (gone_by - heard.samples as f64).round().max(0.0);
+    let passed = received.rotations / ROTATION_HZ * 16_000.0;
+    let lost = (passed - received.samples as f64).round().max(0.0);
     println!("sent by the card          {sent:>12} samples");
     println!("overwritten in the card   {:>12} samples", dropped.load(Ordering::Relaxed));
-    println!("heard (at 16 kHz)         {:>12} samples in {} s", heard.samples, heard.samples / 16_000);
+    println!("received (at 16 kHz)      {:>12} samples in {} s", received.samples, received.samples / 16_000);
     println!("lost (at 16 kHz)          {lost:>12} samples");
-    println!("chunks out of time        {:>12}", heard.gaps);
-    println!("oldest sample of a chunk  {:>12.1} ms", heard.oldest.as_secs_f64() * 1e3);
-    for fault in &heard.faults {
+    println!("chunks after a gap        {:>12}", received.gaps);
+    println!("oldest sample of a chunk  {:>12.1} ms", received.oldest.as_secs_f64() * 1e3);
+    for fault in &received.faults {
         println!("fault: {fault}");
     }
     // A stream on a pipe does not end: cpal's thread waits in alsa-lib for more.
     std::process::exit(0)
 }
 
-/// A sound card: writes at the pace of the clock, waits for nobody.
+/// A sound card: writes in real time and never waits for the reader.
 struct Card {
     pipe: File,
     rate: u32,
@@ -197,7 +197,7 @@ impl Card {
             libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &mut queued);
             queued as u64 / frame_bytes as u64
         };
-        // SAFETY: as above. The pipe itself never fills up: how much the card holds is counted below.
+        // SAFETY: as above. The pipe itself never fills up: the size of the card's buffer is enforced below.
         unsafe { libc::fcntl(self.pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 1 << 20) };
         println!("periods of {period} frames, {buffer} in the card's buffer");
         let began = Nanos::monotonic();
@@ -208,7 +208,7 @@ impl Card {
             while sent + period <= due {
                 bytes.clear();
                 (sent..sent + period).for_each(|frame| self.frame(frame, &mut bytes));
-                // alsa-lib takes a part of a period for the whole: the card hands over whole ones, or overwrites them.
+                // alsa-lib would take a partial period for a complete one: the card writes complete periods or drops them.
                 if queued(&self.pipe) + period <= buffer {
                     self.pipe.write_all(&bytes)?;
                 } else {
@@ -218,13 +218,13 @@ impl Card {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        // What lies in the pipe is still heard.
+        // The capture thread still reads what is in the pipe.
         std::thread::sleep(Duration::from_millis(500));
         Ok(sent)
     }
 
     fn frame(&self, index: u64, bytes: &mut Vec<u8>) {
-        let angle = index as f64 / f64::from(self.rate) * TURNS_HZ * std::f64::consts::TAU;
+        let angle = index as f64 / f64::from(self.rate) * ROTATION_HZ * std::f64::consts::TAU;
         for value in [angle.cos(), angle.sin()] {
             let value = value * 0.8;
             match self.sample {

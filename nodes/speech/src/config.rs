@@ -1,9 +1,14 @@
-//! What the node is told.
+//! The node's configuration.
 
 use crate::{
-    input::capture::Source, input::device, input::front_end::Cleaning, input::front_end::echo::Reference,
-    input::front_end::resample::Listen, input::zone::Microphones, recognition::vocabulary::Vocabulary,
-    recognition::wake_word::WakePhrases, turns::attention::Activation, turns::vad,
+    input::{
+        capture::CaptureSettings,
+        device,
+        front_end::{FrontEndSettings, echo::EchoReference, resample::ChannelSelection},
+        zone::Microphones,
+    },
+    recognition::{types::Vocabulary, wake_word::WakePhrases},
+    turns::{attention::Activation, vad::VadSettings},
 };
 use anyhow::ensure;
 use auriga_runtime::config::{check_ranges, shipped};
@@ -13,9 +18,10 @@ use std::{path::PathBuf, sync::mpsc::Receiver, time::Duration};
 /// The commented defaults of [`Config`].
 pub const DEFAULTS: &str = include_str!("../config.toml");
 
-/// `config.toml` documents the fields.
+/// The configuration. `config.toml` documents each key with unit, default and range.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "config.toml documents each key")]
 pub struct Config {
     pub device: String,
     pub wav: PathBuf,
@@ -27,7 +33,7 @@ pub struct Config {
     pub activation: Activation,
     pub wake_phrases: Vec<String>,
     pub wake_confidence: f32,
-    pub attention_s: f64,
+    pub follow_up_s: f64,
     pub transcript: PathBuf,
     pub microphones: PathBuf,
     pub capture_period_ms: u64,
@@ -35,15 +41,15 @@ pub struct Config {
     pub noise_suppression: bool,
     pub speaker: String,
     pub playback_period_ms: u64,
-    pub voice: String,
+    pub tts_command: String,
     pub speak_command: String,
     pub barge_in: bool,
     pub partials: bool,
     pub consent_recording: bool,
-    pub voice_threshold: f32,
+    pub vad_threshold: f32,
     pub start_voice_ms: u64,
     pub end_silence_ms: u64,
-    pub open_end_silence_ms: u64,
+    pub incomplete_end_silence_ms: u64,
     pub longest_turn_s: u64,
 }
 
@@ -54,7 +60,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Errors name the field and what it may be.
+    /// Checks all values.
+    ///
+    /// # Errors
+    /// When a value is out of range or two keys exclude each other; the text names the key.
     pub fn check(&self) -> anyhow::Result<()> {
         ensure!(
             self.device.is_empty() || self.wav.as_os_str().is_empty(),
@@ -62,16 +71,16 @@ impl Config {
         );
         ensure!(
             matches!(self.speaker.as_str(), "" | "auto") || self.speak_command.is_empty(),
-            "speaker and speak_command are both set: one of them speaks"
+            "speaker and speak_command are both set: only one of them can speak"
         );
         ensure!(
-            self.speaker.is_empty() || !self.voice.trim().is_empty(),
-            "voice = \"\": expected a command that writes a WAV file, since speaker is set"
+            self.speaker.is_empty() || !self.tts_command.trim().is_empty(),
+            "tts_command = \"\": expected a command that writes a WAV file, since speaker is set"
         );
         ensure!(
-            (0.05..=0.99).contains(&self.voice_threshold),
-            "voice_threshold = {}: expected 0.05 to 0.99",
-            self.voice_threshold
+            (0.05..=0.99).contains(&self.vad_threshold),
+            "vad_threshold = {}: expected 0.05 to 0.99",
+            self.vad_threshold
         );
         ensure!(
             (0.0..=1.0).contains(&self.wake_confidence),
@@ -89,36 +98,39 @@ impl Config {
             ("start_voice_ms", ms(self.start_voice_ms), 16.0, 1000.0, "16 to 1000"),
             ("end_silence_ms", ms(self.end_silence_ms), 50.0, 3000.0, "50 to 3000"),
             (
-                "open_end_silence_ms",
-                ms(self.open_end_silence_ms),
+                "incomplete_end_silence_ms",
+                ms(self.incomplete_end_silence_ms),
                 ms(self.end_silence_ms),
                 3000.0,
                 "end_silence_ms to 3000",
             ),
-            ("attention_s", self.attention_s, 0.0, 120.0, "0 to 120"),
+            ("follow_up_s", self.follow_up_s, 0.0, 120.0, "0 to 120"),
             ("alternatives", self.alternatives.into(), 0.0, 20.0, "0 to 20"),
             ("longest_turn_s", self.longest_turn_s as f64, 1.0, 120.0, "1 to 120"),
         ])?;
         Ok(())
     }
 
-    /// What is done to the microphone's signal. Without a loudspeaker of our own there is no echo that we know.
-    pub fn cleaning(&self) -> Cleaning {
-        Cleaning { echo: self.echo_cancellation && !self.speaker.is_empty(), noise: self.noise_suppression }
+    /// The stages of the front end. Without a loudspeaker of the node there is no reference for the echo canceller.
+    pub fn front_end(&self) -> FrontEndSettings {
+        FrontEndSettings { echo: self.echo_cancellation && !self.speaker.is_empty(), noise: self.noise_suppression }
     }
 
     /// The seats' microphones; `None` where the vehicle has no calibration of them.
+    ///
+    /// # Errors
+    /// When the calibration file cannot be read or is invalid.
     pub fn seats(&self) -> anyhow::Result<Option<Microphones>> {
         let given = !self.microphones.as_os_str().is_empty();
         given.then(|| Microphones::load(&self.microphones)).transpose()
     }
 
-    /// With "auto" made into what it means on this machine.
+    /// Replaces `speaker = "auto"` by what it means on this machine.
     pub fn with_sound_card(mut self) -> Self {
         if self.speaker == "auto" {
-            let card = device::sound_card();
-            let ours = card && self.speak_command.is_empty();
-            self.speaker = if ours { "default".into() } else { String::new() };
+            let card = device::has_sound_card();
+            let play = card && self.speak_command.is_empty();
+            self.speaker = if play { "default".into() } else { String::new() };
             if !card {
                 tracing::info!("this machine has no sound card: the reply is only shown");
             }
@@ -127,26 +139,34 @@ impl Config {
     }
 
     /// What is captured from `device`.
-    pub fn source(&self, listen: Listen, references: Receiver<Reference>) -> Source {
-        Source {
+    pub fn capture(&self, channels: ChannelSelection, echo_references: Receiver<EchoReference>) -> CaptureSettings {
+        CaptureSettings {
             device: self.device.clone(),
-            listen,
-            cleaning: self.cleaning(),
+            channels,
+            front_end: self.front_end(),
             period: Duration::from_millis(self.capture_period_ms),
-            references,
+            echo_references,
         }
     }
 
-    /// What the loudspeaker asks for at once.
+    /// Period of the loudspeaker.
     pub fn playback_period(&self) -> Duration {
         Duration::from_millis(self.playback_period_ms)
     }
 
-    pub(crate) fn turns(&self) -> vad::Settings {
-        vad::Settings {
-            threshold: self.voice_threshold,
+    pub(crate) fn end_silence(&self) -> Duration {
+        Duration::from_millis(self.end_silence_ms)
+    }
+
+    pub(crate) fn incomplete_end_silence(&self) -> Duration {
+        Duration::from_millis(self.incomplete_end_silence_ms)
+    }
+
+    pub(crate) fn vad(&self) -> VadSettings {
+        VadSettings {
+            threshold: self.vad_threshold,
             start: Duration::from_millis(self.start_voice_ms),
-            end_silence: Duration::from_millis(self.end_silence_ms),
+            end_silence: self.end_silence(),
             longest: Duration::from_secs(self.longest_turn_s),
         }
     }
@@ -162,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_out_of_range_is_named() {
+    fn an_invalid_value_is_named() {
         type Change = fn(&mut Config);
         let wrong: [(Change, &str); 8] = [
             (|c| c.capture_period_ms = 0, "capture_period_ms"),
             (|c| c.playback_period_ms = 1000, "playback_period_ms"),
             (|c| (c.speaker, c.speak_command) = ("default".into(), "say".into()), "speak_command"),
-            (|c| (c.speaker, c.voice) = ("default".into(), " ".into()), "voice"),
-            (|c| c.voice_threshold = f32::NAN, "voice_threshold"),
+            (|c| (c.speaker, c.tts_command) = ("default".into(), " ".into()), "tts_command"),
+            (|c| c.vad_threshold = f32::NAN, "vad_threshold"),
             (|c| c.end_silence_ms = 0, "end_silence_ms"),
             (|c| c.longest_turn_s = 1000, "longest_turn_s"),
             (|c| (c.device, c.wav) = ("default".into(), "a.wav".into()), "wav"),

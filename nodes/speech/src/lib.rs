@@ -1,17 +1,42 @@
-//! The speech node: what is said in the cabin becomes utterances, and the reply is spoken.
+//! The speech node: what is said in the cabin becomes utterances (`speech/utterance`), and the reply is spoken.
 //!
-//! Audio comes from a device ([`capture`], through the [`front_end`] that keeps our own voice out: [`echo`]) or a WAV file
-//! ([`wav`]). [`zone`] tells the speaker's seat. [`vad`] finds the turns of the speaker; those that are for the car
-//! ([`attention`], [`wake`]) get their text, on their way through [`hearing`], from a recogniser ([`recogniser`], whose
-//! model folder is first looked over: [`model`]) or, when there is none, from the transcript track of a drive
-//! ([`transcript`], [`track`]), marked as such. Sentences of the reply ([`reply`]) are handed to what speaks ([`speak`],
-//! [`voice`]), in words ([`spoken`]).
+//! | module | contents |
+//! | --- | --- |
+//! | [`SpeechNode`] | the state machine, which never opens a device or a file |
+//! | [`Config`] | the configuration; `config.toml` documents every key |
+//! | [`input`] | sound devices, WAV files, the front end (resampling, echo cancellation, noise suppression), level, seat |
+//! | [`turns`] | voice activity, endpointing, talk button, whether a turn is addressed to the system |
+//! | [`recognition`] | model check, recogniser (Vosk), vocabulary, wake phrase |
+//! | [`transcript`] | a drive's transcript track in place of a recogniser, and the utterance messages |
+//! | [`output`] | the reply's sentences, text normalization, speech synthesis, playback |
 //!
-//! An utterance is stamped with the end of speech, that is the last voiced sample; that the end of a turn takes
-//! `end_silence_ms` to be sure of is part of the latency told from that stamp.
+//! An utterance is stamped with the end of speech: the time after the last voiced sample. Latencies are measured from
+//! there, so they include the `end_silence_ms` that it takes to be sure of the end.
 //!
-//! Private: what is said before the wake phrase, or without the talk button, leaves nothing behind; audio is published
-//! only with consent, text is never logged, and a fault never carries text.
+//! Privacy: what is said without the wake phrase or the talk button leaves nothing behind; audio is published only with
+//! consent; text is never logged, and a fault never contains it.
+//!
+//! ```
+//! use auriga_msgs::{node::SpeechInput, v1};
+//! use auriga_runtime::{Nanos, Node, Outbox};
+//! use auriga_speech::{Config, SpeechNode, recognition};
+//!
+//! let config = Config { model: "".into(), ..Config::default() };
+//! let mut node = SpeechNode::new(&config, recognition::open(&config))?;
+//! let mut out = Outbox::default();
+//! let silence = v1::AudioChunk {
+//!     header: Some(v1::Header::new(0, 0)),
+//!     sample_rate_hz: 16_000,
+//!     channels: 1,
+//!     pcm_s16le: vec![0; 2 * 16_000].into(),
+//! };
+//! node.on_input(SpeechInput::DeviceAudio(silence.into()), Nanos::from_millis(1000), &mut out);
+//! let topics: Vec<&str> = out.take_messages().iter().map(|m| auriga_msgs::TOPICS[m.topic() as usize].name).collect();
+//! assert!(topics.contains(&"speech/level"), "{topics:?}");
+//! # anyhow::Ok(())
+//! ```
+
+#![deny(missing_docs)]
 
 mod config;
 pub mod input;
@@ -22,4 +47,5 @@ pub mod transcript;
 pub mod turns;
 
 pub use config::{Config, DEFAULTS};
-pub use node::{Effect, SpeechNode};
+pub use node::SpeechNode;
+pub use output::effect::Effect;

@@ -1,4 +1,4 @@
-//! What is for the car and what is not: the wake phrase, the talk button, and the time after both.
+//! Which speech is addressed to the system: wake phrase, talk button, follow-up time.
 
 mod common;
 
@@ -10,7 +10,7 @@ use auriga_msgs::{
 use auriga_runtime::Nanos;
 use auriga_speech::{
     Config, Effect, SpeechNode,
-    recognition::vosk::{HeardWord, Opened, Recogniser, RecogniserError, Recognition},
+    recognition::{OpenedRecogniser, RecognisedWord, Recogniser, RecogniserError, Recognition},
     turns::attention::Activation,
 };
 use common::{RATE, Rig, chunk, espeak, ms, silence, vowel};
@@ -19,7 +19,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 const PIECE: usize = RATE / 50;
 
-/// For each turn the words that are heard in it: when they end, in seconds of what the recogniser got, and how sure.
+/// For each turn its words: end in seconds of the recogniser's audio, text, confidence.
 type Script = Vec<Vec<(f64, &'static str, f32)>>;
 
 struct Scripted {
@@ -32,12 +32,12 @@ impl Scripted {
         Box::new(Scripted { turns: script.into(), samples: 0 })
     }
 
-    fn words(&self) -> Vec<HeardWord> {
+    fn words(&self) -> Vec<RecognisedWord> {
         let at = |s: f64| Duration::from_secs_f64(s);
-        let heard = self.samples as f64 / RATE as f64;
-        let words = self.turns.front().into_iter().flatten().filter(|w| w.0 <= heard);
+        let position = self.samples as f64 / RATE as f64;
+        let words = self.turns.front().into_iter().flatten().filter(|w| w.0 <= position);
         words
-            .map(|(end, text, confidence)| HeardWord {
+            .map(|(end, text, confidence)| RecognisedWord {
                 text: (*text).into(),
                 start: at(end - 0.2),
                 end: at(*end),
@@ -55,7 +55,7 @@ impl Recogniser for Scripted {
     fn partial(&mut self) -> Result<String, RecogniserError> {
         Ok(self.words().iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" "))
     }
-    fn partial_words(&mut self) -> Result<Vec<HeardWord>, RecogniserError> {
+    fn partial_words(&mut self) -> Result<Vec<RecognisedWord>, RecogniserError> {
         Ok(self.words())
     }
     fn finish(&mut self) -> Result<Recognition, RecogniserError> {
@@ -67,12 +67,12 @@ impl Recogniser for Scripted {
 }
 
 fn rig(activation: Activation, script: Script) -> Rig {
-    let opened = Opened { recogniser: Scripted::boxed(script), remarks: Vec::new() };
+    let opened = OpenedRecogniser { recogniser: Scripted::boxed(script), notices: Vec::new() };
     let config = Config { activation, ..Config::default() };
     Rig::with(SpeechNode::new(&config, Ok(Some(opened))).unwrap())
 }
 
-/// A turn of a second and two tenths between silences.
+/// A turn of 1.2 s between silences.
 fn turn() -> Vec<i16> {
     [silence(0.6), vowel(1.2), silence(0.8)].concat()
 }
@@ -93,76 +93,76 @@ impl Rig {
 }
 
 #[test]
-fn without_the_wake_phrase_nothing_is_published_however_much_is_said() {
+fn without_the_wake_phrase_nothing_is_published() {
     let mut rig = rig(Activation::WakeWord, vec![vec![(0.5, "a", 1.0), (0.8, "secret", 1.0)]; 3]);
     for _ in 0..3 {
-        rig.hear(&turn(), PIECE);
+        rig.play(&turn(), PIECE);
     }
     assert!(rig.utterances().is_empty(), "{:?}", finals(&rig));
     assert!(rig.fault_codes().is_empty(), "{:?}", rig.fault_codes());
 }
 
 #[test]
-fn what_follows_the_wake_phrase_in_its_turn_is_the_request() {
+fn the_request_is_what_follows_the_wake_phrase() {
     let full = vec![vec![(0.5, "hey", 1.0), (0.7, "auriga", 0.9), (1.0, "how", 1.0), (1.3, "far", 0.8)]];
     let mut rig = rig(Activation::WakeWord, full);
-    rig.hear(&turn(), PIECE);
+    rig.play(&turn(), PIECE);
     assert_eq!(finals(&rig), ["how far"]);
-    let heard = rig.utterances();
-    let partials: Vec<&str> = heard.iter().filter(|(_, u)| !u.r#final).map(|(_, u)| u.text.as_str()).collect();
+    let utterances = rig.utterances();
+    let partials: Vec<&str> = utterances.iter().filter(|(_, u)| !u.r#final).map(|(_, u)| u.text.as_str()).collect();
     assert!(!partials.is_empty() && partials.iter().all(|p| ["how", "how far"].contains(p)), "{partials:?}");
-    // The turn's sound reaches the recogniser from 0.3 s before the detector was sure.
-    let first = heard.last().unwrap().1.words[0].start_ns / 1_000_000;
+    // The recogniser gets the audio from 0.3 s before the detector reported the turn.
+    let first = utterances.last().unwrap().1.words[0].start_ns / 1_000_000;
     assert!((1100..1300).contains(&first), "{first}");
 }
 
 #[test]
-fn an_uncertain_wake_phrase_does_not_wake() {
+fn a_wake_phrase_with_low_confidence_is_ignored() {
     let full = vec![vec![(0.5, "hey", 1.0), (0.7, "auriga", 0.3), (1.0, "play", 1.0)]];
     let mut rig = rig(Activation::WakeWord, full);
-    rig.hear(&turn(), PIECE);
+    rig.play(&turn(), PIECE);
     assert!(rig.utterances().is_empty());
 }
 
 #[test]
-fn after_the_wake_phrase_the_car_listens_for_a_while_and_then_no_longer() {
+fn turns_are_addressed_during_the_follow_up_time_only() {
     let say = |text| vec![(0.5, text, 1.0)];
     let wake = vec![(0.5, "hey", 1.0), (0.7, "auriga", 0.9)];
     let full = vec![wake, say("louder"), say("quieter"), say("gossip")];
     let mut rig = rig(Activation::WakeWord, full);
-    rig.hear(&turn(), PIECE);
+    rig.play(&turn(), PIECE);
     assert!(finals(&rig).is_empty(), "the phrase alone is no request");
-    rig.hear(&turn(), PIECE);
-    rig.hear(&silence(5.0), PIECE);
-    rig.hear(&turn(), PIECE);
+    rig.play(&turn(), PIECE);
+    rig.play(&silence(5.0), PIECE);
+    rig.play(&turn(), PIECE);
     assert_eq!(finals(&rig), ["louder", "quieter"]);
-    rig.hear(&silence(9.0), PIECE);
-    rig.hear(&turn(), PIECE);
+    rig.play(&silence(9.0), PIECE);
+    rig.play(&turn(), PIECE);
     assert_eq!(finals(&rig), ["louder", "quieter"]);
 }
 
 #[test]
-fn the_car_listens_while_it_answers_and_after() {
+fn the_follow_up_time_begins_when_the_reply_has_been_spoken() {
     let say = |text| vec![(0.5, text, 1.0)];
     let full = vec![vec![(0.4, "hey", 1.0), (0.6, "auriga", 0.9), (0.9, "range", 1.0)], say("and there")];
     let mut rig = rig(Activation::WakeWord, full);
-    rig.hear(&turn(), PIECE);
+    rig.play(&turn(), PIECE);
     let text = "You can go 212 kilometres, which is enough for the way to the next charging station and back again. ";
     let reply = v1::DialogueTurn { turn_id: 1, text: text.into(), last: true, ..Default::default() };
     rig.input(SpeechInput::LanguageTurn(Arc::new(reply)), rig.time);
-    rig.hear(&silence(11.0), PIECE);
-    rig.hear(&turn(), PIECE);
+    rig.play(&silence(11.0), PIECE);
+    rig.play(&turn(), PIECE);
     assert_eq!(finals(&rig), ["range", "and there"]);
 }
 
 #[test]
-fn with_push_to_talk_only_what_is_said_under_the_button_counts() {
+fn with_push_to_talk_only_speech_with_the_button_held_is_published() {
     let full = vec![vec![(0.5, "call", 1.0), (0.8, "anna", 1.0)]; 2];
     let mut rig = rig(Activation::PushToTalk, full);
-    rig.hear(&turn(), PIECE);
+    rig.play(&turn(), PIECE);
     assert!(finals(&rig).is_empty());
     rig.talk_button(true);
-    rig.hear(&[silence(0.3), vowel(1.0)].concat(), PIECE);
+    rig.play(&[silence(0.3), vowel(1.0)].concat(), PIECE);
     assert!(finals(&rig).is_empty());
     let released = rig.time;
     rig.talk_button(false);
@@ -170,24 +170,24 @@ fn with_push_to_talk_only_what_is_said_under_the_button_counts() {
     let (published, u) = *rig.utterances().last().unwrap();
     assert_eq!(published, released, "the release ends the turn");
     assert!(u.speech_end_ns <= released.0 && released.0 - u.speech_end_ns < 100_000_000);
-    rig.hear(&turn(), PIECE);
+    rig.play(&turn(), PIECE);
     assert_eq!(finals(&rig).len(), 1, "no follow-up without the button");
 }
 
 #[test]
-fn a_pause_under_the_button_does_not_end_the_turn() {
+fn a_pause_with_the_button_held_does_not_end_the_turn() {
     let full = vec![vec![(0.5, "navigate", 1.0), (3.0, "home", 1.0)]];
     let mut rig = rig(Activation::WakeWord, full);
-    rig.hear(&silence(0.5), PIECE);
+    rig.play(&silence(0.5), PIECE);
     rig.talk_button(true);
-    rig.hear(&[silence(0.3), vowel(0.6), silence(1.5), vowel(0.8)].concat(), PIECE);
+    rig.play(&[silence(0.3), vowel(0.6), silence(1.5), vowel(0.8)].concat(), PIECE);
     rig.talk_button(false);
     assert_eq!(finals(&rig), ["navigate home"]);
 }
 
 #[test]
-fn the_button_counts_where_the_audio_was_when_it_was_pressed() {
-    // The audio comes 400 ms late; the button does not.
+fn the_turn_begins_where_the_audio_has_the_time_of_the_press() {
+    // The audio arrives 400 ms late, the button in time.
     let full = vec![vec![(0.5, "next", 1.0)]];
     let mut rig = rig(Activation::PushToTalk, full);
     let sound = [silence(0.5), vowel(0.8), silence(0.7)].concat();
@@ -211,47 +211,47 @@ fn the_button_counts_where_the_audio_was_when_it_was_pressed() {
 fn a_button_stuck_for_an_hour_is_one_fault_and_the_wake_phrase_still_works() {
     let turns = vec![vec![(0.5, "noise", 1.0)], vec![(0.5, "hey", 1.0), (0.7, "auriga", 1.0), (1.0, "stop", 1.0)]];
     let mut rig = rig(Activation::WakeWord, turns);
-    // Digital silence for so long is told as a dead microphone as well.
-    let told = |rig: &Rig| -> Vec<String> {
+    // Digital silence of this length is also reported as a dead microphone.
+    let faults = |rig: &Rig| -> Vec<String> {
         rig.fault_codes().iter().filter(|c| **c != "audio-dead").map(|c| c.to_string()).collect()
     };
-    rig.hear(&silence(0.2), PIECE);
+    rig.play(&silence(0.2), PIECE);
     rig.talk_button(true);
-    rig.hear(&silence(25.0), PIECE);
-    assert_eq!(told(&rig), ["talk-button-stuck"]);
-    let stuck = finals(&rig).len();
+    rig.play(&silence(25.0), PIECE);
+    assert_eq!(faults(&rig), ["talk-button-stuck"]);
+    let before = finals(&rig).len();
     for _ in 0..120 {
-        rig.hear(&silence(30.0), RATE);
+        rig.play(&silence(30.0), RATE);
         rig.talk_button(true);
     }
-    rig.hear(&turn(), PIECE);
-    assert_eq!(finals(&rig)[stuck..], ["stop"]);
-    assert_eq!(told(&rig), ["talk-button-stuck"]);
+    rig.play(&turn(), PIECE);
+    assert_eq!(finals(&rig)[before..], ["stop"]);
+    assert_eq!(faults(&rig), ["talk-button-stuck"]);
 }
 
 #[test]
-fn an_hour_of_silence_changes_nothing() {
+fn the_wake_phrase_is_detected_after_an_hour_of_silence() {
     let full = vec![vec![(0.5, "hey", 1.0), (0.7, "auriga", 1.0), (1.0, "stop", 1.0)]];
     let mut rig = rig(Activation::WakeWord, full);
     for _ in 0..3600 {
-        rig.hear(&silence(1.0), RATE / 2);
+        rig.play(&silence(1.0), RATE / 2);
     }
-    // Digital silence for so long is a dead microphone.
+    // Digital silence of this length is reported as a dead microphone.
     assert!(rig.fault_codes().iter().all(|c| *c == "audio-dead"), "{:?}", rig.fault_codes());
-    rig.hear(&turn(), PIECE);
+    rig.play(&turn(), PIECE);
     assert_eq!(finals(&rig), ["stop"]);
 }
 
 #[test]
-fn lines_of_a_track_are_for_the_car_on_the_same_terms() {
+fn lines_of_a_track_need_the_wake_phrase_too() {
     let mut rig = Rig::new(&Config::default());
     rig.line(ms(500), ms(1900), "gossip");
     rig.line(ms(3100), ms(4500), "Hey Auriga, play some jazz");
     rig.line(ms(5700), ms(7100), "louder");
     rig.line(ms(20_700), ms(22_100), "gossip");
     for pause in [0.0, 0.0, 0.0, 12.4] {
-        rig.hear(&silence(pause), PIECE);
-        rig.hear(&[silence(0.5), vowel(1.3), silence(0.8)].concat(), PIECE);
+        rig.play(&silence(pause), PIECE);
+        rig.play(&[silence(0.5), vowel(1.3), silence(0.8)].concat(), PIECE);
     }
     assert_eq!(finals(&rig), ["play some jazz", "louder"]);
     assert!(rig.utterances().iter().all(|(_, u)| u.source() == TranscriptSource::Track));
@@ -263,12 +263,12 @@ fn speech_stops_the_reply_within_150_ms_of_its_first_sound() {
     for text in ["Stop", "Be quiet please", "What", "Hey Auriga", "No, not that one", "I feel dizzy"] {
         let Some(speech) = espeak(text) else { return };
         let mut rig = Rig::new(&Config::default());
-        rig.hear(&silence(0.5), PIECE);
+        rig.play(&silence(0.5), PIECE);
         let reply = v1::DialogueTurn { text: "One. Two. ".into(), ..Default::default() };
         rig.input(SpeechInput::LanguageTurn(Arc::new(reply)), rig.time);
         let began = rig.time;
         for part in speech.chunks(PIECE) {
-            rig.hear(part, PIECE);
+            rig.play(part, PIECE);
             if rig.effects.last() == Some(&Effect::StopSpeaking) {
                 break;
             }
@@ -283,7 +283,7 @@ fn speech_stops_the_reply_within_150_ms_of_its_first_sound() {
 #[test]
 fn the_talk_button_stops_the_reply_at_once() {
     let mut rig = Rig::new(&Config::default());
-    rig.hear(&silence(0.5), PIECE);
+    rig.play(&silence(0.5), PIECE);
     let reply = v1::DialogueTurn { text: "One. Two. ".into(), ..Default::default() };
     rig.input(SpeechInput::LanguageTurn(Arc::new(reply)), rig.time);
     rig.talk_button(true);
@@ -294,7 +294,7 @@ fn the_talk_button_stops_the_reply_at_once() {
 enum Step {
     Voice(u16),
     Silence(u16),
-    /// Jumps of the stamps: forth (lost) or back (repeated, out of order).
+    /// Jump of the stamps in ms: forward (samples lost) or back (out of order).
     Jump(i16),
     Button(Option<bool>),
     Tick(u16),
@@ -312,13 +312,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A recogniser that hears these words, one each quarter of a second, the wake phrase never among them.
-struct Babble;
-impl Babble {
-    const WORDS: [&'static str; 5] = ["hey", "you", "auriga", "is", "[unk]"];
-}
-struct Babbling(usize);
-impl Recogniser for Babbling {
+/// Words without the wake phrase.
+const WORDS: [&str; 5] = ["hey", "you", "auriga", "is", "[unk]"];
+
+/// A recogniser that outputs one of [`WORDS`] every 250 ms; it counts samples.
+struct OtherWords(usize);
+impl Recogniser for OtherWords {
     fn accept(&mut self, samples: &[i16]) -> Result<(), RecogniserError> {
         self.0 += samples.len();
         Ok(())
@@ -326,10 +325,14 @@ impl Recogniser for Babbling {
     fn partial(&mut self) -> Result<String, RecogniserError> {
         Ok(self.partial_words()?.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" "))
     }
-    fn partial_words(&mut self) -> Result<Vec<HeardWord>, RecogniserError> {
+    fn partial_words(&mut self) -> Result<Vec<RecognisedWord>, RecogniserError> {
         let at = |i: usize| Duration::from_millis(250 * i as u64);
-        let word =
-            |i: usize| HeardWord { text: Babble::WORDS[i % 5].into(), start: at(i), end: at(i + 1), confidence: 1.0 };
+        let word = |i: usize| RecognisedWord {
+            text: WORDS[i % 5].into(),
+            start: at(i),
+            end: at(i + 1),
+            confidence: 1.0,
+        };
         Ok((0..self.0 / 4000).map(word).collect())
     }
     fn finish(&mut self) -> Result<Recognition, RecogniserError> {
@@ -342,19 +345,19 @@ impl Recogniser for Babbling {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn asleep_no_order_of_sound_ticks_and_replies_publishes_what_was_said(
+    fn speech_that_is_not_addressed_is_never_published(
         steps in proptest::collection::vec(step(), 0..40), push_to_talk in any::<bool>(),
     ) {
         let activation = if push_to_talk { Activation::PushToTalk } else { Activation::WakeWord };
-        let opened = Opened { recogniser: Box::new(Babbling(0)), remarks: Vec::new() };
-        let config = Config { activation, attention_s: 1.0, longest_turn_s: 3, ..Config::default() };
+        let opened = OpenedRecogniser { recogniser: Box::new(OtherWords(0)), notices: Vec::new() };
+        let config = Config { activation, follow_up_s: 1.0, longest_turn_s: 3, ..Config::default() };
         let mut rig = Rig::with(SpeechNode::new(&config, Ok(Some(opened))).unwrap());
-        // Whether there was ever a reason to listen: the button, or a reply that an answer may follow.
+        // Reasons for a turn to be addressed: the button, or a reply with its follow-up time.
         let (mut pressed, mut answered) = (false, false);
         for step in steps {
             match step {
-                Step::Voice(ms) => rig.hear(&vowel(f64::from(ms) / 1000.0), PIECE),
-                Step::Silence(ms) => rig.hear(&silence(f64::from(ms) / 1000.0), PIECE),
+                Step::Voice(ms) => rig.play(&vowel(f64::from(ms) / 1000.0), PIECE),
+                Step::Silence(ms) => rig.play(&silence(f64::from(ms) / 1000.0), PIECE),
                 Step::Jump(by) => rig.time = Nanos(rig.time.0.saturating_add_signed(i64::from(by) * 1_000_000)),
                 Step::Button(held) => {
                     let state = v1::VehicleState {
@@ -380,8 +383,8 @@ proptest! {
         }
         let public = |any: &Any| matches!(any.topic(), TopicId::Fault | TopicId::SpeechUtterance | TopicId::SpeechLevel);
         prop_assert!(rig.messages.iter().all(|(_, any)| public(any)));
-        // No fault carries what was said.
-        let told = |any: &Any| matches!(any, Any::Fault(f) if f.text.contains("hey you"));
-        prop_assert!(!rig.messages.iter().any(|(_, any)| told(any)));
+        // No fault contains the speech.
+        let leaks = |any: &Any| matches!(any, Any::Fault(f) if f.text.contains("hey you"));
+        prop_assert!(!rig.messages.iter().any(|(_, any)| leaks(any)));
     }
 }

@@ -1,9 +1,13 @@
-//! WAV files and model folders, good and bad.
+//! WAV files and model folders, valid and invalid.
 
 mod common;
 
 use auriga_runtime::Nanos;
-use auriga_speech::{Config, input::wav, recognition::model::check as model, recognition::vosk as recogniser};
+use auriga_speech::{
+    Config,
+    input::wav,
+    recognition::{self, model, open::probe},
+};
 use common::vowel;
 use proptest::prelude::*;
 use std::{
@@ -40,7 +44,7 @@ fn samples(path: &Path) -> Vec<i16> {
 }
 
 #[test]
-fn any_depth_rate_and_channels_give_the_same_sound() {
+fn every_sample_format_gives_the_same_samples() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.wav");
     let voice = vowel(0.51);
@@ -59,7 +63,7 @@ fn any_depth_rate_and_channels_give_the_same_sound() {
 }
 
 #[test]
-fn a_truncated_file_gives_what_it_has_and_then_says_so() {
+fn a_truncated_file_gives_its_samples_and_then_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.wav");
     write_wav(&path, 16_000, 1, 16, hound::SampleFormat::Int, &vowel(1.0));
@@ -73,7 +77,7 @@ fn a_truncated_file_gives_what_it_has_and_then_says_so() {
 }
 
 #[test]
-fn a_file_that_is_no_wav_is_named() {
+fn a_file_that_is_no_wav_is_named_in_the_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.wav");
     fs::write(&path, b"OggS and so on").unwrap();
@@ -107,7 +111,7 @@ fn with_model(folder: &Path) -> Config {
     Config { model: folder.into(), ..Config::default() }
 }
 
-/// A folder with all files, good as far as the check looks.
+/// A folder that passes the check.
 fn model_folder(root: &Path) -> PathBuf {
     let folder = root.join("model");
     let network = "<Nnet3> \ninput-node name=input dim=40\noutput-node name=output input=out\n\n<NumComponents> 0 \n";
@@ -128,7 +132,7 @@ fn model_folder(root: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_missing_or_empty_file_of_a_model_is_named() {
+fn a_missing_or_empty_model_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     model::check(&model_folder(dir.path())).unwrap();
     for file in ["am/final.mdl", "conf/model.conf", "conf/mfcc.conf", "graph/HCLG.fst", "graph/words.txt"] {
@@ -147,7 +151,7 @@ fn a_missing_or_empty_file_of_a_model_is_named() {
 }
 
 #[test]
-fn a_foreign_or_unfitting_file_of_a_model_is_named() {
+fn an_unexpected_or_mismatched_model_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let wrong: [(&str, &[u8], &str); 8] = [
         ("am/final.mdl", b"PK\x03\x04", "transition model"),
@@ -162,7 +166,7 @@ fn a_foreign_or_unfitting_file_of_a_model_is_named() {
     for (file, bytes, expect) in wrong {
         let folder = model_folder(dir.path());
         fs::write(folder.join(file), bytes).unwrap();
-        let e = recogniser::open(&with_model(&folder)).err().expect(file).to_string();
+        let e = recognition::open(&with_model(&folder)).err().expect(file).to_string();
         assert!(e.contains(file) && e.contains(expect), "{file}: {e}");
     }
     let folder = model_folder(dir.path());
@@ -173,21 +177,21 @@ fn a_foreign_or_unfitting_file_of_a_model_is_named() {
 }
 
 #[test]
-fn the_older_layout_with_all_files_side_by_side_is_taken_too() {
+fn the_older_layout_with_all_files_in_one_folder_is_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let folder = model_folder(dir.path());
     for file in ["am/final.mdl", "conf/mfcc.conf", "graph/HCLG.fst", "graph/words.txt"] {
         fs::rename(folder.join(file), folder.join(file.rsplit('/').next().unwrap())).unwrap();
     }
-    let parts = model::check(&folder).unwrap();
-    assert!(parts.words.contains("hello") && !parts.takes_grammar);
+    let info = model::check(&folder).unwrap();
+    assert!(info.words.contains("hello") && !info.takes_grammar);
     fs::remove_file(folder.join("mfcc.conf")).unwrap();
     assert!(model::check(&folder).is_err());
 }
 
 proptest! {
     #[test]
-    fn no_bytes_in_any_file_make_the_check_panic(which in 0usize..5, bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn no_file_content_makes_the_check_panic(which in 0usize..5, bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let dir = tempfile::tempdir().unwrap();
         let folder = model_folder(dir.path());
         let file = ["am/final.mdl", "conf/model.conf", "conf/mfcc.conf", "graph/HCLG.fst", "graph/words.txt"][which];
@@ -197,25 +201,24 @@ proptest! {
 }
 
 #[test]
-fn what_makes_libvosk_end_its_process_ends_the_probe_alone() {
-    // Good as far as the check looks, but no model.
+fn a_model_that_makes_libvosk_exit_is_an_error_of_the_probe() {
+    // Passes the check, but is no model.
     let dir = tempfile::tempdir().unwrap();
     let folder = model_folder(dir.path());
     let exe = Path::new(env!("CARGO_BIN_EXE_auriga-speech"));
-    let e = model::probe(exe, &folder).unwrap_err().to_string();
+    let e = probe(exe, &folder).unwrap_err().to_string();
     assert!(e.contains("libvosk"), "{e}");
 }
 
 #[test]
-fn a_real_model_recognises_with_word_times() {
+fn word_times_of_a_real_model_count_from_the_turn() {
     let Some(folder) = std::env::var_os("AURIGA_VOSK_MODEL") else {
-        eprintln!("skipped: AURIGA_VOSK_MODEL names no model folder");
-        return;
+        return auriga_testing::skip("AURIGA_VOSK_MODEL names no model folder");
     };
     let folder = PathBuf::from(folder);
     model::check(&folder).unwrap();
-    model::probe(Path::new(env!("CARGO_BIN_EXE_auriga-speech")), &folder).unwrap();
-    let mut vosk = recogniser::open(&with_model(&folder)).unwrap().unwrap().recogniser;
+    probe(Path::new(env!("CARGO_BIN_EXE_auriga-speech")), &folder).unwrap();
+    let mut vosk = recognition::open(&with_model(&folder)).unwrap().unwrap().recogniser;
     for turn in 0..2 {
         let voice = vowel(2.0);
         for piece in voice.chunks(320) {

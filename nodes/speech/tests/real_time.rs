@@ -1,9 +1,9 @@
-//! What runs on the sound card's threads neither allocates nor frees.
+//! The code on the sound card's real-time threads never allocates or frees memory.
 
 use auriga_runtime::Nanos;
 use auriga_speech::{
-    input::ring::tape,
-    output::playback::{Gate, line},
+    input::ring::ring,
+    output::playback::{PlaybackGate, playback_queue},
 };
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -18,7 +18,7 @@ thread_local! {
 }
 
 fn count() {
-    // While a thread ends its counter may be gone already.
+    // While a thread ends its counter may be destroyed already.
     let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
 }
 
@@ -27,7 +27,7 @@ fn count() {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -47,13 +47,13 @@ fn allocations(what: impl FnOnce()) -> u64 {
 }
 
 #[test]
-fn the_counter_counts() {
+fn the_allocation_counter_counts() {
     assert!(allocations(|| drop(std::hint::black_box(vec![1u8; 100]))) >= 2);
 }
 
 #[test]
-fn capturing_allocates_nothing_not_even_when_the_tape_is_full() {
-    let (mut writer, mut reader) = tape(10_000);
+fn writing_to_the_ring_never_allocates_even_when_it_is_full() {
+    let (mut writer, mut reader) = ring(10_000);
     let block = [0.25f32; 960];
     let mut samples = Vec::with_capacity(960);
     let calls = allocations(|| {
@@ -65,24 +65,24 @@ fn capturing_allocates_nothing_not_even_when_the_tape_is_full() {
         }
     });
     assert_eq!(calls, 0);
-    assert!(reader.counts().losses().dropped > 0, "the tape was full");
+    assert!(reader.counters().losses().dropped > 0, "the ring was full");
 }
 
 #[test]
-fn playing_allocates_nothing_not_even_when_it_is_cut() {
-    let gate = Arc::new(Gate::default());
-    let (mut feed, mut line, _tape) = line(48_000, 2, gate.clone());
+fn rendering_never_allocates_even_when_it_is_muted() {
+    let gate = Arc::new(PlaybackGate::default());
+    let (mut queue, mut renderer, _reference) = playback_queue(48_000, 2, gate.clone());
     let mut frames = [0i16; 960];
     let speech = [0.5f32; 4800];
     let calls = allocations(|| {
         for i in 0..2000u64 {
             match i % 100 {
-                0 => drop(feed.push(&speech)),
-                5 => gate.shut(),
-                9 => feed.open(),
+                0 => drop(queue.push(&speech)),
+                5 => gate.mute(),
+                9 => queue.discard_and_unmute(),
                 _ => {}
             }
-            line.fill(&mut frames, Nanos(i));
+            renderer.render(&mut frames, Nanos(i));
         }
     });
     assert_eq!(calls, 0);

@@ -1,4 +1,4 @@
-//! Turns of the speaker out of audio: when they end, and what is published then.
+//! Turns of the speaker: when they end, and what is published then.
 
 mod common;
 
@@ -10,9 +10,8 @@ use auriga_msgs::{
 use auriga_runtime::{Nanos, Node, Outbox};
 use auriga_speech::{
     Config, Effect, SpeechNode,
-    recognition::model::check::ModelError,
-    recognition::vosk::{HeardWord, Opened, Recogniser, RecogniserError, Recognition},
-    turns::vad::{Event, Settings, TurnDetector},
+    recognition::{OpenedRecogniser, RecognisedWord, Recogniser, RecogniserError, Recognition, model::ModelError},
+    turns::vad::{TurnDetector, TurnEvent, VadSettings},
 };
 use common::{RATE, Rig, always, chunk, espeak, ms, noise, silence, vowel};
 use proptest::prelude::*;
@@ -20,10 +19,10 @@ use std::{sync::Arc, time::Duration};
 
 const PIECE: usize = RATE / 50;
 
-fn turns(samples: &[i16], piece: usize) -> Vec<Event> {
+fn turns(samples: &[i16], piece: usize) -> Vec<TurnEvent> {
     let config = Config::default();
-    let mut detector = TurnDetector::new(Settings {
-        threshold: config.voice_threshold,
+    let mut detector = TurnDetector::new(VadSettings {
+        threshold: config.vad_threshold,
         start: Duration::from_millis(config.start_voice_ms),
         end_silence: Duration::from_millis(config.end_silence_ms),
         longest: Duration::from_secs(config.longest_turn_s),
@@ -37,9 +36,9 @@ fn turns(samples: &[i16], piece: usize) -> Vec<Event> {
 }
 
 /// Start and end of the only turn, in milliseconds of the samples.
-fn only_turn(events: &[Event]) -> (i64, i64) {
+fn only_turn(events: &[TurnEvent]) -> (i64, i64) {
     match events {
-        [Event::Started(a), Event::Ended { start, end }] if a == start => {
+        [TurnEvent::Started(a), TurnEvent::Ended { start, end }] if a == start => {
             (start.0 as i64 / 1_000_000 - 1000, end.0 as i64 / 1_000_000 - 1000)
         }
         other => panic!("expected one turn, found {other:?}"),
@@ -47,7 +46,7 @@ fn only_turn(events: &[Event]) -> (i64, i64) {
 }
 
 #[test]
-fn a_turn_ends_at_its_last_voiced_sample_not_when_that_was_noticed() {
+fn a_turn_ends_at_its_last_voiced_sample() {
     let voice = [silence(0.5), vowel(1.0), silence(1.0)].concat();
     let (start, end) = only_turn(&turns(&voice, PIECE));
     assert!((400..=700).contains(&start), "{start}");
@@ -58,7 +57,7 @@ fn a_turn_ends_at_its_last_voiced_sample_not_when_that_was_noticed() {
 }
 
 #[test]
-fn real_words_are_one_turn_with_a_true_end_even_with_a_comma() {
+fn a_synthesised_sentence_is_one_turn_and_its_end_is_right() {
     for text in ["Hey Auriga, how far can I still go?", "Play some jazz music", "I feel dizzy", "Stop"] {
         let Some(speech) = espeak(text) else { return };
         let end_true = 500 + (speech.len() * 1000 / RATE) as i64;
@@ -68,7 +67,7 @@ fn real_words_are_one_turn_with_a_true_end_even_with_a_comma() {
 }
 
 #[test]
-fn chunks_of_any_size_give_the_same_turns() {
+fn turns_do_not_depend_on_the_chunk_size() {
     let voice = [silence(0.3), vowel(0.7), silence(0.6), vowel(0.5), silence(0.6)].concat();
     let expect = turns(&voice, PIECE);
     assert_eq!(expect.len(), 4, "{expect:?}");
@@ -78,7 +77,7 @@ fn chunks_of_any_size_give_the_same_turns() {
 }
 
 #[test]
-fn nothing_is_heard_in_a_minute_of_silence_hiss_or_clicks() {
+fn silence_noise_and_clicks_give_no_turn() {
     assert_eq!(turns(&silence(60.0), PIECE), []);
     assert_eq!(turns(&noise(60.0, 300.0), PIECE), []);
     let mut clicks = silence(20.0);
@@ -87,12 +86,12 @@ fn nothing_is_heard_in_a_minute_of_silence_hiss_or_clicks() {
 }
 
 #[test]
-fn a_transcript_line_is_published_when_the_end_of_its_speech_is_known() {
+fn a_transcript_line_is_published_when_its_speech_has_ended() {
     let mut rig = Rig::new(&always());
     rig.line(ms(500), ms(1900), "open the window");
-    rig.hear(&[silence(0.5), vowel(1.2), silence(1.5)].concat(), PIECE);
-    let heard = rig.utterances();
-    let [(published, u)] = heard.as_slice() else { panic!("{heard:?}") };
+    rig.play(&[silence(0.5), vowel(1.2), silence(1.5)].concat(), PIECE);
+    let utterances = rig.utterances();
+    let [(published, u)] = utterances.as_slice() else { panic!("{utterances:?}") };
     assert_eq!((u.text.as_str(), u.r#final, u.source()), ("open the window", true, TranscriptSource::Track));
     assert_eq!(u.header_copy().stamp_ns, u.speech_end_ns);
     assert_eq!(u.header_copy().source(), Some(TopicId::SpeechUtterance));
@@ -107,29 +106,29 @@ fn a_transcript_line_is_published_when_the_end_of_its_speech_is_known() {
 fn a_line_with_pauses_is_published_once_after_its_last_words() {
     let mut rig = Rig::new(&always());
     rig.line(ms(500), ms(3100), "I feel dizzy. Open the window.");
-    rig.hear(&[silence(0.5), vowel(0.8), silence(0.7), vowel(1.0), silence(3.0)].concat(), PIECE);
-    let heard = rig.utterances();
-    assert_eq!(heard.len(), 1);
-    let end = heard[0].1.speech_end_ns / 1_000_000;
+    rig.play(&[silence(0.5), vowel(0.8), silence(0.7), vowel(1.0), silence(3.0)].concat(), PIECE);
+    let utterances = rig.utterances();
+    assert_eq!(utterances.len(), 1);
+    let end = utterances[0].1.speech_end_ns / 1_000_000;
     assert!((2990..=3030).contains(&end), "{end}");
-    assert!(heard[0].1.speech_start_ns / 1_000_000 < 700);
+    assert!(utterances[0].1.speech_start_ns / 1_000_000 < 700);
 }
 
 #[test]
-fn a_line_that_is_not_in_the_audio_is_told_and_not_published() {
+fn a_line_without_speech_is_a_fault_and_not_published() {
     let mut rig = Rig::new(&always());
     rig.line(ms(500), ms(1500), "a secret nobody says");
-    rig.hear(&silence(4.0), PIECE);
+    rig.play(&silence(4.0), PIECE);
     assert!(rig.utterances().is_empty());
     assert_eq!(rig.fault_codes(), ["transcript-unheard"]);
     assert!(!format!("{:?}", rig.messages).contains("secret"));
 }
 
 #[test]
-fn the_last_words_before_the_audio_stops_are_not_lost() {
+fn a_line_is_published_when_the_audio_stops_after_it() {
     let mut rig = Rig::new(&always());
     rig.line(ms(500), ms(1900), "stop");
-    rig.hear(&[silence(0.5), vowel(1.2)].concat(), PIECE);
+    rig.play(&[silence(0.5), vowel(1.2)].concat(), PIECE);
     assert!(rig.utterances().is_empty());
     for t in [1900, 2300, 2800, 3300] {
         rig.tick(ms(t));
@@ -138,41 +137,41 @@ fn the_last_words_before_the_audio_stops_are_not_lost() {
 }
 
 #[test]
-fn with_neither_model_nor_track_one_fault_says_so() {
+fn without_model_and_track_there_is_one_fault() {
     let mut rig = Rig::new(&always());
     for _ in 0..3 {
-        rig.hear(&[vowel(1.0), silence(1.0)].concat(), PIECE);
+        rig.play(&[vowel(1.0), silence(1.0)].concat(), PIECE);
     }
     assert_eq!(rig.fault_codes(), ["speech-not-understood"]);
     assert!(rig.utterances().is_empty());
 }
 
 #[test]
-fn a_model_that_cannot_be_used_is_a_fault_and_the_track_serves() {
+fn an_unusable_model_is_a_fault_and_the_track_is_used() {
     let error = ModelError::NotAFolder("/no/model".into());
     let mut rig = Rig::with(SpeechNode::new(&always(), Err(error)).unwrap());
     assert_eq!(rig.fault_codes(), ["speech-model"]);
     rig.line(ms(100), ms(1100), "go on");
-    rig.hear(&[silence(0.1), vowel(1.0), silence(1.0)].concat(), PIECE);
+    rig.play(&[silence(0.1), vowel(1.0), silence(1.0)].concat(), PIECE);
     assert_eq!(rig.utterances().len(), 1);
 }
 
 #[test]
 fn audio_is_published_only_with_consent() {
     let mut rig = Rig::new(&always());
-    rig.hear(&vowel(0.5), PIECE);
+    rig.play(&vowel(0.5), PIECE);
     assert!(!rig.messages.iter().any(|(_, any)| any.topic() == TopicId::SpeechAudio));
     let mut rig = Rig::new(&Config { consent_recording: true, ..always() });
-    rig.hear(&vowel(0.5), PIECE);
+    rig.play(&vowel(0.5), PIECE);
     let audio: Vec<_> = rig.messages.iter().filter(|(_, any)| any.topic() == TopicId::SpeechAudio).collect();
     assert_eq!(audio.len(), 25);
     assert_eq!(audio[3].1.header().stamp_ns, ms(60).0);
 }
 
 #[test]
-fn malformed_and_late_audio_becomes_faults_and_is_left_out() {
+fn malformed_and_out_of_order_audio_is_a_fault_and_left_out() {
     let mut rig = Rig::new(&always());
-    rig.hear(&silence(0.1), PIECE);
+    rig.play(&silence(0.1), PIECE);
     let good = chunk(ms(100), &[0; 320]);
     let wrong = [
         v1::AudioChunk { sample_rate_hz: 44_100, ..good.clone() },
@@ -184,22 +183,22 @@ fn malformed_and_late_audio_becomes_faults_and_is_left_out() {
         rig.input(SpeechInput::DeviceAudio(Arc::new(chunk)), ms(120));
     }
     assert_eq!(rig.fault_codes(), ["audio-format", "audio-format", "audio-out-of-order"]);
-    rig.hear(&vec![i16::MAX; 3200], PIECE);
+    rig.play(&vec![i16::MAX; 3200], PIECE);
     assert!(rig.fault_codes().contains(&"audio-clipping"));
     rig.time = rig.time + Duration::from_secs(2);
-    rig.hear(&silence(0.1), PIECE);
+    rig.play(&silence(0.1), PIECE);
     assert!(rig.fault_codes().contains(&"audio-gap"));
 }
 
 #[test]
-fn the_driver_speaking_stops_the_reply() {
+fn speech_of_the_driver_stops_the_reply() {
     let mut rig = Rig::new(&always());
-    rig.hear(&silence(0.2), PIECE);
+    rig.play(&silence(0.2), PIECE);
     let piece = |text: &str| v1::DialogueTurn { turn_id: 3, text: text.into(), ..Default::default() };
     rig.input(SpeechInput::LanguageTurn(Arc::new(piece("You can go 212 km. There is"))), ms(200));
     assert_eq!(rig.effects, [Effect::Speak("You can go 212 km.".into())]);
     assert!(!format!("{:?}", rig.effects).contains("212"));
-    rig.hear(&vowel(0.4), PIECE);
+    rig.play(&vowel(0.4), PIECE);
     assert_eq!(rig.effects.last(), Some(&Effect::StopSpeaking));
     let effects = rig.effects.len();
     rig.input(SpeechInput::LanguageTurn(Arc::new(piece(" a charger. "))), ms(700));
@@ -207,21 +206,21 @@ fn the_driver_speaking_stops_the_reply() {
 }
 
 #[test]
-fn a_sound_too_short_for_a_turn_holds_the_reply_and_lets_it_go_on() {
+fn a_sound_too_short_for_a_turn_pauses_and_resumes_the_reply() {
     let mut rig = Rig::new(&always());
-    rig.hear(&silence(0.2), PIECE);
+    rig.play(&silence(0.2), PIECE);
     let piece = v1::DialogueTurn { turn_id: 3, text: "You can go on. ".into(), ..Default::default() };
     rig.input(SpeechInput::LanguageTurn(Arc::new(piece)), ms(200));
     let short = vowel(1.0)[4000..4000 + 320].to_vec();
     for _ in 0..20 {
-        rig.hear(&[short.clone(), silence(0.5)].concat(), PIECE);
+        rig.play(&[short.clone(), silence(0.5)].concat(), PIECE);
     }
-    let held = rig.effects.iter().filter(|e| **e == Effect::HoldSpeaking).count();
-    assert!(held > 0 && !rig.effects.contains(&Effect::StopSpeaking), "{:?}", rig.effects);
-    assert_eq!(rig.effects.last(), Some(&Effect::GoOnSpeaking));
+    let pauses = rig.effects.iter().filter(|e| **e == Effect::PauseSpeaking).count();
+    assert!(pauses > 0 && !rig.effects.contains(&Effect::StopSpeaking), "{:?}", rig.effects);
+    assert_eq!(rig.effects.last(), Some(&Effect::ResumeSpeaking));
 }
 
-/// Answers with the number of samples it was given.
+/// A recogniser whose text is the number of samples it got.
 #[derive(Default)]
 struct Counter {
     samples: usize,
@@ -235,24 +234,24 @@ impl Recogniser for Counter {
     fn partial(&mut self) -> Result<String, RecogniserError> {
         Ok(format!("about {}", self.samples / 4000))
     }
-    fn partial_words(&mut self) -> Result<Vec<HeardWord>, RecogniserError> {
+    fn partial_words(&mut self) -> Result<Vec<RecognisedWord>, RecogniserError> {
         Ok(Vec::new())
     }
     fn finish(&mut self) -> Result<Recognition, RecogniserError> {
         let end = Duration::from_nanos(std::mem::take(&mut self.samples) as u64 * 62_500);
-        let word = HeardWord { text: "all".into(), start: Duration::ZERO, end, confidence: 0.5 };
+        let word = RecognisedWord { text: "all".into(), start: Duration::ZERO, end, confidence: 0.5 };
         Ok(Recognition { words: vec![word], ..Default::default() })
     }
 }
 
-fn only(recogniser: impl Recogniser + 'static) -> Opened {
-    Opened { recogniser: Box::new(recogniser), remarks: Vec::new() }
+fn only(recogniser: impl Recogniser + 'static) -> OpenedRecogniser {
+    OpenedRecogniser { recogniser: Box::new(recogniser), notices: Vec::new() }
 }
 
 #[test]
-fn a_recogniser_gets_the_whole_turn_and_its_word_times_are_of_the_car() {
+fn the_recogniser_gets_the_complete_turn_and_word_times_are_absolute() {
     let mut rig = Rig::with(SpeechNode::new(&always(), Ok(Some(only(Counter::default())))).unwrap());
-    rig.hear(&[silence(1.0), vowel(1.0), silence(1.0), vowel(1.0), silence(1.0)].concat(), PIECE);
+    rig.play(&[silence(1.0), vowel(1.0), silence(1.0), vowel(1.0), silence(1.0)].concat(), PIECE);
     let finals: Vec<_> = rig.utterances().into_iter().filter(|(_, u)| u.r#final).collect();
     let partials: Vec<_> = rig.utterances().into_iter().filter(|(_, u)| !u.r#final).collect();
     assert_eq!(finals.len(), 2);
@@ -269,10 +268,10 @@ fn a_recogniser_gets_the_whole_turn_and_its_word_times_are_of_the_car() {
 }
 
 #[test]
-fn a_recogniser_that_fails_is_given_up_and_the_node_goes_on() {
+fn after_an_error_the_recogniser_is_dropped_and_the_node_runs_on() {
     let broken = Counter { fail: true, ..Default::default() };
     let mut rig = Rig::with(SpeechNode::new(&always(), Ok(Some(only(broken)))).unwrap());
-    rig.hear(&[vowel(1.0), silence(1.0), vowel(1.0), silence(1.0)].concat(), PIECE);
+    rig.play(&[vowel(1.0), silence(1.0), vowel(1.0), silence(1.0)].concat(), PIECE);
     assert!(rig.utterances().is_empty());
     assert_eq!(rig.fault_codes(), ["speech-recogniser-failed", "speech-not-understood"]);
 }

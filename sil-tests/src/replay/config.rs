@@ -47,7 +47,7 @@ pub fn find_root() -> Result<PathBuf> {
 /// Whether a replay of files recognises speech: there is a usable model. Otherwise the transcript track is used.
 pub(super) fn recognises(root: &Path, params: &[Param]) -> Result<bool> {
     let config: auriga_speech::Config = load("speech", auriga_speech::DEFAULTS, root, DEFAULT_VEHICLE, params)?;
-    Ok(!config.model.as_os_str().is_empty() && auriga_speech::recognition::model::check::check(&config.model).is_ok())
+    Ok(!config.model.as_os_str().is_empty() && auriga_speech::recognition::model::check(&config.model).is_ok())
 }
 
 pub(super) fn load<C: DeserializeOwned>(

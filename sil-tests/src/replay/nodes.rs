@@ -69,7 +69,7 @@ impl Nodes {
             "can" => to.add_node(auriga_can::CanNode::new(&self.config(name, auriga_can::DEFAULTS)?)?),
             "speech" => {
                 let config: auriga_speech::Config = self.config(name, auriga_speech::DEFAULTS)?;
-                let opened = auriga_speech::recognition::vosk::open(&config);
+                let opened = auriga_speech::recognition::open(&config);
                 to.add_node(auriga_speech::SpeechNode::new(&config, opened)?);
             }
             "perception" => {

@@ -1,5 +1,5 @@
-"""Bare vosk-api: python bare.py MODEL WAV SAMPLES prints the seconds of a processor that recognising the file took, handed
-over in pieces of so many samples."""
+"""The bare vosk-api: `python bare.py MODEL WAV SAMPLES` prints the processor time in s for recognising the file in pieces of
+SAMPLES samples."""
 import sys
 import time
 import wave

@@ -1,11 +1,11 @@
-//! How fast and how well the node hears: `cargo bench -p auriga-speech --bench recognise [-- PART…]`, a part being one of
+//! Speed and accuracy of recognition: `cargo bench -p auriga-speech --bench recognise [-- PART…]`, a part being one of
 //! turns, latency, speed, idle, wake, pauses; all of them when none is named.
 //!
-//! AURIGA_VOSK_MODEL names another model than models/speech/model, AURIGA_VOCABULARY=catalogue gives it the intents'
-//! phrasings as its vocabulary. AURIGA_VOSK_PYTHON, else AURIGA_PYTHON, is a Python with
-//! vosk in it for the comparison with the bare library. The voices are synthetic: the figures are not those of people.
+//! AURIGA_VOSK_MODEL names another model than models/speech/model; AURIGA_VOCABULARY=catalogue selects the intents'
+//! phrasings as its vocabulary; AURIGA_VOSK_PYTHON, else AURIGA_PYTHON, is a Python with the vosk package for the
+//! comparison with the bare library. The voices are synthetic: figures for people will differ.
 
-mod ears;
+mod measured_node;
 mod sound;
 mod texts;
 mod wake;
@@ -13,13 +13,14 @@ mod wake;
 use auriga_runtime::Nanos;
 use auriga_speech::{
     Config,
-    recognition::vocabulary::Vocabulary,
-    recognition::vosk::{self as recogniser, Recogniser},
-    turns::attention::Activation,
-    turns::vad::{Event, Settings, TurnDetector},
+    recognition::{self, Recogniser, Vocabulary},
+    turns::{
+        attention::Activation,
+        vad::{TurnDetector, TurnEvent, VadSettings},
+    },
 };
-use ears::Ears;
-use sound::{Dice, RATE, VOICES, cabin, in_cabin, say};
+use measured_node::MeasuredNode;
+use sound::{Random, RATE, VOICES, cabin, in_cabin, say};
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
@@ -60,20 +61,20 @@ fn main() {
     }
 }
 
-/// `share` of the values, which are not empty, are not above the result.
+/// The value that `share` of the values (not empty) do not exceed.
 fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     values[((values.len() as f64 * share).ceil() as usize).clamp(1, values.len()) - 1]
 }
 
-/// Where the detector takes turns to begin and end, against where they do.
+/// Detected begin and end of turns against the true ones.
 fn turns(config: &Config) {
     println!("  of {} requests each; errors in ms, positive is late", VOICES.len() * REQUESTS.len());
     println!("  SNR     begin p50    p90    end p50    p90   turns a request   turns in 10 min of the noise alone");
     for snr_db in [25.0, 15.0, 10.0, 5.0] {
         let (mut begins, mut ends, mut count) = (Vec::new(), Vec::new(), 0);
-        let settings = Settings {
-            threshold: config.voice_threshold,
+        let settings = VadSettings {
+            threshold: config.vad_threshold,
             start: Duration::from_millis(config.start_voice_ms),
             end_silence: Duration::from_millis(config.end_silence_ms),
             longest: Duration::from_secs(config.longest_turn_s),
@@ -106,7 +107,7 @@ fn detected(detector: &mut TurnDetector, sound: &[i16]) -> Vec<(Nanos, Nanos)> {
     for (i, part) in sound.chunks(RATE / 50).enumerate() {
         let stamp = Nanos::from_millis(20 * i as u64);
         detector.push(stamp, part, &mut |event| {
-            if let Event::Ended { start, end } = event {
+            if let TurnEvent::Ended { start, end } = event {
                 found.push((start, end));
             }
         });
@@ -114,29 +115,29 @@ fn detected(detector: &mut TurnDetector, sound: &[i16]) -> Vec<(Nanos, Nanos)> {
     found
 }
 
-/// From the last sound of a request to its final text.
+/// Latency from the last sound of a request to its final text.
 fn latency(config: &Config) {
-    let mut ears = Ears::new(config);
-    let (mut all, mut work, mut split, mut unheard) = (Vec::new(), Vec::new(), 0, 0);
+    let mut node = MeasuredNode::new(config);
+    let (mut all, mut work, mut split, mut missed) = (Vec::new(), Vec::new(), 0, 0);
     for (i, voice) in VOICES.iter().enumerate() {
         for (j, text) in REQUESTS.iter().enumerate() {
             let speech = say(voice, text);
-            let begin = ears.now();
+            let begin = node.now();
             let sound = in_cabin(&speech, RATE, speech.len() + 3 * RATE, 15.0, (i * 100 + j) as u64);
-            ears.hear(&sound);
+            node.play(&sound);
             let end = begin + Duration::from_secs_f64(1.0 + speech.len() as f64 / RATE as f64);
-            match ears.finals.as_slice() {
-                [] => unheard += 1,
+            match node.finals.as_slice() {
+                [] => missed += 1,
                 [.., (at, last)] => {
-                    split += ears.finals.len() - 1;
+                    split += node.finals.len() - 1;
                     all.push((at.0 as f64 - end.0 as f64) / 1e6);
                     work.push((at.0 as f64 - last.speech_end_ns as f64) / 1e6);
                 }
             }
-            ears.finals.clear();
+            node.finals.clear();
         }
     }
-    println!("  {} requests at 15 dB, {unheard} not heard, {split} cut in two", VOICES.len() * REQUESTS.len());
+    println!("  {} requests at 15 dB, {missed} not recognised, {split} cut in two", VOICES.len() * REQUESTS.len());
     for (what, values) in
         [("last sound to final text", &mut all), ("the stamp (last voiced sample) to final text", &mut work)]
     {
@@ -145,7 +146,7 @@ fn latency(config: &Config) {
     }
 }
 
-/// Processor time beside the bare library's, on the same sound.
+/// Processor time compared with the bare library, for the same audio.
 fn speed(config: &Config) {
     let mut sound = Vec::new();
     for (i, voice) in VOICES.iter().step_by(2).enumerate() {
@@ -158,32 +159,32 @@ fn speed(config: &Config) {
     println!("  {seconds:.0} s of sound; processor time as a share of it, the least of three");
     let row = |what: &str, took: f64| println!("  {what:<58} {:.4}", took / seconds);
     let config = Config { alternatives: 0, ..config.clone() };
-    let Ok(Some(mut opened)) = recogniser::open(&config) else { return println!("  the model cannot be opened") };
+    let Ok(Some(mut opened)) = recognition::open(&config) else { return println!("  the model cannot be opened") };
     let python = std::env::var_os("AURIGA_VOSK_PYTHON").or(std::env::var_os("AURIGA_PYTHON")).unwrap_or_default();
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sound.wav");
     write(&path, &sound);
     for step in [RATE / 50, RATE / 5] {
-        let (mut ours, mut theirs) = (f64::MAX, Some(f64::MAX));
-        // In turns: what else the machine does meets both.
+        let (mut node, mut python_library) = (f64::MAX, Some(f64::MAX));
+        // Alternating: other load of the machine affects both.
         for _ in 0..3 {
-            ours = ours.min(bare(opened.recogniser.as_mut(), &sound, step));
+            node = node.min(bare(opened.recogniser.as_mut(), &sound, step));
             let took = bare_python(&python, &config.model, &path, step);
-            theirs = theirs.zip(took).map(|(least, took)| least.min(took));
+            python_library = python_library.zip(took).map(|(least, took)| least.min(took));
         }
-        row(&format!("our recogniser, {} ms pieces", step * 1000 / RATE), ours);
-        match theirs {
-            Some(theirs) => {
-                row("  bare vosk-api in Python", theirs);
-                println!("  {:<58} {:.3}", "  ours / bare", ours / theirs);
+        row(&format!("VoskRecogniser, {} ms pieces", step * 1000 / RATE), node);
+        match python_library {
+            Some(bare) => {
+                row("  bare vosk-api in Python", bare);
+                println!("  {:<58} {:.3}", "  VoskRecogniser / bare", node / bare);
             }
             None => println!("  bare vosk-api: skipped, AURIGA_VOSK_PYTHON names no Python with vosk"),
         }
     }
-    let mut ears = Ears::new(&config);
+    let mut node = MeasuredNode::new(&config);
     let began = processor_time();
-    ears.hear(&sound);
-    row("the whole node, of turns only, with partial results", processor_time() - began);
+    node.play(&sound);
+    row("the complete node, with partial results", processor_time() - began);
 }
 
 fn write(path: &Path, sound: &[i16]) {
@@ -200,7 +201,7 @@ fn bare_python(python: &OsStr, model: &Path, wav: &Path, step: usize) -> Option<
     String::from_utf8_lossy(&run.stdout).trim().parse().ok()
 }
 
-/// All of the sound through a recogniser, as the bare library is used.
+/// All audio through a recogniser, without the node.
 fn bare(recogniser: &mut dyn Recogniser, sound: &[i16], step: usize) -> f64 {
     let began = processor_time();
     sound.chunks(step).for_each(|piece| recogniser.accept(piece).expect("recognised"));
@@ -208,28 +209,28 @@ fn bare(recogniser: &mut dyn Recogniser, sound: &[i16], step: usize) -> f64 {
     processor_time() - began
 }
 
-/// Seconds that this thread has had a processor.
+/// Processor time of this thread, in s.
 pub fn processor_time() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells a thread's time");
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("schedstat of Linux");
     text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).expect("nanoseconds") / 1e9
 }
 
-/// What the node takes of one processor while nobody speaks.
+/// Processor load of the node while nobody speaks.
 fn idle(config: &Config) {
     let config = Config { activation: Activation::WakeWord, ..config.clone() };
     let length = 120 * RATE;
     let quiet = [("digital silence", vec![0; length]), ("cabin noise at -52 dB", cabin(length, -52.0, 1))];
     let loud = [("cabin noise at -40 dB", cabin(length, -40.0, 2)), ("cabin noise at -30 dB", cabin(length, -30.0, 3))];
     for (what, sound) in quiet.into_iter().chain(loud) {
-        let mut ears = Ears::new(&config);
+        let mut node = MeasuredNode::new(&config);
         let began = processor_time();
-        ears.hear(&sound);
+        node.play(&sound);
         let share = 100.0 * (processor_time() - began) / (sound.len() as f64 / RATE as f64);
-        println!("  {what:<24} {share:5.2} % of one processor, {} utterances", ears.finals.len());
+        println!("  {what:<24} {share:5.2} % of one processor, {} utterances", node.finals.len());
     }
 }
 
-/// Requests with a pause in them: how many are cut, and what the patience costs those without.
+/// Requests with a pause: how many are cut in two; and how many complete requests wait longer.
 fn pauses(config: &Config) {
     const HALVES: [(&str, &str); 8] = [
         ("navigate to the", "nearest charging station"),
@@ -242,35 +243,35 @@ fn pauses(config: &Config) {
         ("could you", "open the window"),
     ];
     for pause_ms in [300, 450] {
-        for patient in [false, true] {
-            let open = if patient { config.open_end_silence_ms } else { config.end_silence_ms };
-            let mut ears = Ears::new(&Config { open_end_silence_ms: open, ..config.clone() });
+        for longer in [false, true] {
+            let silence_ms = if longer { config.incomplete_end_silence_ms } else { config.end_silence_ms };
+            let mut node = MeasuredNode::new(&Config { incomplete_end_silence_ms: silence_ms, ..config.clone() });
             let (mut cut, mut count) = (0, 0);
             for (i, voice) in VOICES.iter().enumerate() {
                 for (j, (first, second)) in HALVES.iter().enumerate() {
                     let pause = vec![0; RATE * pause_ms / 1000];
                     let speech = [say(voice, first), pause, say(voice, second)].concat();
-                    ears.hear(&in_cabin(&speech, RATE, speech.len() + 3 * RATE, 20.0, (i * 10 + j) as u64));
-                    cut += usize::from(ears.finals.len() > 1);
+                    node.play(&in_cabin(&speech, RATE, speech.len() + 3 * RATE, 20.0, (i * 10 + j) as u64));
+                    cut += usize::from(node.finals.len() > 1);
                     count += 1;
-                    ears.finals.clear();
+                    node.finals.clear();
                 }
             }
             println!(
-                "  pause of {pause_ms} ms, open_end_silence_ms = {open}: {cut} of {count} requests are cut in two"
+                "  pause of {pause_ms} ms, incomplete_end_silence_ms = {silence_ms}: {cut} of {count} requests are cut in two"
             );
         }
     }
     let mut late = 0;
-    let mut ears = Ears::new(config);
-    let mut dice = Dice::new(5);
+    let mut node = MeasuredNode::new(config);
+    let mut random = Random::new(5);
     for text in REQUESTS {
-        let speech = say(VOICES[dice.below(VOICES.len())], text);
-        let end = ears.now() + Duration::from_secs_f64(1.0 + speech.len() as f64 / RATE as f64);
-        ears.hear(&in_cabin(&speech, RATE, speech.len() + 3 * RATE, 20.0, 9));
-        let patience = Duration::from_millis(config.end_silence_ms + 250);
-        late += ears.finals.iter().filter(|(at, _)| *at > end + patience).count();
-        ears.finals.clear();
+        let speech = say(VOICES[random.below(VOICES.len())], text);
+        let end = node.now() + Duration::from_secs_f64(1.0 + speech.len() as f64 / RATE as f64);
+        node.play(&in_cabin(&speech, RATE, speech.len() + 3 * RATE, 20.0, 9));
+        let allowed = Duration::from_millis(config.end_silence_ms + 250);
+        late += node.finals.iter().filter(|(at, _)| *at > end + allowed).count();
+        node.finals.clear();
     }
-    println!("  {late} of {} whole requests waited for more", REQUESTS.len());
+    println!("  {late} of {} complete requests waited longer", REQUESTS.len());
 }

@@ -1,5 +1,5 @@
-//! Sound for the figures: espeak-ng's and flite's voices, cabin noise, and both at a distance in level. The same every
-//! time; what was spoken is kept in target/spoken.
+//! Audio for the benchmarks: voices of espeak-ng and flite in cabin noise at a given signal-to-noise ratio. The same in
+//! every run; synthesised speech is cached in target/spoken.
 
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
@@ -25,7 +25,7 @@ pub const VOICES: [&str; 7] = [
     "flite:rms",
 ];
 
-/// Speech without the silence around it, at a fixed level.
+/// Speech without leading and trailing silence, at a fixed level.
 pub fn say(voice: &str, text: &str) -> Vec<i16> {
     let (engine, name) = voice.split_once(':').expect("engine:name");
     let mut hasher = DefaultHasher::new();
@@ -34,11 +34,11 @@ pub fn say(voice: &str, text: &str) -> Vec<i16> {
     std::fs::create_dir_all(&folder).expect("target/spoken");
     let path = folder.join(format!("{:016x}.wav", hasher.finish()));
     if !path.exists() {
-        // Under another name until it is whole.
+        // Under another name until it is complete.
         let part = path.with_extension("part");
         let mut command = Command::new(if engine == "flite" { "flite" } else { "espeak-ng" });
         match engine {
-            "flite" => command.args(["-voice", name, "-t", &spelt(text), "-o"]).arg(&part),
+            "flite" => command.args(["-voice", name, "-t", &phonetic(text), "-o"]).arg(&part),
             _ => command.args(["-v", name, "-s", "160", "-w"]).arg(&part).args(["--", text]),
         };
         let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
@@ -53,8 +53,8 @@ pub fn say(voice: &str, text: &str) -> Vec<i16> {
     samples.into_iter().map(rounded).collect()
 }
 
-/// What flite would spell is written as it sounds.
-fn spelt(text: &str) -> String {
+/// flite spells unknown words letter by letter: they are written as they sound.
+fn phonetic(text: &str) -> String {
     text.replace("auriga", "or eye ga")
 }
 
@@ -80,11 +80,11 @@ fn to_level(samples: &mut [f64], level_db: f64) {
 }
 
 /// Random numbers, the same on every machine.
-pub struct Dice(u64);
+pub struct Random(u64);
 
-impl Dice {
+impl Random {
     pub fn new(seed: u64) -> Self {
-        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     pub fn next(&mut self) -> f64 {
@@ -99,13 +99,13 @@ impl Dice {
     }
 }
 
-/// Road and wind, swelling slowly.
+/// Noise of road and wind, slowly varying in level.
 pub fn cabin(samples: usize, level_db: f64, seed: u64) -> Vec<i16> {
-    let mut dice = Dice::new(seed);
+    let mut random = Random::new(seed);
     let (mut road, mut wind, mut swell) = (0.0f64, 0.0f64, 0.0f64);
     let mut noise: Vec<f64> = (0..samples)
         .map(|_| {
-            let white = dice.next() + dice.next() + dice.next() - 1.5;
+            let white = random.next() + random.next() + random.next() - 1.5;
             road += (white - road) * 0.03;
             wind += (white - wind) * 0.4;
             swell += (white - swell) * 4e-5;
@@ -116,7 +116,7 @@ pub fn cabin(samples: usize, level_db: f64, seed: u64) -> Vec<i16> {
     noise.into_iter().map(rounded).collect()
 }
 
-/// Speech from its first sample at `at` in cabin noise of `samples`, that far below the speech.
+/// Speech that begins at sample `at`, in cabin noise of `samples` at this signal-to-noise ratio.
 pub fn in_cabin(speech: &[i16], at: usize, samples: usize, snr_db: f64, seed: u64) -> Vec<i16> {
     let mut sound = cabin(samples, SPEECH_DB - snr_db, seed);
     for (sum, said) in sound[at..].iter_mut().zip(speech) {

@@ -1,6 +1,6 @@
-//! What is said for the figures.
+//! Texts that are spoken in the benchmarks.
 
-/// Requests.
+/// Requests of a driver.
 pub const REQUESTS: [&str; 12] = [
     "navigate to the nearest charging station",
     "how far can i still go",
@@ -170,7 +170,7 @@ pub const TALK: [&str; 150] = [
     "hey kids dinner is ready",
 ];
 
-/// What is near the wake phrase, and the words in it that are.
+/// Sentences with words similar to the wake phrase, and those words.
 pub const NEAR: [(&str, &str); 30] = [
     ("hey are you going to the party", "are you"),
     ("hey laura come over here", "laura"),

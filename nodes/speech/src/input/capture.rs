@@ -1,15 +1,17 @@
 //! Capture from a sound device by `cpal`.
 //!
-//! The audio callback runs on a real-time thread: it copies samples and one stamp onto a [`tape`] made beforehand, and
-//! does nothing else. A thread of ours takes them off, brings them through the [`front_end`](crate::input::front_end) and hands
-//! them to the node; it opens the device anew when that is lost.
+//! The audio callback runs on a real-time thread: it writes samples and one time stamp to a [`ring`] and does nothing
+//! else. The capture thread reads the ring, runs the [front end](crate::input::front_end), hands chunks to the node, and
+//! reopens the device when it is lost.
 
-use crate::{
-    input::device::{self, Direction, Format},
-    input::front_end::echo::Reference,
-    input::front_end::resample::{Listen, ResampleError},
-    input::front_end::{Cleaning, FrontEnd},
-    input::ring::{Losses, Reader, Writer, tape},
+use crate::input::{
+    device::{self, Direction, Format},
+    front_end::{
+        FrontEnd, FrontEndSettings,
+        echo::EchoReference,
+        resample::{ChannelSelection, ResampleError},
+    },
+    ring::{Losses, RingReader, RingWriter, ring},
 };
 use anyhow::{Context, bail};
 use auriga_msgs::{node, topic, v1};
@@ -24,32 +26,34 @@ use std::{
 };
 use v1::Severity;
 
-/// What the tape holds: a stall of our thread may last this long.
-const TAPE: Duration = Duration::from_secs(2);
-/// How often it is looked at.
+/// Capacity of the ring: a stall of the capture thread may last this long.
+const RING: Duration = Duration::from_secs(2);
+/// How often the ring is read.
 const POLL: Duration = Duration::from_millis(2);
-/// Time between two attempts to open a device: first, and longest.
+/// Wait between two attempts to open a device: first and longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
-/// A device that gives nothing for this long is lost, whether it says so or not.
+/// A device without samples for this long is lost, whether it reports an error or not.
 const SILENT_DEVICE: Duration = Duration::from_secs(3);
-/// Of the time between two looks, so much at most is silence of the device: the rest is a stall of ours.
-const LONGEST_LOOK: Duration = Duration::from_millis(50);
-/// Losses are told at most this often.
-const TELL: Duration = Duration::from_secs(1);
+/// Of the time between two reads at most this much counts as silence of the device; the rest is a stall of this thread.
+const MAX_POLL_GAP: Duration = Duration::from_millis(50);
+/// Losses are reported at most this often.
+const REPORT_PERIOD: Duration = Duration::from_secs(1);
 
 /// Where captured audio goes.
-pub trait Ear {
-    /// Whether nobody listens any more.
+pub trait AudioSink {
+    /// Whether the node is shutting down.
     fn stopping(&self) -> bool;
-    fn hear(&self, chunk: v1::AudioChunk);
+    /// Hands a chunk to the node.
+    fn send_audio(&self, chunk: v1::AudioChunk);
+    /// Reports a fault of the device.
     fn fault(&self, severity: Severity, code: &'static str, subject: &str, text: String);
 }
 
-impl Ear for DeviceSink<node::Speech> {
+impl AudioSink for DeviceSink<node::Speech> {
     fn stopping(&self) -> bool {
         DeviceSink::stopping(self)
     }
-    fn hear(&self, chunk: v1::AudioChunk) {
+    fn send_audio(&self, chunk: v1::AudioChunk) {
         self.send::<topic::DeviceAudio>(chunk);
     }
     fn fault(&self, severity: Severity, code: &'static str, subject: &str, text: String) {
@@ -57,65 +61,67 @@ impl Ear for DeviceSink<node::Speech> {
     }
 }
 
-/// What is captured, and how.
-pub struct Source {
+/// Which device is captured, and how.
+pub struct CaptureSettings {
+    /// Name of the device ([`device::find`]).
     pub device: String,
-    pub listen: Listen,
-    pub cleaning: Cleaning,
-    /// What the device hands over at once; its own buffer is twice that (`cpal`'s choice), so the real-time thread may be
-    /// late by as much.
+    /// Which of its channels are used.
+    pub channels: ChannelSelection,
+    /// Processing of the signal.
+    pub front_end: FrontEndSettings,
+    /// Period of the device. Its own buffer holds two (`cpal`'s choice), so the real-time thread may be late by one.
     pub period: Duration,
-    /// What our loudspeaker plays, whenever it is opened.
-    pub references: Receiver<Reference>,
+    /// Receives the echo reference each time the node's loudspeaker is opened.
+    pub echo_references: Receiver<EchoReference>,
 }
 
-/// Captures until nobody listens. Errors become faults, and the device is tried again.
-pub fn run(source: &Source, ear: &impl Ear) {
+/// Captures until the node shuts down. Errors become faults, and the device is opened again.
+pub fn run(settings: &CaptureSettings, sink: &impl AudioSink) {
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     let mut reference = None;
-    while !ear.stopping() {
-        if let Err(e) = capture(source, &mut reference, &mut backoff, ear) {
-            ear.fault(Severity::Warning, "audio-device", &source.device, format!("{e:#}; trying again"));
+    while !sink.stopping() {
+        if let Err(e) = capture(settings, &mut reference, &mut backoff, sink) {
+            sink.fault(Severity::Warning, "audio-device", &settings.device, format!("{e:#}; trying again"));
         }
         let again = Nanos::monotonic() + backoff.wait();
-        while !ear.stopping() && Nanos::monotonic() < again {
+        while !sink.stopping() && Nanos::monotonic() < again {
             std::thread::sleep(POLL);
         }
     }
 }
 
-/// Until nobody listens (`Ok`) or the device is lost.
+/// Captures until the node shuts down (`Ok`) or the device is lost.
 fn capture(
-    source: &Source,
-    reference: &mut Option<Reference>,
+    settings: &CaptureSettings,
+    reference: &mut Option<EchoReference>,
     backoff: &mut Backoff,
-    ear: &impl Ear,
+    sink: &impl AudioSink,
 ) -> anyhow::Result<()> {
-    let mut microphone = Microphone::open(source)?;
-    let mut front_end = front_end(&microphone, source, ear)?;
+    let mut microphone = Microphone::open(settings)?;
+    let mut front_end = front_end(&microphone, settings, sink)?;
     let mut samples = Vec::new();
-    let (mut last_look, mut silence) = (Nanos::monotonic(), Duration::ZERO);
-    let (mut told, mut next_telling) = (Losses::default(), Nanos::ZERO);
-    while !ear.stopping() {
+    let (mut last_poll, mut silence) = (Nanos::monotonic(), Duration::ZERO);
+    let (mut reported, mut next_report) = (Losses::default(), Nanos::ZERO);
+    while !sink.stopping() {
         let now = Nanos::monotonic();
-        silence += now.since(std::mem::replace(&mut last_look, now)).min(LONGEST_LOOK);
-        if let Some(newest) = source.references.try_iter().last() {
+        silence += now.since(std::mem::replace(&mut last_poll, now)).min(MAX_POLL_GAP);
+        if let Some(newest) = settings.echo_references.try_iter().last() {
             *reference = Some(newest);
         }
-        while let Some(block) = microphone.tape.read(&mut samples) {
+        while let Some(block) = microphone.ring.read(&mut samples) {
             silence = Duration::ZERO;
             backoff.reset();
-            if let Some(chunk) = front_end.block(&block, &samples, reference)? {
-                ear.hear(chunk);
+            if let Some(chunk) = front_end.process(&block, &samples, reference)? {
+                sink.send_audio(chunk);
             }
         }
-        let counts = microphone.tape.counts();
-        let losses = counts.losses();
-        if losses != told && now >= next_telling {
-            (told, next_telling) = (losses, now + TELL);
-            ear.fault(Severity::Warning, "audio-overrun", &source.device, losses.to_string());
+        let counters = microphone.ring.counters();
+        let losses = counters.losses();
+        if losses != reported && now >= next_report {
+            (reported, next_report) = (losses, now + REPORT_PERIOD);
+            sink.fault(Severity::Warning, "audio-overrun", &settings.device, losses.to_string());
         }
-        if counts.failed.load(Ordering::Relaxed) || silence > SILENT_DEVICE {
+        if counters.failed.load(Ordering::Relaxed) || silence > SILENT_DEVICE {
             bail!("the device is lost");
         }
         std::thread::sleep(POLL);
@@ -123,33 +129,42 @@ fn capture(
     Ok(())
 }
 
-/// A device that lacks the seats' channels is heard all the same, without telling seats.
-fn front_end(microphone: &Microphone, source: &Source, ear: &impl Ear) -> Result<FrontEnd, ResampleError> {
+/// A device without the seats' channels is captured as one mixed channel, and seats stay unknown.
+fn front_end(
+    microphone: &Microphone,
+    settings: &CaptureSettings,
+    sink: &impl AudioSink,
+) -> Result<FrontEnd, ResampleError> {
     let (rate_hz, channels) = (microphone.rate_hz, microphone.channels);
-    FrontEnd::new(rate_hz, channels, source.listen, source.cleaning).or_else(|e| {
+    FrontEnd::new(rate_hz, channels, settings.channels, settings.front_end).or_else(|e| {
         if !matches!(e, ResampleError::Seats { .. }) {
             return Err(e);
         }
-        ear.fault(Severity::Warning, "audio-channels", &source.device, format!("{e}; seats are not told apart"));
-        FrontEnd::new(rate_hz, channels, Listen::Mixed, source.cleaning)
+        sink.fault(
+            Severity::Warning,
+            "audio-channels",
+            &settings.device,
+            format!("{e}; the speaker's seat stays unknown"),
+        );
+        FrontEnd::new(rate_hz, channels, ChannelSelection::Mixed, settings.front_end)
     })
 }
 
 struct Microphone {
     rate_hz: u32,
     channels: u16,
-    tape: Reader,
-    /// Capture ends when it is dropped.
+    ring: RingReader,
+    /// Capture ends when this is dropped.
     _stream: Stream,
 }
 
 impl Microphone {
-    fn open(source: &Source) -> anyhow::Result<Self> {
-        let device = device::find(&source.device, Direction::Capture)?;
-        let Format { config, sample } = device::capture_format(&device, source.listen.channels(), source.period)
-            .or_else(|_| device::capture_format(&device, 1, source.period))?;
+    fn open(settings: &CaptureSettings) -> anyhow::Result<Self> {
+        let device = device::find(&settings.device, Direction::Capture)?;
+        let Format { config, sample } = device::capture_format(&device, settings.channels.channels(), settings.period)
+            .or_else(|_| device::capture_format(&device, 1, settings.period))?;
         let per_second = config.sample_rate as usize * usize::from(config.channels);
-        let (writer, tape) = tape(per_second * TAPE.as_secs() as usize);
+        let (writer, ring) = ring(per_second * RING.as_secs() as usize);
         let stream = match sample {
             SampleFormat::I8 => stream::<i8>(writer, &device, config),
             SampleFormat::U8 => stream::<u8>(writer, &device, config),
@@ -164,30 +179,30 @@ impl Microphone {
         .context("opening the device")?;
         stream.play().context("starting the device")?;
         tracing::info!(
-            device = source.device,
+            device = settings.device,
             rate_hz = config.sample_rate,
             channels = config.channels,
             period = ?config.buffer_size,
             "microphone open"
         );
-        Ok(Self { rate_hz: config.sample_rate, channels: config.channels, tape, _stream: stream })
+        Ok(Self { rate_hz: config.sample_rate, channels: config.channels, ring, _stream: stream })
     }
 }
 
-fn stream<S: SizedSample>(mut writer: Writer, device: &Device, config: StreamConfig) -> Result<Stream, cpal::Error>
+fn stream<S: SizedSample>(mut writer: RingWriter, device: &Device, config: StreamConfig) -> Result<Stream, cpal::Error>
 where
     f32: FromSample<S>,
 {
-    let counts = writer.counts();
+    let counters = writer.counters();
     device.build_input_stream(
         config,
         move |data: &[S], info: &InputCallbackInfo| {
-            // cpal's instants count from the stream's creation: only their difference means something on our clock.
+            // cpal's instants count from the stream's creation: only their difference can be used with the monotonic clock.
             let times = info.timestamp();
             let stamp = Nanos::monotonic() - times.callback.saturating_duration_since(times.capture);
             writer.write(stamp, data.iter().map(|&s| f32::from_sample_(s)));
         },
-        move |error| counts.error(&error),
+        move |error| counters.record_error(&error),
         None,
     )
 }

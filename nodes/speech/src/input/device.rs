@@ -1,5 +1,6 @@
-//! Sound devices by name, and what they can do.
+//! Sound devices by name, and the format and period in which they are opened.
 
+use crate::input::audio::SAMPLE_RATE_HZ;
 use anyhow::{Context, bail};
 use cpal::{
     BufferSize, Device, DeviceId, SampleFormat, StreamConfig, SupportedBufferSize, SupportedStreamConfigRange,
@@ -7,28 +8,33 @@ use cpal::{
 };
 use std::time::Duration;
 
-use crate::turns::vad::SAMPLE_RATE_HZ;
-
-/// Which way sound goes.
+/// Direction of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
+    /// From a microphone.
     Capture,
+    /// To a loudspeaker.
     Playback,
 }
 
-/// How a device is opened.
+/// The format in which a device is opened.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Format {
+    /// Rate, channels and period.
     pub config: StreamConfig,
+    /// Type of a sample.
     pub sample: SampleFormat,
 }
 
-/// Whether this machine has a sound card at all. Asking ALSA would fill the log with its complaints.
-pub fn sound_card() -> bool {
+/// Whether this machine has a sound card. Reads /proc: asking ALSA would fill the log with its messages.
+pub fn has_sound_card() -> bool {
     std::fs::read_to_string("/proc/asound/cards").is_ok_and(|cards| cards.contains('['))
 }
 
-/// The device of this name, "default", or an ALSA name that no list shows.
+/// The device of this name: "default", a name that ALSA lists, or an ALSA name that it does not list.
+///
+/// # Errors
+/// When there is no such device; the text names those that exist.
 pub fn find(name: &str, direction: Direction) -> anyhow::Result<Device> {
     let host = cpal::default_host();
     if name == "default" {
@@ -55,7 +61,10 @@ pub fn find(name: &str, direction: Direction) -> anyhow::Result<Device> {
         .with_context(|| format!("no sound device of this name; there are: {}", known.join(", ")))
 }
 
-/// How to capture from a device: at least so many channels, 16 kHz where it can, periods of this length.
+/// The format to capture in: at least this many channels, 16 kHz where the device can, periods of this length.
+///
+/// # Errors
+/// When the device cannot be asked or has fewer channels.
 pub fn capture_format(device: &Device, channels: u16, period: Duration) -> anyhow::Result<Format> {
     let usual = device.default_input_config().context("asking the device for its format")?;
     if usual.channels() >= channels {
@@ -64,16 +73,20 @@ pub fn capture_format(device: &Device, channels: u16, period: Duration) -> anyho
     let ranges = device.supported_input_configs().context("asking the device for its formats")?;
     let best = ranges.filter(|r| r.channels() >= channels).min_by_key(preference);
     let Some(best) = best else { bail!("it has fewer than {channels} channels, which microphone.toml names") };
-    let rate = wanted_rate(&best);
+    let rate = preferred_rate(&best);
     Ok(format(best.with_sample_rate(rate).config(), best.sample_format(), best.buffer_size(), period))
 }
 
+/// The format to play in: the device's default, with periods of this length.
+///
+/// # Errors
+/// When the device cannot be asked.
 pub fn playback_format(device: &Device, period: Duration) -> anyhow::Result<Format> {
     let usual = device.default_output_config().context("asking the device for its format")?;
     Ok(format(usual.config(), usual.sample_format(), usual.buffer_size(), period))
 }
 
-/// Few channels, then a format that needs no care.
+/// Sort key: few channels first, then a sample format that is common.
 fn preference(range: &SupportedStreamConfigRange) -> (u16, u8) {
     let sample = match range.sample_format() {
         SampleFormat::F32 | SampleFormat::I16 => 0,
@@ -83,8 +96,8 @@ fn preference(range: &SupportedStreamConfigRange) -> (u16, u8) {
     (range.channels(), sample)
 }
 
-/// 16 kHz needs no conversion; 48 kHz is what most hardware runs at.
-fn wanted_rate(range: &SupportedStreamConfigRange) -> u32 {
+/// 16 kHz needs no conversion; 48 kHz is the native rate of most hardware.
+fn preferred_rate(range: &SupportedStreamConfigRange) -> u32 {
     let can = |rate: u32| (range.min_sample_rate()..=range.max_sample_rate()).contains(&rate);
     [SAMPLE_RATE_HZ, 48_000].into_iter().find(|&r| can(r)).unwrap_or(range.max_sample_rate())
 }
@@ -94,7 +107,7 @@ fn format(mut config: StreamConfig, sample: SampleFormat, buffer: &SupportedBuff
     Format { config, sample }
 }
 
-/// The period wanted, or what comes nearest to it on this device. `cpal` asks ALSA for a buffer of two periods.
+/// The wanted period, or the nearest one that the device supports. `cpal` asks ALSA for a buffer of two periods.
 fn buffer_size(rate_hz: u32, supported: &SupportedBufferSize, period: Duration) -> BufferSize {
     let wanted = (f64::from(rate_hz) * period.as_secs_f64()) as u32;
     match *supported {
@@ -108,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_period_is_as_long_as_wanted_where_the_device_can() {
+    fn the_period_is_clamped_to_what_the_device_supports() {
         let period = Duration::from_millis(20);
         let range = |min, max| buffer_size(48_000, &SupportedBufferSize::Range { min, max }, period);
         assert_eq!(range(16, 100_000), BufferSize::Fixed(960));
@@ -118,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_not_there_is_an_error() {
+    fn an_unknown_device_is_an_error() {
         for direction in [Direction::Capture, Direction::Playback] {
             let e = match find("no such device", direction) {
                 Ok(device) => match direction {
@@ -133,12 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn of_many_formats_the_one_with_few_channels_and_no_conversion_is_taken() {
+    fn the_format_with_the_fewest_channels_and_a_common_sample_type_is_preferred() {
         let range = |channels, sample| {
             SupportedStreamConfigRange::new(channels, 8_000, 48_000, SupportedBufferSize::Unknown, sample)
         };
         let ranges = [range(8, SampleFormat::I16), range(2, SampleFormat::U8), range(2, SampleFormat::I16)];
         let best = ranges.into_iter().min_by_key(preference).unwrap();
-        assert_eq!((best.channels(), best.sample_format(), wanted_rate(&best)), (2, SampleFormat::I16, 16_000));
+        assert_eq!((best.channels(), best.sample_format(), preferred_rate(&best)), (2, SampleFormat::I16, 16_000));
     }
 }

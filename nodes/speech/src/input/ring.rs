@@ -1,5 +1,7 @@
-//! The way of samples out of a real-time thread: rings made beforehand. Writing neither waits nor allocates; what does
-//! not fit is dropped and counted.
+//! A single-producer, single-consumer (SPSC) ring of samples and their time stamps, out of a real-time thread.
+//!
+//! Memory is allocated when the ring is made. The writer neither waits nor allocates: a block that does not fit is
+//! dropped and counted.
 
 use auriga_runtime::Nanos;
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -14,30 +16,31 @@ use std::{
 /// Blocks that fit beside the samples: two seconds of the shortest usual period (1 ms).
 const BLOCKS: usize = 2048;
 
-/// Samples that belong together, as a device's callback saw them.
+/// The samples of one device callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
-    /// When the first of them was captured or is heard.
+    /// When the first sample was captured, or will be played.
     pub stamp: Nanos,
+    /// Number of samples, of all channels together.
     pub samples: usize,
-    /// Samples were lost before it.
+    /// Samples were lost before this block.
     pub after_loss: bool,
 }
 
-/// What the callbacks tell other threads without waiting for them.
+/// Counters that the callbacks share with other threads without locks.
 #[derive(Debug, Default)]
-pub struct Counts {
-    /// Times that the device's own buffer ran over or empty.
+pub struct Counters {
+    /// Overruns or underruns of the device's own buffer.
     pub xruns: AtomicU64,
-    /// Samples that found the rings full.
+    /// Samples dropped because the ring was full.
     pub dropped: AtomicU64,
     /// The device is gone.
     pub failed: AtomicBool,
 }
 
-impl Counts {
-    /// Of a stream's error callback: an overrun inside ALSA, after which the stream goes on, or its end.
-    pub fn error(&self, error: &cpal::Error) {
+impl Counters {
+    /// For a stream's error callback: an xrun inside ALSA, after which the stream goes on, or the end of the stream.
+    pub fn record_error(&self, error: &cpal::Error) {
         match error.kind() {
             cpal::ErrorKind::Xrun => drop(self.xruns.fetch_add(1, Ordering::Relaxed)),
             cpal::ErrorKind::DeviceChanged | cpal::ErrorKind::RealtimeDenied => {}
@@ -45,6 +48,7 @@ impl Counts {
         }
     }
 
+    /// What was lost until now.
     pub fn losses(&self) -> Losses {
         Losses { xruns: self.xruns.load(Ordering::Relaxed), dropped: self.dropped.load(Ordering::Relaxed) }
     }
@@ -53,7 +57,9 @@ impl Counts {
 /// Audio lost since the device was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Losses {
+    /// Overruns or underruns of the device's own buffer.
     pub xruns: u64,
+    /// Samples dropped because the ring was full.
     pub dropped: u64,
 }
 
@@ -62,68 +68,72 @@ impl fmt::Display for Losses {
         let Losses { xruns, dropped } = self;
         write!(
             f,
-            "audio is lost: the device's buffer ran over {xruns} times, ours by {dropped} samples; the machine is too \
-             busy for the microphone: raise capture_period_ms, or give the device a deeper buffer (calibration/README.md)"
+            "audio is lost: {xruns} overruns of the device's buffer, {dropped} samples dropped at the node's ring; the \
+             machine is too busy for the microphone: raise capture_period_ms, or give the device a deeper buffer \
+             (calibration/README.md)"
         )
     }
 }
 
-/// A pair of ends for so many samples.
-pub fn tape(samples: usize) -> (Writer, Reader) {
+/// Both ends of a ring for this many samples.
+pub fn ring(samples: usize) -> (RingWriter, RingReader) {
     let (to_samples, from_samples) = RingBuffer::new(samples);
     let (to_blocks, from_blocks) = RingBuffer::new(BLOCKS);
-    let counts = Arc::new(Counts::default());
+    let counters = Arc::new(Counters::default());
     (
-        Writer { samples: to_samples, blocks: to_blocks, counts: counts.clone(), seen: Losses::default() },
-        Reader { samples: from_samples, blocks: from_blocks, counts },
+        RingWriter { samples: to_samples, blocks: to_blocks, counters: counters.clone(), seen: Losses::default() },
+        RingReader { samples: from_samples, blocks: from_blocks, counters },
     )
 }
 
 /// The real-time thread's end.
-pub struct Writer {
+pub struct RingWriter {
     samples: Producer<f32>,
     blocks: Producer<Block>,
-    counts: Arc<Counts>,
-    /// Before the last block.
+    counters: Arc<Counters>,
+    /// Losses before the last block.
     seen: Losses,
 }
 
-impl Writer {
-    pub fn counts(&self) -> Arc<Counts> {
-        self.counts.clone()
+impl RingWriter {
+    /// The counters of this ring.
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
     }
 
+    /// Writes one block, or drops and counts it when it does not fit.
     pub fn write(&mut self, stamp: Nanos, samples: impl ExactSizeIterator<Item = f32>) {
         let count = samples.len();
         match self.samples.write_chunk_uninit(count) {
             Ok(chunk) if !self.blocks.is_full() => {
                 let samples = chunk.fill_from_iter(samples);
-                let losses = self.counts.losses();
+                let losses = self.counters.losses();
                 let after_loss = losses != std::mem::replace(&mut self.seen, losses);
-                // There is room, seen just above; nobody else writes.
+                // Cannot fail: there was room just above, and nobody else writes.
                 let _ = self.blocks.push(Block { stamp, samples, after_loss });
             }
-            _ => drop(self.counts.dropped.fetch_add(count as u64, Ordering::Relaxed)),
+            _ => drop(self.counters.dropped.fetch_add(count as u64, Ordering::Relaxed)),
         }
     }
 }
 
-/// The other end.
-pub struct Reader {
+/// The reading end.
+pub struct RingReader {
     samples: Consumer<f32>,
     blocks: Consumer<Block>,
-    counts: Arc<Counts>,
+    counters: Arc<Counters>,
 }
 
-impl Reader {
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+impl RingReader {
+    /// The counters of this ring.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
-    /// The next block; `into` then holds its samples and nothing else.
+    /// The next block; its samples replace the content of `into`. `None` when the ring is empty.
     pub fn read(&mut self, into: &mut Vec<f32>) -> Option<Block> {
         let block = self.blocks.pop().ok()?;
-        // The samples were put in before their block.
+        // The writer puts the samples in before their block.
         let chunk = self.samples.read_chunk(block.samples).ok()?;
         into.clear();
         into.extend(chunk);
@@ -136,8 +146,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_counted_and_told_with_the_next_block() {
-        let (mut writer, mut reader) = tape(8);
+    fn a_dropped_block_is_counted_and_the_next_block_says_after_loss() {
+        let (mut writer, mut reader) = ring(8);
         let mut block = |at, from: usize, count: usize| {
             writer.write(Nanos(at), (from..from + count).map(|i| i as f32));
         };
@@ -150,6 +160,6 @@ mod tests {
         block(3, 10, 8);
         assert_eq!(reader.read(&mut samples), Some(Block { stamp: Nanos(3), samples: 8, after_loss: true }));
         assert_eq!(samples[7], 17.0);
-        assert_eq!(reader.counts().losses(), Losses { xruns: 0, dropped: 5 });
+        assert_eq!(reader.counters().losses(), Losses { xruns: 0, dropped: 5 });
     }
 }

@@ -1,8 +1,8 @@
-//! A WAV file as a microphone: 20 ms chunks at 16 kHz, of one channel or of the seats' two.
+//! A WAV file in place of a microphone: 20 ms chunks at 16 kHz, of one channel or of the seats' two.
 
-use crate::{
-    input::front_end::resample::{Listen, ResampleError, To16k},
-    turns::vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
+use crate::input::{
+    audio::{SAMPLE_NS, SAMPLE_RATE_HZ},
+    front_end::resample::{ChannelSelection, ResampleError, To16k},
 };
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
@@ -17,31 +17,41 @@ use std::{
 pub const CHUNK: usize = SAMPLE_RATE_HZ as usize / 50;
 /// Frames read from the file at a time.
 const BLOCK_FRAMES: usize = 1024;
-/// Programs that write to a pipe do not know the length and write something near the largest one.
+/// Programs that write to a pipe do not know the length; they write a number near the largest one into the header.
 const UNKNOWN_LENGTH_BYTES: u64 = 0x7fff_0000;
 
-/// Why a WAV file cannot be played (on).
+/// Why a WAV file cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum WavError {
+    /// It cannot be opened or is no WAV file.
     #[error("WAV file {}: {source}", path.display())]
     Open { path: PathBuf, source: hound::Error },
+    /// Its rate or number of channels is out of range.
     #[error("WAV file {}: {source}", path.display())]
     Format { path: PathBuf, source: ResampleError },
+    /// Its sample type is not supported.
     #[error("WAV file {}: expected samples of 8, 16, 24 or 32 bits (or 32-bit floats), found {bits} bits", path.display())]
     Bits { path: PathBuf, bits: u16 },
-    #[error("WAV file {}: ends after {seconds:.2} s, before its header says; is it whole? ({source})", path.display())]
+    /// It ends before the length in its header.
+    #[error("WAV file {}: ends after {seconds:.2} s, before the length in its header; is it complete? ({source})", path.display())]
     Truncated { path: PathBuf, seconds: f64, source: hound::Error },
 }
 
-/// The chunks of a WAV file of any rate, channels and depth, in order. Each comes with the time at which a microphone
-/// would have delivered it: the end of its last sample. Its stamp is the time of its first. `base` is time 0 of the
-/// file. A file that is cut short gives what it has and then an error.
+/// The chunks of a WAV file of any rate, channels and depth, in order, mixed to one channel. Each item has the time at
+/// which a microphone would have delivered the chunk (the end of its last sample); its stamp is the time of its first
+/// sample. `base` is time 0 of the file. A truncated file gives its chunks and then an error.
+///
+/// # Errors
+/// When it cannot be opened or its format is not supported.
 pub fn audio_chunks(path: &Path, base: Nanos) -> Result<AudioChunks, WavError> {
-    audio_chunks_of(path, base, Listen::Mixed)
+    audio_chunks_of(path, base, ChannelSelection::Mixed)
 }
 
-/// As [`audio_chunks`], of the channels that are listened to; a file that lacks them is mixed.
-pub fn audio_chunks_of(path: &Path, base: Nanos, listen: Listen) -> Result<AudioChunks, WavError> {
+/// As [`audio_chunks`], of the selected channels; a file that lacks them is mixed to one.
+///
+/// # Errors
+/// As [`audio_chunks`].
+pub fn audio_chunks_of(path: &Path, base: Nanos, selection: ChannelSelection) -> Result<AudioChunks, WavError> {
     let reader = WavReader::open(path).map_err(|source| WavError::Open { path: path.into(), source })?;
     let spec = reader.spec();
     match (spec.sample_format, spec.bits_per_sample) {
@@ -49,8 +59,8 @@ pub fn audio_chunks_of(path: &Path, base: Nanos, listen: Listen) -> Result<Audio
         (_, bits) => return Err(WavError::Bits { path: path.into(), bits }),
     }
     let format = |source| WavError::Format { path: path.into(), source };
-    let listen = if spec.channels < listen.channels() { Listen::Mixed } else { listen };
-    let converter = To16k::new(spec.sample_rate, spec.channels, listen).map_err(format)?;
+    let selection = if spec.channels < selection.channels() { ChannelSelection::Mixed } else { selection };
+    let converter = To16k::new(spec.sample_rate, spec.channels, selection).map_err(format)?;
     let bytes = u64::from(reader.len()) * u64::from(spec.bits_per_sample / 8);
     Ok(AudioChunks {
         path: path.into(),
@@ -67,16 +77,16 @@ pub fn audio_chunks_of(path: &Path, base: Nanos, listen: Listen) -> Result<Audio
     })
 }
 
-/// See [`audio_chunks`].
+/// The chunks of a WAV file ([`audio_chunks`]).
 pub struct AudioChunks {
     path: PathBuf,
     spec: hound::WavSpec,
     frames_read: u64,
     length_known: bool,
-    /// `None` once it is read to its end.
+    /// `None` once the file is read to its end.
     reader: Option<WavReader<BufReader<File>>>,
     converter: Option<To16k>,
-    /// Of the chunks.
+    /// Channels of the chunks.
     channels: usize,
     ready: Vec<i16>,
     chunks: u64,
@@ -117,7 +127,7 @@ impl AudioChunks {
     }
 }
 
-/// Up to `wanted` samples, and what stopped it before.
+/// Up to `wanted` samples, and the error that ended them early.
 fn take_samples<S>(
     samples: impl Iterator<Item = Result<S, hound::Error>>,
     wanted: usize,

@@ -1,10 +1,12 @@
-//! From which seat a voice came. With two microphones the nearer one hears it louder and sooner: the difference in level
-//! and, by generalised cross-correlation with phase transform (GCC-PHAT), in time, both over the whole utterance.
-//! Knapp and Carter, "The generalized correlation method for estimation of time delay", 1976.
+//! The seat of the speaker, from two microphones.
+//!
+//! The nearer microphone receives a voice louder and earlier. Estimated over the utterance: the difference in level, and
+//! the difference in time of arrival by generalised cross-correlation with phase transform (GCC-PHAT). Knapp and Carter,
+//! "The generalized correlation method for estimation of time delay", 1976.
 
-use crate::{
-    input::front_end::resample::Listen,
-    turns::vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
+use crate::input::{
+    audio::{SAMPLE_NS, SAMPLE_RATE_HZ, duration},
+    front_end::resample::ChannelSelection,
 };
 use anyhow::{Context, ensure};
 use auriga_msgs::v1::SpeakerZone;
@@ -15,32 +17,37 @@ use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 
 /// Length of a window, 64 ms: several periods of a voice. They overlap by half.
 const WINDOW: usize = 1024;
-/// Windows this far below the loudest one (20 dB) are pauses and tell of the room.
+/// Windows below this share of the loudest one's power (-20 dB) are pauses: they hold reverberation.
 const PAUSE: f32 = 0.01;
 const SPEED_OF_SOUND_MPS: f64 = 343.0;
-/// A voice: below it the car rumbles, above it there is little of one.
+/// Band of a voice. Below it the car rumbles, above it a voice has little power.
 const BAND_HZ: (usize, usize) = (200, 4_000);
-/// Remembered: the longest turn that may be configured is longer, its last part serves as well.
-const REMEMBERED: Duration = Duration::from_secs(30);
+/// History kept. A turn may be longer (`longest_turn_s`); then its last part is used.
+const HISTORY: Duration = Duration::from_secs(30);
 
 /// `microphone.toml` of a vehicle's calibration.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Microphones {
-    /// Channel of the microphone nearer to the driver, and to the passenger, counted from 0.
+    /// Channel of the microphone nearer to the driver, counted from 0.
     pub driver_channel: u16,
+    /// Channel of the microphone nearer to the passenger, counted from 0.
     pub passenger_channel: u16,
-    /// Between the two microphones.
+    /// Distance between the two microphones, in m.
     pub spacing_m: f64,
-    /// How much louder the driver's channel is for a sound that comes from the middle.
+    /// Level of the driver's channel above the passenger's for a sound from the middle, in dB.
     pub driver_louder_db: f32,
-    /// From which differences on a seat is told.
+    /// Least difference in level that decides for a seat, in dB.
     pub level_db: f32,
+    /// Least difference in time of arrival that decides for a seat, in µs.
     pub delay_us: f64,
 }
 
 impl Microphones {
     /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// When it cannot be read or a value is out of range; the text names file and key.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("microphones {}", path.display()))?;
         let read: Self = toml::from_str(&text).with_context(|| format!("microphones {}", path.display()))?;
@@ -66,70 +73,71 @@ impl Microphones {
         Ok(())
     }
 
-    pub fn listen(&self) -> Listen {
-        Listen::Seats { driver: self.driver_channel, passenger: self.passenger_channel }
+    /// The channels to capture.
+    pub fn channels(&self) -> ChannelSelection {
+        ChannelSelection::Seats { driver: self.driver_channel, passenger: self.passenger_channel }
     }
 }
 
-/// Remembers the two channels for as long as an utterance may be, in memory alone.
-pub struct Zones {
+/// Keeps the last 30 s of the two channels, in memory only, and estimates the seat.
+pub struct ZoneEstimator {
     microphones: Option<Microphones>,
     forward: Arc<dyn RealToComplex<f32>>,
     back: Arc<dyn ComplexToReal<f32>>,
     /// Driver, passenger.
-    heard: VecDeque<[i16; 2]>,
-    /// Time after the last of them.
+    history: VecDeque<[i16; 2]>,
+    /// Time after the last sample of the history.
     end: Nanos,
 }
 
-/// The two channels compared.
+/// Driver's channel against the passenger's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Difference {
-    /// How much louder the driver's microphone hears it.
+    /// Level of the driver's channel above the passenger's.
     level_db: f32,
-    /// How much later the passenger's.
+    /// Delay of the passenger's channel.
     delay_us: f64,
 }
 
-impl Zones {
-    /// `None`: no seat is ever told.
+impl ZoneEstimator {
+    /// `None`: the seat is always unknown.
     pub fn new(microphones: Option<Microphones>) -> Self {
         let mut planner = RealFftPlanner::new();
         let (forward, back) = (planner.plan_fft_forward(WINDOW), planner.plan_fft_inverse(WINDOW));
-        Self { microphones, forward, back, heard: VecDeque::new(), end: Nanos::ZERO }
+        Self { microphones, forward, back, history: VecDeque::new(), end: Nanos::ZERO }
     }
 
-    /// Takes interleaved samples of one or two channels, the first of which was measured at `stamp`; gives the one channel
-    /// that detection and recognition hear.
-    pub fn hear(&mut self, stamp: Nanos, interleaved: Vec<i16>, channels: u32) -> Vec<i16> {
+    /// Takes interleaved samples of one or two channels, the first of which was captured at `stamp`. Returns the mono
+    /// signal for detection and recognition.
+    pub fn push(&mut self, stamp: Nanos, interleaved: Vec<i16>, channels: u32) -> Vec<i16> {
         if channels != 2 {
-            self.heard.clear();
+            self.history.clear();
             return interleaved;
         }
         let frames = interleaved.chunks_exact(2).map(|f| [f[0], f[1]]);
         if self.microphones.is_some() {
             if stamp.since(self.end).max(self.end.since(stamp)) > Duration::from_millis(1) {
-                self.heard.clear();
+                self.history.clear();
             }
-            self.end = stamp + Duration::from_nanos(SAMPLE_NS * frames.len() as u64);
-            self.heard.extend(frames.clone());
-            let surplus = self.heard.len().saturating_sub((REMEMBERED.as_nanos() / u128::from(SAMPLE_NS)) as usize);
-            self.heard.drain(..surplus);
+            self.end = stamp + duration(frames.len());
+            self.history.extend(frames.clone());
+            let surplus = self.history.len().saturating_sub((HISTORY.as_nanos() / u128::from(SAMPLE_NS)) as usize);
+            self.history.drain(..surplus);
         }
         frames.map(|[d, p]| ((i32::from(d) + i32::from(p)) / 2) as i16).collect()
     }
 
-    /// The seat from which was spoken between these times.
-    pub fn of(&self, start: Nanos, end: Nanos) -> SpeakerZone {
+    /// The seat of whoever spoke between these times.
+    pub fn zone(&self, start: Nanos, end: Nanos) -> SpeakerZone {
         let Some(microphones) = self.microphones else { return SpeakerZone::Unknown };
         let before_end = |time: Nanos| (self.end.since(time).as_nanos() as u64 / SAMPLE_NS) as usize;
-        let from = self.heard.len().saturating_sub(before_end(start));
-        let to = self.heard.len().saturating_sub(before_end(end));
+        let from = self.history.len().saturating_sub(before_end(start));
+        let to = self.history.len().saturating_sub(before_end(end));
         if to < from + WINDOW {
             return SpeakerZone::Unknown;
         }
-        let spoken: Vec<[i16; 2]> = self.heard.range(from..to).copied().collect();
-        self.difference(&spoken, &microphones).map_or(SpeakerZone::Unknown, |d| seat(d, &microphones))
+        let utterance: Vec<[i16; 2]> = self.history.range(from..to).copied().collect();
+        self.difference(&utterance, &microphones).map_or(SpeakerZone::Unknown, |d| seat(d, &microphones))
     }
 
     fn difference(&self, frames: &[[i16; 2]], microphones: &Microphones) -> Option<Difference> {
@@ -179,13 +187,13 @@ impl Zones {
             })
             .collect();
         let mut spectrum = self.forward.make_output_vec();
-        // Lengths are right by construction; if not, a spectrum of zeros tells nothing.
+        // Cannot fail: the lengths are right by construction. A spectrum of zeros decides nothing.
         let _ = self.forward.process(&mut samples, &mut spectrum);
         spectrum
     }
 }
 
-/// What level and delay say; where they contradict each other, nothing.
+/// The seat by level and delay; unknown where they contradict each other.
 fn seat(Difference { level_db, delay_us }: Difference, microphones: &Microphones) -> SpeakerZone {
     let sign = |value: f64, from: f64| (f64::from(u8::from(value >= from)) - f64::from(u8::from(value <= -from))) as i8;
     let level = sign(level_db.into(), microphones.level_db.into());
@@ -223,7 +231,7 @@ mod tests {
     }
 
     /// A pulsed voice-like sound in both channels: the passenger's later by `lag` samples and weaker by `gain`, in noise.
-    fn heard(seconds: f64, lag: i64, gain: f64, noise: f64) -> Vec<i16> {
+    fn two_channels(seconds: f64, lag: i64, gain: f64, noise: f64) -> Vec<i16> {
         let count = (seconds * f64::from(SAMPLE_RATE_HZ)) as usize;
         let source = hiss(count + 200, 7);
         let (at_driver, at_passenger) = (hiss(count, 11), hiss(count, 13));
@@ -238,18 +246,18 @@ mod tests {
             .collect()
     }
 
-    fn zone_of(interleaved: Vec<i16>) -> SpeakerZone {
-        let mut zones = Zones::new(Some(MICROPHONES));
+    fn estimated(interleaved: Vec<i16>) -> SpeakerZone {
+        let mut zones = ZoneEstimator::new(Some(MICROPHONES));
         let mut at = Nanos::from_millis(1000);
         for piece in interleaved.chunks(640) {
-            zones.hear(at, piece.to_vec(), 2);
-            at = at + Duration::from_nanos(SAMPLE_NS * piece.len() as u64 / 2);
+            zones.push(at, piece.to_vec(), 2);
+            at = at + duration(piece.len() / 2);
         }
-        zones.of(Nanos::from_millis(1100), Nanos::from_millis(1900))
+        zones.zone(Nanos::from_millis(1100), Nanos::from_millis(1900))
     }
 
     #[test]
-    fn who_is_nearer_is_told_by_level_and_by_time() {
+    fn level_and_delay_give_the_seat() {
         use SpeakerZone::{Driver, Passenger, Unknown};
         let cases = [
             (12, 0.5, 300.0, Driver),
@@ -257,32 +265,32 @@ mod tests {
             // In noise as loud as the voice.
             (12, 0.6, 4000.0, Driver),
             (-12, 1.7, 4000.0, Passenger),
-            // Only one of them tells.
+            // Only one of the two decides.
             (12, 1.0, 300.0, Driver),
             (0, 0.5, 300.0, Driver),
             (-12, 1.0, 300.0, Passenger),
-            // From the middle, from the back, or against each other.
+            // From the middle, or contradicting each other.
             (0, 1.0, 300.0, Unknown),
             (12, 2.0, 300.0, Unknown),
         ];
         for (lag, gain, noise, expect) in cases {
-            assert_eq!(zone_of(heard(1.0, lag, gain, noise)), expect, "{lag} samples, {gain}, noise {noise}");
+            assert_eq!(estimated(two_channels(1.0, lag, gain, noise)), expect, "{lag} samples, {gain}, noise {noise}");
         }
     }
 
     #[test]
-    fn one_channel_silence_and_moments_tell_no_seat() {
-        let mut zones = Zones::new(Some(MICROPHONES));
-        assert_eq!(zones.hear(Nanos::ZERO, vec![5; 16_000], 1), vec![5; 16_000]);
-        assert_eq!(zones.of(Nanos::ZERO, Nanos::from_millis(900)), SpeakerZone::Unknown);
-        assert_eq!(zone_of(vec![0; 32_000]), SpeakerZone::Unknown);
-        assert_eq!(zones.hear(Nanos::ZERO, vec![100, 200], 2), [150]);
-        assert_eq!(zones.of(Nanos::ZERO, Nanos::from_millis(1)), SpeakerZone::Unknown);
-        assert_eq!(Zones::new(None).of(Nanos::ZERO, Nanos::from_millis(900)), SpeakerZone::Unknown);
+    fn one_channel_silence_or_a_short_sound_gives_no_seat() {
+        let mut zones = ZoneEstimator::new(Some(MICROPHONES));
+        assert_eq!(zones.push(Nanos::ZERO, vec![5; 16_000], 1), vec![5; 16_000]);
+        assert_eq!(zones.zone(Nanos::ZERO, Nanos::from_millis(900)), SpeakerZone::Unknown);
+        assert_eq!(estimated(vec![0; 32_000]), SpeakerZone::Unknown);
+        assert_eq!(zones.push(Nanos::ZERO, vec![100, 200], 2), [150]);
+        assert_eq!(zones.zone(Nanos::ZERO, Nanos::from_millis(1)), SpeakerZone::Unknown);
+        assert_eq!(ZoneEstimator::new(None).zone(Nanos::ZERO, Nanos::from_millis(900)), SpeakerZone::Unknown);
     }
 
     #[test]
-    fn a_wrong_calibration_is_named() {
+    fn an_invalid_calibration_names_file_and_key() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("microphone.toml");
         let good = "driver_channel = 0\npassenger_channel = 1\nspacing_m = 0.6\ndriver_louder_db = 0.0\nlevel_db = 2.0\ndelay_us = 150.0\n";
@@ -303,12 +311,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn no_audio_makes_it_panic(chunks in prop::collection::vec((any::<u64>(), 0u32..3, prop::collection::vec(any::<i16>(), 0..3000)), 0..6), from in any::<u64>(), to in any::<u64>()) {
-            let mut zones = Zones::new(Some(MICROPHONES));
+        fn no_audio_makes_the_estimator_panic(chunks in prop::collection::vec((any::<u64>(), 0u32..3, prop::collection::vec(any::<i16>(), 0..3000)), 0..6), from in any::<u64>(), to in any::<u64>()) {
+            let mut zones = ZoneEstimator::new(Some(MICROPHONES));
             for (stamp, channels, samples) in chunks {
-                zones.hear(Nanos(stamp), samples, channels);
+                zones.push(Nanos(stamp), samples, channels);
             }
-            zones.of(Nanos(from), Nanos(to));
+            zones.zone(Nanos(from), Nanos(to));
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Our own loudspeaker, by `cpal`: what is to be played lies in a ring, and what was played goes back on a tape, as the
-//! echo canceller's reference.
+//! Playback to a loudspeaker by `cpal`. Speech is queued in a ring; the samples that were played go into another ring, as
+//! the echo canceller's reference.
 
-use crate::{
-    input::device,
-    input::ring::{Counts, Reader, Writer, tape},
+use crate::input::{
+    device,
+    ring::{Counters, RingReader, RingWriter, ring},
 };
 use anyhow::{Context, bail};
 use auriga_runtime::Nanos;
@@ -20,42 +20,43 @@ use std::{
     time::Duration,
 };
 
-/// Speech that may wait to be played: more than a sentence, and the next is synthesised while this one is heard.
+/// Speech that may be queued: more than a sentence, so that the next is synthesised while one is played.
 const QUEUE: Duration = Duration::from_secs(20);
-/// What is cut off fades out so fast: no click.
+/// Duration of the fade at a stop; without it there is a click.
 const FADE: Duration = Duration::from_millis(5);
 
-/// Tells the callback from anywhere to be silent.
+/// Mutes the playback callback from any thread.
 #[derive(Debug, Default)]
-pub struct Gate {
-    silent: AtomicBool,
-    /// Nothing is heard, and nothing is lost.
-    held: AtomicBool,
-    /// Samples up to this one, counted from the first ever queued, are not to be played.
-    cut: AtomicU64,
+pub struct PlaybackGate {
+    /// Silent, and what is queued is dropped.
+    muted: AtomicBool,
+    /// Silent, and what is queued is kept.
+    paused: AtomicBool,
+    /// Samples before this one, counted from the first ever queued, are dropped.
+    discard_until: AtomicU64,
 }
 
-impl Gate {
-    /// From now on nothing is heard, until [`Feed::open`].
-    pub fn shut(&self) {
-        self.silent.store(true, Ordering::Release);
+impl PlaybackGate {
+    /// Goes silent until [`PlaybackQueue::discard_and_unmute`].
+    pub fn mute(&self) {
+        self.muted.store(true, Ordering::Release);
     }
 
-    /// From now on nothing is heard, or it goes on where it was.
-    pub fn hold(&self, hold: bool) {
-        self.held.store(hold, Ordering::Release);
+    /// Pauses, or continues where it was.
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
     }
 }
 
-/// Where samples are queued.
-pub struct Feed {
+/// The queue of samples to play.
+pub struct PlaybackQueue {
     queue: Producer<f32>,
     queued: u64,
-    gate: Arc<Gate>,
+    gate: Arc<PlaybackGate>,
 }
 
-impl Feed {
-    /// Queues as many of the samples as there is room for and says how many.
+impl PlaybackQueue {
+    /// Queues as many of the samples as fit. Returns their number.
     pub fn push(&mut self, samples: &[f32]) -> usize {
         let count = samples.len().min(self.queue.slots());
         if let Ok(chunk) = self.queue.write_chunk_uninit(count) {
@@ -65,45 +66,46 @@ impl Feed {
         count
     }
 
-    /// Whether all that was queued has been handed to the device.
+    /// Whether everything queued has been handed to the device.
     pub fn is_empty(&self) -> bool {
         self.queue.slots() == self.queue.buffer().capacity()
     }
 
-    /// What is queued is never heard; what is queued from now on is.
-    pub fn open(&mut self) {
-        self.gate.cut.store(self.queued, Ordering::Release);
-        self.gate.silent.store(false, Ordering::Release);
+    /// Drops everything queued until now; what is queued from now on is played.
+    pub fn discard_and_unmute(&mut self) {
+        self.gate.discard_until.store(self.queued, Ordering::Release);
+        self.gate.muted.store(false, Ordering::Release);
     }
 }
 
-/// The callback's part: neither waits nor allocates.
-pub struct Line {
+/// The callback's side of the queue. Neither waits nor allocates.
+pub struct Renderer {
     queue: Consumer<f32>,
     taken: u64,
-    gate: Arc<Gate>,
+    gate: Arc<PlaybackGate>,
     channels: usize,
     gain: f32,
     fade: f32,
-    played: Writer,
+    reference: RingWriter,
 }
 
-/// Queue and callback of a loudspeaker, and the tape with one channel of what it plays.
-pub fn line(rate_hz: u32, channels: u16, gate: Arc<Gate>) -> (Feed, Line, Reader) {
-    let of = |time: Duration| (f64::from(rate_hz) * time.as_secs_f64()) as usize;
-    let (to_queue, queue) = RingBuffer::new(of(QUEUE));
-    let (played, reference) = tape(of(Duration::from_secs(2)));
-    let fade = 1.0 / of(FADE).max(1) as f32;
-    // What was cut from another line is none of this one's.
-    gate.cut.store(0, Ordering::Release);
-    gate.silent.store(false, Ordering::Release);
-    let line = Line { queue, taken: 0, gate: gate.clone(), channels: channels.max(1).into(), gain: 1.0, fade, played };
-    (Feed { queue: to_queue, queued: 0, gate }, line, reference)
+/// Queue and renderer for a loudspeaker of this rate (Hz), and the ring with one channel of what it plays.
+pub fn playback_queue(rate_hz: u32, channels: u16, gate: Arc<PlaybackGate>) -> (PlaybackQueue, Renderer, RingReader) {
+    let samples = |time: Duration| (f64::from(rate_hz) * time.as_secs_f64()) as usize;
+    let (to_queue, queue) = RingBuffer::new(samples(QUEUE));
+    let (reference, reference_reader) = ring(samples(Duration::from_secs(2)));
+    let fade = 1.0 / samples(FADE).max(1) as f32;
+    // The gate may have been used with another queue.
+    gate.discard_until.store(0, Ordering::Release);
+    gate.muted.store(false, Ordering::Release);
+    let channels = channels.max(1).into();
+    let renderer = Renderer { queue, taken: 0, gate: gate.clone(), channels, gain: 1.0, fade, reference };
+    (PlaybackQueue { queue: to_queue, queued: 0, gate }, renderer, reference_reader)
 }
 
-impl Line {
-    /// Fills interleaved frames, the first of which is heard at `stamp`.
-    pub fn fill<S: SizedSample + FromSample<f32>>(&mut self, frames: &mut [S], stamp: Nanos)
+impl Renderer {
+    /// Fills interleaved frames, the first of which is played at `stamp`.
+    pub fn render<S: SizedSample + FromSample<f32>>(&mut self, frames: &mut [S], stamp: Nanos)
     where
         f32: FromSample<S>,
     {
@@ -112,19 +114,19 @@ impl Line {
             frame.fill(S::from_sample_(sample));
         }
         let first = frames.iter().step_by(self.channels);
-        self.played.write(stamp, first.map(|&s| f32::from_sample_(s)));
+        self.reference.write(stamp, first.map(|&s| f32::from_sample_(s)));
     }
 
     fn next(&mut self) -> f32 {
-        let silent = self.gate.silent.load(Ordering::Acquire);
-        let cutting = silent || self.taken < self.gate.cut.load(Ordering::Acquire);
-        let fades = cutting || self.gate.held.load(Ordering::Acquire);
-        self.gain = (self.gain + if fades { -self.fade } else { self.fade }).clamp(0.0, 1.0);
-        if fades && self.gain == 0.0 {
-            if cutting {
-                self.drop_queued(silent);
+        let muted = self.gate.muted.load(Ordering::Acquire);
+        let discarding = muted || self.taken < self.gate.discard_until.load(Ordering::Acquire);
+        let silent = discarding || self.gate.paused.load(Ordering::Acquire);
+        self.gain = (self.gain + if silent { -self.fade } else { self.fade }).clamp(0.0, 1.0);
+        if silent && self.gain == 0.0 {
+            if discarding {
+                self.discard(muted);
             }
-            if silent || !cutting {
+            if muted || !discarding {
                 return 0.0;
             }
             self.gain = 1.0;
@@ -138,10 +140,10 @@ impl Line {
         }
     }
 
-    fn drop_queued(&mut self, all: bool) {
-        let behind = self.gate.cut.load(Ordering::Acquire).saturating_sub(self.taken);
-        let there = self.queue.slots();
-        let count = if all { there } else { there.min(usize::try_from(behind).unwrap_or(usize::MAX)) };
+    fn discard(&mut self, all: bool) {
+        let behind = self.gate.discard_until.load(Ordering::Acquire).saturating_sub(self.taken);
+        let queued = self.queue.slots();
+        let count = if all { queued } else { queued.min(usize::try_from(behind).unwrap_or(usize::MAX)) };
         if let Ok(chunk) = self.queue.read_chunk(count) {
             chunk.commit_all();
             self.taken += count as u64;
@@ -149,55 +151,60 @@ impl Line {
     }
 }
 
-/// A device that plays.
+/// An open playback device.
 pub struct Loudspeaker {
-    pub feed: Feed,
+    /// Where speech is queued.
+    pub queue: PlaybackQueue,
+    /// Its sample rate in Hz.
     pub rate_hz: u32,
-    counts: Arc<Counts>,
-    /// Times that the device ran empty, as told before.
-    told: u64,
-    /// Playing ends when it is dropped.
+    counters: Arc<Counters>,
+    /// Underruns returned by [`Loudspeaker::take_underruns`] so far.
+    underruns_taken: u64,
+    /// Playback ends when this is dropped.
     _stream: Stream,
 }
 
 impl Loudspeaker {
-    /// Opens the device of this name, and gives the tape of what it plays. `period` is what the device asks for at once;
-    /// twice that lies in its own buffer, and is still heard after a stop.
-    pub fn open(name: &str, period: Duration, gate: Arc<Gate>) -> anyhow::Result<(Self, Reader)> {
+    /// Opens the device of this name. Returns it with the ring of what it plays. The device's own buffer holds two of
+    /// `period`, which are still played after a stop.
+    ///
+    /// # Errors
+    /// When the device does not exist or cannot be opened.
+    pub fn open(name: &str, period: Duration, gate: Arc<PlaybackGate>) -> anyhow::Result<(Self, RingReader)> {
         let device = device::find(name, device::Direction::Playback)?;
         let device::Format { config, sample } = device::playback_format(&device, period)?;
-        let (feed, line, reference) = line(config.sample_rate, config.channels, gate);
-        let counts = line.played.counts();
+        let (queue, renderer, reference) = playback_queue(config.sample_rate, config.channels, gate);
+        let counters = renderer.reference.counters();
         let stream = match sample {
-            SampleFormat::I8 => line.stream::<i8>(&device, config),
-            SampleFormat::U8 => line.stream::<u8>(&device, config),
-            SampleFormat::I16 => line.stream::<i16>(&device, config),
-            SampleFormat::U16 => line.stream::<u16>(&device, config),
-            SampleFormat::I32 => line.stream::<i32>(&device, config),
-            SampleFormat::U32 => line.stream::<u32>(&device, config),
-            SampleFormat::F32 => line.stream::<f32>(&device, config),
-            SampleFormat::F64 => line.stream::<f64>(&device, config),
+            SampleFormat::I8 => renderer.stream::<i8>(&device, config),
+            SampleFormat::U8 => renderer.stream::<u8>(&device, config),
+            SampleFormat::I16 => renderer.stream::<i16>(&device, config),
+            SampleFormat::U16 => renderer.stream::<u16>(&device, config),
+            SampleFormat::I32 => renderer.stream::<i32>(&device, config),
+            SampleFormat::U32 => renderer.stream::<u32>(&device, config),
+            SampleFormat::F32 => renderer.stream::<f32>(&device, config),
+            SampleFormat::F64 => renderer.stream::<f64>(&device, config),
             other => bail!("its sample format {other} is not supported; choose a plughw: device, which converts"),
         }
         .context("opening the device")?;
         stream.play().context("starting the device")?;
         tracing::info!(device = name, rate_hz = config.sample_rate, channels = config.channels, "loudspeaker open");
-        Ok((Self { feed, rate_hz: config.sample_rate, counts, told: 0, _stream: stream }, reference))
+        Ok((Self { queue, rate_hz: config.sample_rate, counters, underruns_taken: 0, _stream: stream }, reference))
     }
 
     /// Whether the device is gone.
-    pub fn lost(&self) -> bool {
-        self.counts.failed.load(Ordering::Relaxed)
+    pub fn is_lost(&self) -> bool {
+        self.counters.failed.load(Ordering::Relaxed)
     }
 
-    /// How often the device has run empty since this was asked last: pauses within what it plays.
-    pub fn underruns(&mut self) -> u64 {
-        let all = self.counts.losses().xruns;
-        all - std::mem::replace(&mut self.told, all)
+    /// Underruns of the device since the last call: gaps in what it played.
+    pub fn take_underruns(&mut self) -> u64 {
+        let all = self.counters.losses().xruns;
+        all - std::mem::replace(&mut self.underruns_taken, all)
     }
 }
 
-impl Line {
+impl Renderer {
     fn stream<S: SizedSample + FromSample<f32>>(
         mut self,
         device: &Device,
@@ -206,16 +213,17 @@ impl Line {
     where
         f32: FromSample<S>,
     {
-        let counts = self.played.counts();
+        let counters = self.reference.counters();
         device.build_output_stream(
             config,
             move |frames: &mut [S], info: &OutputCallbackInfo| {
-                // cpal's instants count from the stream's creation: only their difference means something on our clock.
+                // cpal's instants count from the stream's creation: only their difference can be used with the monotonic
+                // clock.
                 let times = info.timestamp();
-                let heard = Nanos::monotonic() + times.playback.saturating_duration_since(times.callback);
-                self.fill(frames, heard);
+                let played_at = Nanos::monotonic() + times.playback.saturating_duration_since(times.callback);
+                self.render(frames, played_at);
             },
-            move |error| counts.error(&error),
+            move |error| counters.record_error(&error),
             None,
         )
     }
@@ -227,61 +235,61 @@ mod tests {
 
     const RATE: u32 = 16_000;
 
-    fn heard(line: &mut Line, frames: usize) -> Vec<f32> {
+    fn rendered(renderer: &mut Renderer, frames: usize) -> Vec<f32> {
         let mut block = vec![0.0f32; frames * 2];
-        line.fill(&mut block, Nanos::ZERO);
-        assert!(block.chunks_exact(2).all(|f| f[0] == f[1]), "both channels have it");
+        renderer.render(&mut block, Nanos::ZERO);
+        assert!(block.chunks_exact(2).all(|f| f[0] == f[1]), "both channels are equal");
         block.into_iter().step_by(2).collect()
     }
 
     #[test]
-    fn what_is_queued_is_heard_once_and_in_order_and_stands_on_the_tape() {
-        let (mut feed, mut line, mut tape) = line(RATE, 2, Arc::default());
+    fn queued_samples_are_played_in_order_and_copied_to_the_reference() {
+        let (mut queue, mut renderer, mut reference) = playback_queue(RATE, 2, Arc::default());
         let ramp: Vec<f32> = (1..=250).map(|i| i as f32 / 1000.0).collect();
-        assert_eq!(feed.push(&ramp), 250);
+        assert_eq!(queue.push(&ramp), 250);
         let mut all = Vec::new();
-        (0..3).for_each(|_| all.extend(heard(&mut line, 100)));
+        (0..3).for_each(|_| all.extend(rendered(&mut renderer, 100)));
         assert_eq!((&all[..250], &all[250..]), (&ramp[..], &[0.0; 50][..]));
-        assert!(feed.is_empty());
-        let (mut block, mut taped) = (Vec::new(), Vec::new());
-        while tape.read(&mut block).is_some() {
-            taped.extend_from_slice(&block);
+        assert!(queue.is_empty());
+        let (mut block, mut recorded) = (Vec::new(), Vec::new());
+        while reference.read(&mut block).is_some() {
+            recorded.extend_from_slice(&block);
         }
-        assert_eq!(taped, all);
+        assert_eq!(recorded, all);
     }
 
     #[test]
-    fn what_is_held_goes_on_where_it_was() {
-        let gate = Arc::new(Gate::default());
-        let (mut feed, mut line, _tape) = line(RATE, 2, gate.clone());
+    fn playback_continues_after_a_pause_where_it_was() {
+        let gate = Arc::new(PlaybackGate::default());
+        let (mut queue, mut renderer, _reference) = playback_queue(RATE, 2, gate.clone());
         let ramp: Vec<f32> = (1..=1000).map(|i| i as f32 / 1000.0).collect();
-        feed.push(&ramp);
-        assert_eq!(heard(&mut line, 100), ramp[..100]);
-        gate.hold(true);
-        assert_eq!(heard(&mut line, 200)[80..], [0.0; 120], "silent after the fade of 80 samples");
-        gate.hold(false);
-        let after = heard(&mut line, 200);
+        queue.push(&ramp);
+        assert_eq!(rendered(&mut renderer, 100), ramp[..100]);
+        gate.set_paused(true);
+        assert_eq!(rendered(&mut renderer, 200)[80..], [0.0; 120], "silent after the fade of 80 samples");
+        gate.set_paused(false);
+        let after = rendered(&mut renderer, 200);
         let on = ramp.iter().position(|&s| s == after[199]).unwrap();
-        assert!((370..=380).contains(&on), "only the fades lie between: {on}");
+        assert!((370..=380).contains(&on), "only the fades are lost: {on}");
     }
 
     #[test]
-    fn a_shut_gate_silences_within_the_fade_and_an_opened_one_forgets_what_was_queued() {
-        let gate = Arc::new(Gate::default());
-        let (mut feed, mut line, _tape) = line(RATE, 2, gate.clone());
-        feed.push(&[0.5; 4000]);
-        assert_eq!(heard(&mut line, 100), [0.5; 100]);
-        gate.shut();
-        let after = heard(&mut line, 100);
+    fn muting_fades_out_within_5_ms_and_drops_the_queue() {
+        let gate = Arc::new(PlaybackGate::default());
+        let (mut queue, mut renderer, _reference) = playback_queue(RATE, 2, gate.clone());
+        queue.push(&[0.5; 4000]);
+        assert_eq!(rendered(&mut renderer, 100), [0.5; 100]);
+        gate.mute();
+        let after = rendered(&mut renderer, 100);
         let last = after.iter().rposition(|&s| s != 0.0).unwrap();
         assert!(last < 80, "5 ms of fade are 80 samples: {last}");
         assert!(after[..=last].windows(2).all(|w| w[0] >= w[1]), "it fades");
-        // Until it is opened what is still queued by a busy thread is silent, too.
-        feed.push(&[0.5; 500]);
-        assert_eq!(heard(&mut line, 100), [0.0; 100]);
-        feed.push(&[0.5; 500]);
-        feed.open();
-        feed.push(&[0.25; 50]);
-        assert_eq!(heard(&mut line, 100)[..50], [0.25; 50], "the new sentence is whole");
+        // While muted, what another thread still queues is silent, too.
+        queue.push(&[0.5; 500]);
+        assert_eq!(rendered(&mut renderer, 100), [0.0; 100]);
+        queue.push(&[0.5; 500]);
+        queue.discard_and_unmute();
+        queue.push(&[0.25; 50]);
+        assert_eq!(rendered(&mut renderer, 100)[..50], [0.25; 50], "the new sentence is complete");
     }
 }

@@ -1,36 +1,43 @@
-//! The reply on its way to the loudspeaker: pieces of text into sentences, and silence when the driver speaks.
+//! The reply under way: pieces of text become sentences to speak; a barge-in ends it.
 
 use crate::output::text_normalization::ends_with_abbreviation;
-use auriga_msgs::v1;
+use auriga_msgs::{sentence::sentence_end, v1};
+use auriga_runtime::Nanos;
+use std::time::Duration;
 
-/// A sentence without an end is spoken in parts of about this length.
-const LONGEST_SENTENCE_BYTES: usize = 300;
+/// Text without an end of a sentence is spoken in parts of about this length.
+const MAX_SENTENCE_BYTES: usize = 300;
+/// Estimated duration of the speech for one byte of text.
+const SPEECH_PER_BYTE: Duration = Duration::from_millis(65);
 
 /// Collects the pieces of the reply under way.
 #[derive(Default)]
 pub struct Reply {
     turn: Option<u64>,
     text: String,
-    /// Of this turn nothing more is to be said.
-    muted: Option<u64>,
-    /// Something was handed out since the last [`Reply::interrupt`].
+    /// The turn that was interrupted: the rest of it is dropped.
+    interrupted: Option<u64>,
+    /// A sentence was returned since the last [`Reply::interrupt`].
     speaking: bool,
+    paused: bool,
+    /// Estimated end of the speech so far.
+    spoken_until: Nanos,
 }
 
 impl Reply {
-    /// Takes a piece; returns the sentences it completes.
-    pub fn take(&mut self, piece: &v1::DialogueTurn) -> Vec<String> {
+    /// Takes a piece. Returns the sentences that it completes.
+    pub fn push(&mut self, piece: &v1::DialogueTurn, now: Nanos) -> Vec<String> {
         if self.turn != Some(piece.turn_id) {
-            // The rest of a turn that never came to its last piece.
+            // Drops the rest of a turn without a last piece.
             self.text.clear();
             self.turn = Some(piece.turn_id);
         }
-        if self.muted == Some(piece.turn_id) {
+        if self.interrupted == Some(piece.turn_id) {
             return Vec::new();
         }
         self.text.push_str(&piece.text);
         let mut sentences = Vec::new();
-        while let Some(end) = sentence_end(&self.text) {
+        while let Some(end) = part_end(&self.text) {
             let rest = self.text.split_off(end);
             sentences.push(std::mem::replace(&mut self.text, rest));
         }
@@ -42,36 +49,47 @@ impl Reply {
         }
         let sentences: Vec<String> =
             sentences.iter().map(|s| s.trim()).filter(|s| !s.is_empty()).map(str::to_owned).collect();
+        for sentence in &sentences {
+            let duration = SPEECH_PER_BYTE * u32::try_from(sentence.len()).unwrap_or(u32::MAX);
+            self.spoken_until = self.spoken_until.max(now) + duration;
+        }
         self.speaking |= !sentences.is_empty();
         sentences
     }
 
-    /// Whether there may be something to stop.
-    pub fn speaking(&self) -> bool {
+    /// Whether a sentence may still be spoken.
+    pub fn is_speaking(&self) -> bool {
         self.speaking
     }
 
-    /// The driver speaks: the reply under way is not said any further. True when there may be something to stop.
-    pub fn interrupt(&mut self) -> bool {
+    /// Estimated end of the speech so far, by the length of the text.
+    pub fn spoken_until(&self) -> Nanos {
+        self.spoken_until
+    }
+
+    /// Pauses or resumes the speech. True when that changes what is heard.
+    pub fn set_paused(&mut self, paused: bool) -> bool {
+        paused != std::mem::replace(&mut self.paused, paused) && self.speaking
+    }
+
+    /// Barge-in: the rest of the turn is dropped. True when there may be speech to stop.
+    pub fn interrupt(&mut self, now: Nanos) -> bool {
         self.text.clear();
-        self.muted = self.turn;
-        std::mem::take(&mut self.speaking)
+        self.interrupted = self.turn;
+        let speaking = std::mem::take(&mut self.speaking);
+        if speaking {
+            self.spoken_until = now;
+        }
+        speaking
     }
 }
 
-/// Where the first sentence ends, in bytes. A full stop counts once the space after it has come: before that it may be
-/// a decimal point.
-fn sentence_end(text: &str) -> Option<usize> {
-    let mut previous = ' ';
-    for (at, c) in text.char_indices() {
-        let ends =
-            matches!(previous, '.' | '!' | '?' | '…') && c.is_whitespace() && !ends_with_abbreviation(&text[..at]);
-        if ends || c == '\n' || (at >= LONGEST_SENTENCE_BYTES && c.is_whitespace()) {
-            return Some(at + c.len_utf8());
-        }
-        previous = c;
-    }
-    None
+/// End of the first part to speak, in bytes: a sentence, or a word beyond [`MAX_SENTENCE_BYTES`].
+fn part_end(text: &str) -> Option<usize> {
+    let sentence = sentence_end(text, ends_with_abbreviation);
+    let mut spaces = text.char_indices().filter(|(_, c)| c.is_whitespace());
+    let limit = spaces.find(|(at, _)| *at >= MAX_SENTENCE_BYTES).map(|(at, c)| at + c.len_utf8());
+    sentence.into_iter().chain(limit).min()
 }
 
 #[cfg(test)]
@@ -82,40 +100,43 @@ mod tests {
     fn piece(turn_id: u64, text: &str, last: bool) -> v1::DialogueTurn {
         v1::DialogueTurn { turn_id, text: text.into(), last, ..Default::default() }
     }
-
-    #[test]
-    fn sentences_are_handed_out_as_soon_as_they_are_whole() {
-        let mut reply = Reply::default();
-        assert!(reply.take(&piece(1, "You can go 3.", false)).is_empty());
-        assert!(reply.take(&piece(1, "5 km. That", false)).contains(&"You can go 3.5 km.".to_owned()));
-        assert_eq!(reply.take(&piece(1, " is enough", true)), ["That is enough"]);
-        assert!(reply.take(&piece(1, "", true)).is_empty());
-        assert_eq!(reply.take(&piece(2, "It is approx. 5 km. Go ", false)), ["It is approx. 5 km."]);
+    fn push(reply: &mut Reply, turn_id: u64, text: &str, last: bool) -> Vec<String> {
+        reply.push(&piece(turn_id, text, last), Nanos::ZERO)
     }
 
     #[test]
-    fn a_reply_is_not_taken_up_again_after_the_driver_spoke() {
+    fn a_sentence_is_returned_when_it_is_complete() {
         let mut reply = Reply::default();
-        assert!(!reply.interrupt());
-        assert_eq!(reply.take(&piece(0, "One. Two", false)), ["One."]);
-        assert!(reply.interrupt());
-        assert!(!reply.interrupt());
-        assert!(reply.take(&piece(0, " more. ", true)).is_empty());
-        assert_eq!(reply.take(&piece(2, "Yes.", true)), ["Yes."]);
+        assert!(push(&mut reply, 1, "You can go 3.", false).is_empty());
+        assert!(push(&mut reply, 1, "5 km. That", false).contains(&"You can go 3.5 km.".to_owned()));
+        assert_eq!(push(&mut reply, 1, " is enough", true), ["That is enough"]);
+        assert!(push(&mut reply, 1, "", true).is_empty());
+        assert_eq!(push(&mut reply, 2, "It is approx. 5 km. Go ", false), ["It is approx. 5 km."]);
+    }
+
+    #[test]
+    fn the_rest_of_an_interrupted_reply_is_dropped() {
+        let mut reply = Reply::default();
+        assert!(!reply.interrupt(Nanos::ZERO));
+        assert_eq!(push(&mut reply, 0, "One. Two", false), ["One."]);
+        assert!(reply.interrupt(Nanos::ZERO));
+        assert!(!reply.interrupt(Nanos::ZERO));
+        assert!(push(&mut reply, 0, " more. ", true).is_empty());
+        assert_eq!(push(&mut reply, 2, "Yes.", true), ["Yes."]);
     }
 
     proptest! {
         #[test]
-        fn what_is_said_is_what_was_written(pieces in proptest::collection::vec("[a-z.!? \n…0-9]{0,120}", 0..8)) {
+        fn every_word_of_a_reply_is_spoken_once(pieces in proptest::collection::vec("[a-z.!? \n…0-9]{0,120}", 0..8)) {
             let mut reply = Reply::default();
-            let mut said = Vec::new();
+            let mut spoken = Vec::new();
             for text in &pieces {
-                said.extend(reply.take(&piece(1, text, false)));
+                spoken.extend(push(&mut reply, 1, text, false));
             }
-            said.extend(reply.take(&piece(1, "", true)));
+            spoken.extend(push(&mut reply, 1, "", true));
             let words = |t: &str| t.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-            prop_assert_eq!(words(&said.join(" ")), words(&pieces.concat()));
-            prop_assert!(said.iter().all(|s| s.len() <= LONGEST_SENTENCE_BYTES + 120));
+            prop_assert_eq!(words(&spoken.join(" ")), words(&pieces.concat()));
+            prop_assert!(spoken.iter().all(|s| s.len() <= MAX_SENTENCE_BYTES + 120));
         }
     }
 }

@@ -1,11 +1,12 @@
-//! Speech by an engine in a process of its own that writes a WAV file to its standard output, played by us: so we know
-//! each sample that is heard, can be silent at once, and keep it out of the microphone.
+//! Speech by a text-to-speech (TTS) command that writes a WAV file to its standard output, played by the node: so each
+//! sample is known to the echo canceller, and speech stops at once.
 
 use crate::{
-    input::front_end::echo::Reference,
-    input::front_end::resample::ToMono,
-    output::playback::{Gate, Loudspeaker},
-    output::speaker::{self as speak, Mouth},
+    input::front_end::{echo::EchoReference, resample::ToMono},
+    output::{
+        playback::{Loudspeaker, PlaybackGate},
+        speech_output::{self, SpeechOutput},
+    },
 };
 use hound::{SampleFormat, WavReader};
 use std::{
@@ -18,38 +19,40 @@ use std::{
     time::Duration,
 };
 
-/// Frames read from the engine at a time, and pieces of them that may wait.
+/// Frames read from the command at a time.
 const PIECE_FRAMES: usize = 2048;
+/// Pieces that may wait.
 const PIECES: usize = 8;
 
 /// A piece of speech at the loudspeaker's rate, or why there is no more.
 type Piece = Result<Vec<f32>, String>;
 
-/// An engine and a loudspeaker.
-pub struct Voice {
+/// A TTS command and a loudspeaker.
+pub struct Synthesizer {
     /// Program and arguments.
-    engine: Vec<String>,
+    command: Vec<String>,
     device: String,
     period: Duration,
-    gate: Arc<Gate>,
-    /// Opened with the first sentence, and anew after it was lost.
+    gate: Arc<PlaybackGate>,
+    /// OpenedRecogniser with the first sentence, and anew after it was lost.
     loudspeaker: Option<Loudspeaker>,
-    /// Where the echo canceller gets its reference from.
-    references: Sender<Reference>,
+    /// To the capture thread: the echo reference.
+    references: Sender<EchoReference>,
     sentence: Option<Sentence>,
 }
 
 struct Sentence {
-    engine: Child,
+    process: Child,
     pieces: Receiver<Piece>,
-    /// Synthesised, but there was no room for it yet.
+    /// Synthesised samples that did not fit into the playback queue yet.
     waiting: Vec<f32>,
 }
 
-impl Voice {
-    pub fn new(engine: &str, device: &str, period: Duration, references: Sender<Reference>) -> Self {
+impl Synthesizer {
+    /// `command`: program and arguments, separated by spaces; `device`: name of the loudspeaker; `period`: its period.
+    pub fn new(command: &str, device: &str, period: Duration, references: Sender<EchoReference>) -> Self {
         Self {
-            engine: engine.split_whitespace().map(str::to_owned).collect(),
+            command: command.split_whitespace().map(str::to_owned).collect(),
             device: device.into(),
             period,
             gate: Arc::default(),
@@ -60,15 +63,15 @@ impl Voice {
     }
 
     fn loudspeaker(&mut self) -> Result<&mut Loudspeaker, String> {
-        if self.loudspeaker.as_ref().is_some_and(Loudspeaker::lost) {
+        if self.loudspeaker.as_ref().is_some_and(Loudspeaker::is_lost) {
             self.loudspeaker = None;
         }
         if self.loudspeaker.is_none() {
-            let trouble = |e: String| format!("loudspeaker {}: {e} (speaker)", self.device);
-            let (opened, tape) = Loudspeaker::open(&self.device, self.period, self.gate.clone())
-                .map_err(|e| trouble(format!("{e:#}")))?;
-            let reference = Reference::new(tape, opened.rate_hz).map_err(|e| trouble(e.to_string()))?;
-            // Without a microphone nobody wants it.
+            let error = |e: String| format!("loudspeaker {}: {e} (speaker)", self.device);
+            let (opened, ring) =
+                Loudspeaker::open(&self.device, self.period, self.gate.clone()).map_err(|e| error(format!("{e:#}")))?;
+            let reference = EchoReference::new(ring, opened.rate_hz).map_err(|e| error(e.to_string()))?;
+            // Without a microphone there is no receiver.
             let _ = self.references.send(reference);
             self.loudspeaker = Some(opened);
         }
@@ -76,38 +79,38 @@ impl Voice {
     }
 }
 
-/// Starts the engine on a sentence; its speech comes at this rate.
-fn synthesise(engine: &[String], words: &str, rate_hz: u32) -> Result<Sentence, String> {
-    let trouble = |e: std::io::Error| format!("{}: {e}; is it installed? (voice)", engine[0]);
-    let mut child = speak::start(engine, words, Stdio::piped()).map_err(trouble)?;
-    let (to_us, pieces) = sync_channel(PIECES);
-    if let Some(output) = child.stdout.take() {
-        // It ends with the engine, which is killed when it is not wanted any more.
+/// Starts the command on a sentence; its speech is resampled to this rate.
+fn synthesise(command: &[String], text: &str, rate_hz: u32) -> Result<Sentence, String> {
+    let error = |e: std::io::Error| format!("{}: {e}; is it installed? (tts_command)", command[0]);
+    let mut process = speech_output::start(command, text, Stdio::piped()).map_err(error)?;
+    let (to_node, pieces) = sync_channel(PIECES);
+    if let Some(output) = process.stdout.take() {
+        // The thread ends with the process, which is killed at a stop.
         let read = move || {
-            if let Err(e) = read_speech(output, rate_hz, &to_us) {
-                let _ = to_us.send(Err(e));
+            if let Err(e) = read_speech(output, rate_hz, &to_node) {
+                let _ = to_node.send(Err(e));
             }
         };
-        std::thread::Builder::new().name("voice".into()).spawn(read).map_err(trouble)?;
+        std::thread::Builder::new().name("synthesis".into()).spawn(read).map_err(error)?;
     }
-    Ok(Sentence { engine: child, pieces, waiting: Vec::new() })
+    Ok(Sentence { process, pieces, waiting: Vec::new() })
 }
 
-impl Mouth for Voice {
-    fn begin(&mut self, words: &str) -> Result<(), String> {
+impl SpeechOutput for Synthesizer {
+    fn begin(&mut self, text: &str) -> Result<(), String> {
         let rate_hz = self.loudspeaker()?.rate_hz;
-        self.sentence = Some(synthesise(&self.engine, words, rate_hz)?);
+        self.sentence = Some(synthesise(&self.command, text, rate_hz)?);
         Ok(())
     }
 
-    fn go_on(&mut self) -> Result<bool, String> {
+    fn poll(&mut self) -> Result<bool, String> {
         let Some(sentence) = &mut self.sentence else { return Ok(false) };
-        let Some(loudspeaker) = self.loudspeaker.as_mut().filter(|l| !l.lost()) else {
+        let Some(loudspeaker) = self.loudspeaker.as_mut().filter(|l| !l.is_lost()) else {
             self.stop();
             return Err(format!("loudspeaker {}: the device is lost (speaker)", self.device));
         };
         loop {
-            let taken = loudspeaker.feed.push(&sentence.waiting);
+            let taken = loudspeaker.queue.push(&sentence.waiting);
             sentence.waiting.drain(..taken);
             if !sentence.waiting.is_empty() {
                 return Ok(true);
@@ -115,13 +118,13 @@ impl Mouth for Voice {
             match sentence.pieces.try_recv() {
                 Ok(Ok(piece)) => sentence.waiting = piece,
                 Ok(Err(e)) => {
-                    self.stop_engine();
-                    return Err(format!("{}: {e} (voice)", self.engine[0]));
+                    self.stop_process();
+                    return Err(format!("{}: {e} (tts_command)", self.command[0]));
                 }
                 Err(TryRecvError::Empty) => return Ok(true),
                 Err(TryRecvError::Disconnected) => {
-                    self.stop_engine();
-                    // The next sentence is synthesised while this one is heard.
+                    self.stop_process();
+                    // The next sentence is synthesised while this one is played.
                     return Ok(false);
                 }
             }
@@ -129,44 +132,44 @@ impl Mouth for Voice {
     }
 
     fn stop(&mut self) {
-        self.gate.shut();
-        self.stop_engine();
+        self.gate.mute();
+        self.stop_process();
         if let Some(loudspeaker) = &mut self.loudspeaker {
-            loudspeaker.feed.open();
+            loudspeaker.queue.discard_and_unmute();
         }
     }
 
-    fn trouble(&mut self) -> Option<String> {
-        let times = self.loudspeaker.as_mut().map_or(0, Loudspeaker::underruns);
+    fn take_warning(&mut self) -> Option<String> {
+        let underruns = self.loudspeaker.as_mut().map_or(0, Loudspeaker::take_underruns);
         let device = &self.device;
-        (times > 0).then(|| {
+        (underruns > 0).then(|| {
             format!(
-                "loudspeaker {device}: it ran empty {times} times since the last sentence; the machine is too busy for \
-                 it: raise playback_period_ms"
+                "loudspeaker {device}: {underruns} underruns since the last sentence; the machine is too busy: raise \
+                 playback_period_ms"
             )
         })
     }
 
-    fn hush(&self) -> Option<Arc<Gate>> {
+    fn gate(&self) -> Option<Arc<PlaybackGate>> {
         Some(self.gate.clone())
     }
 }
 
-impl Voice {
-    fn stop_engine(&mut self) {
+impl Synthesizer {
+    fn stop_process(&mut self) {
         if let Some(sentence) = self.sentence.take() {
-            speak::end(sentence.engine);
+            speech_output::end(sentence.process);
         }
     }
 }
 
-impl Drop for Voice {
+impl Drop for Synthesizer {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-/// Reads the engine's WAV while it is being written; returns when it is over or nobody listens.
+/// Reads the command's WAV output while it is being written, until it ends or the receiver is gone.
 fn read_speech(output: ChildStdout, rate_hz: u32, to: &SyncSender<Piece>) -> Result<(), String> {
     let reader = WavReader::new(BufReader::new(output)).map_err(|e| format!("its output is no WAV file: {e}"))?;
     let spec = reader.spec();
@@ -188,12 +191,12 @@ fn convert<S: hound::Sample, R: Read>(
     let wanted = PIECE_FRAMES * usize::from(spec.channels);
     let to_floats = |converted: Vec<i16>| converted.into_iter().map(|s| f32::from(s) / 32_768.0).collect();
     loop {
-        // An engine that writes to a pipe does not know the length beforehand: its end is the end of the speech.
+        // A command that writes to a pipe does not know the length beforehand: the end of the output is the end.
         let piece: Vec<f32> = samples.by_ref().map_while(Result::ok).take(wanted).map(&to_f32).collect();
         let mut converted = Vec::new();
         converter.push(&piece, &mut converted).map_err(|e| e.to_string())?;
-        let over = piece.len() < wanted;
-        if !over {
+        let last = piece.len() < wanted;
+        if !last {
             if to.send(Ok(to_floats(converted))).is_err() {
                 return Ok(());
             }
@@ -209,18 +212,18 @@ fn convert<S: hound::Sample, R: Read>(
 mod tests {
     use super::*;
 
-    fn speech(engine: &str, words: &str) -> Result<Vec<f32>, String> {
-        let engine: Vec<String> = engine.split_whitespace().map(str::to_owned).collect();
-        let mut sentence = synthesise(&engine, words, 48_000)?;
+    fn speech(command: &str, text: &str) -> Result<Vec<f32>, String> {
+        let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        let mut sentence = synthesise(&command, text, 48_000)?;
         let pieces: Result<Vec<Vec<f32>>, String> = sentence.pieces.iter().collect();
-        let _ = sentence.engine.wait();
+        let _ = sentence.process.wait();
         pieces.map(|p| p.concat())
     }
 
     #[test]
-    fn the_engines_wav_comes_at_the_loudspeakers_rate() {
+    fn the_commands_output_is_resampled_to_the_loudspeakers_rate() {
         let said = match speech("espeak-ng --stdin --stdout", "You can go two hundred and twelve kilometres.") {
-            Err(e) if e.contains("is it installed") => return eprintln!("skipped: espeak-ng is not installed"),
+            Err(e) if e.contains("is it installed") => return auriga_testing::skip("espeak-ng is not installed"),
             said => said.unwrap(),
         };
         let seconds = said.len() as f64 / 48_000.0;
@@ -229,20 +232,21 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_is_missing_or_writes_no_wav_is_told_without_the_text() {
-        for engine in ["/nonexistent/voice", "cat", "true"] {
-            let e = speech(engine, "a secret").unwrap_err();
+    fn a_missing_or_failing_command_is_reported_without_the_text() {
+        for command in ["/nonexistent/voice", "cat", "true"] {
+            let e = speech(command, "a secret").unwrap_err();
             assert!(!e.contains("secret") && !e.is_empty(), "{e}");
         }
     }
 
     #[test]
-    fn without_a_loudspeaker_the_sentence_is_given_up_with_the_devices_name() {
+    fn a_missing_loudspeaker_is_reported_by_name_without_the_text() {
         let (references, _taken) = std::sync::mpsc::channel();
-        let mut voice = Voice::new("espeak-ng --stdout", "no such loudspeaker", Duration::from_millis(10), references);
-        let e = voice.begin("a secret").unwrap_err();
+        let mut synthesizer =
+            Synthesizer::new("espeak-ng --stdout", "no such loudspeaker", Duration::from_millis(10), references);
+        let e = synthesizer.begin("a secret").unwrap_err();
         assert!(e.contains("no such loudspeaker") && !e.contains("secret"), "{e}");
-        assert_eq!(voice.go_on(), Ok(false));
-        voice.stop();
+        assert_eq!(synthesizer.poll(), Ok(false));
+        synthesizer.stop();
     }
 }

@@ -1,170 +1,185 @@
-//! A turn of the speaker on its way through the recogniser.
+//! Recognition of what is addressed to the system.
 //!
-//! A turn that is for the car is told as it is recognised. Of any other only one thing is asked: whether the wake phrase
-//! is in it. When it is, the turn is for the car from the end of the phrase on; when it is not, nothing of the turn leaves
-//! this module, and nothing of it is kept.
+//! A turn that is addressed is recognised and its partial results are published. Any other turn is only searched for the
+//! wake phrase. With the phrase, the turn is addressed from the end of the phrase on; without it, nothing of the turn
+//! leaves this module and nothing is kept.
 //!
-//! The phrase is looked for in what the whole language model hears, and not by a second recogniser that knows the phrase
-//! and nothing else: such a one finds it in almost any sentence, for lack of other words (see the README's figures).
+//! The phrase is searched in the output of the complete language model, not by a second recogniser that knows only the
+//! phrase: such a recogniser finds it in almost any sentence, for lack of other words.
 
 use crate::{
-    recognition::vosk::{HeardWord, Reading, Recogniser, RecogniserError, Recognition},
-    recognition::wake_word::{WakePhrases, Woken},
-    turns::vad::{SAMPLE_NS, SAMPLE_RATE_HZ},
+    input::audio::{SAMPLE_RATE_HZ, duration},
+    recognition::{
+        types::{Hypothesis, RecognisedWord, Recogniser, RecogniserError, Recognition, joined},
+        wake_word::{WakeDetection, WakePhrases},
+    },
+    turns::attention::Addressing,
 };
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, RecogniserError>;
 
-/// How much sound comes in between two looks for the wake phrase.
-const LOOK: usize = SAMPLE_RATE_HZ as usize / 5;
-/// A phrase counts before the turn's end when so much has followed it: until then its last word may grow longer.
-const SETTLED: Duration = Duration::from_millis(150);
+/// Samples between two searches for the wake phrase: 200 ms.
+const SEARCH_PERIOD: usize = SAMPLE_RATE_HZ as usize / 5;
+/// Audio needed after a phrase before the turn's end: until then its last word may still grow.
+const SETTLING_TIME: Duration = Duration::from_millis(150);
 
-/// Whose the turn is.
+/// State of the turn under way.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Turn {
-    /// It is for nobody here; nothing is recognised.
-    Foreign,
-    /// It may contain the wake phrase.
-    Waiting { looked: usize },
-    /// It is for the car, from `from` on.
-    Ours { from: Duration },
+enum State {
+    /// Not addressed; nothing is recognised.
+    Ignored,
+    /// It may contain the wake phrase; the last search was after this many samples.
+    Searching { searched: usize },
+    /// Addressed, from this time on.
+    Addressed { from: Duration },
 }
 
-/// The recogniser and the turn under way.
-pub struct Hearing {
+/// Result of a turn.
+#[derive(Default)]
+pub struct TurnResult {
+    /// What was said to the system; `None` when the turn was not addressed.
+    pub recognition: Option<Recognition>,
+    /// The wake phrase was detected at the end of the turn only.
+    pub woken: bool,
+}
+
+/// The recogniser, with the state of the turn under way.
+pub struct AddressedRecogniser {
     recogniser: Box<dyn Recogniser>,
     phrases: WakePhrases,
     min_confidence: f32,
-    turn: Turn,
+    state: State,
     /// Samples of the turn so far.
-    taken: usize,
+    samples: usize,
 }
 
-impl Hearing {
-    /// A wake phrase counts from `min_confidence` on.
+impl AddressedRecogniser {
+    /// A wake phrase counts from `min_confidence` on (0 to 1).
     pub fn new(recogniser: Box<dyn Recogniser>, phrases: WakePhrases, min_confidence: f32) -> Self {
-        Self { recogniser, phrases, min_confidence, turn: Turn::Foreign, taken: 0 }
+        Self { recogniser, phrases, min_confidence, state: State::Ignored, samples: 0 }
     }
 
-    /// A turn begins. `ours`: it is for the car; else `waits`: it may become so by the wake phrase.
-    pub fn begin(&mut self, ours: bool, waits: bool) {
-        self.turn = match (ours, waits) {
-            (true, _) => Turn::Ours { from: Duration::ZERO },
-            (false, true) => Turn::Waiting { looked: 0 },
-            (false, false) => Turn::Foreign,
+    /// A turn begins.
+    pub fn begin(&mut self, addressing: Addressing) {
+        self.state = match addressing {
+            Addressing::Addressed => State::Addressed { from: Duration::ZERO },
+            Addressing::NeedsWakePhrase => State::Searching { searched: 0 },
+            Addressing::NotAddressed => State::Ignored,
         };
-        self.taken = 0;
+        self.samples = 0;
     }
 
-    /// Whether the turn under way is for the car.
-    pub fn ours(&self) -> bool {
-        matches!(self.turn, Turn::Ours { .. })
+    /// Whether the turn under way is addressed to the system.
+    pub fn is_addressed(&self) -> bool {
+        matches!(self.state, State::Addressed { .. })
     }
 
-    /// The talk button makes the turn the car's, from here on.
-    pub fn claim(&mut self) {
-        if !self.ours() {
-            self.turn = Turn::Ours { from: self.heard() };
+    /// The turn is addressed from here on: the talk button went down.
+    pub fn address(&mut self) {
+        if !self.is_addressed() {
+            self.state = State::Addressed { from: duration(self.samples) };
         }
     }
 
-    /// The next samples of the turn. True when the wake phrase has just been heard.
+    /// Takes the next samples of the turn. True when the wake phrase has just been detected.
+    ///
+    /// # Errors
+    /// When the recogniser fails.
     pub fn accept(&mut self, samples: &[i16]) -> Result<bool> {
-        if self.turn == Turn::Foreign {
+        if self.state == State::Ignored {
             return Ok(false);
         }
         self.recogniser.accept(samples)?;
-        self.taken += samples.len();
-        match self.turn {
-            Turn::Waiting { looked } if self.taken - looked >= LOOK => {
-                self.turn = Turn::Waiting { looked: self.taken };
-                self.look()
+        self.samples += samples.len();
+        match self.state {
+            State::Searching { searched } if self.samples - searched >= SEARCH_PERIOD => {
+                self.state = State::Searching { searched: self.samples };
+                self.search()
             }
             _ => Ok(false),
         }
     }
 
-    /// What is for the car so far of the turn. Nothing while that is not known.
+    /// The text so far that is addressed to the system; empty while none is.
+    ///
+    /// # Errors
+    /// When the recogniser fails.
     pub fn partial(&mut self) -> Result<String> {
-        let Turn::Ours { from } = self.turn else { return Ok(String::new()) };
+        let State::Addressed { from } = self.state else { return Ok(String::new()) };
         let text = self.recogniser.partial()?;
         if from.is_zero() {
-            return Ok(self.phrases.without(&text).to_owned());
+            return Ok(self.phrases.strip_prefix(&text).to_owned());
         }
-        match self.phrases.after(&text) {
+        match self.phrases.text_after(&text) {
             Some(rest) => Ok(rest),
-            // Where the words no longer have the phrase in them, the times tell what followed it.
-            None => Ok(joined(&after(self.recogniser.partial_words()?, from))),
+            // The phrase is no longer in the text: the times of the words decide.
+            None => Ok(joined(&words_after(self.recogniser.partial_words()?, from))),
         }
     }
 
-    /// The turn is over: what was said in it for the car, and whether it was woken by its very end.
-    pub fn finish(&mut self) -> Result<(Option<Recognition>, bool)> {
-        let turn = std::mem::replace(&mut self.turn, Turn::Foreign);
-        if turn == Turn::Foreign {
-            return Ok((None, false));
+    /// Ends the turn.
+    ///
+    /// # Errors
+    /// When the recogniser fails.
+    pub fn finish(&mut self) -> Result<TurnResult> {
+        let state = std::mem::replace(&mut self.state, State::Ignored);
+        if state == State::Ignored {
+            return Ok(TurnResult::default());
         }
-        let heard = self.recogniser.finish()?;
-        if let Turn::Ours { from } = turn {
-            return Ok((Some(self.cut(heard, from)), false));
+        let result = self.recogniser.finish()?;
+        if let State::Addressed { from } = state {
+            return Ok(TurnResult { recognition: Some(self.addressed_part(result, from)), woken: false });
         }
-        let woken = self.sure_phrase(&heard.words);
-        Ok((woken.map(|w| self.cut(heard, w.end)), woken.is_some()))
+        let detection = self.detect(&result.words);
+        Ok(TurnResult {
+            recognition: detection.map(|d| self.addressed_part(result, d.end)),
+            woken: detection.is_some(),
+        })
     }
 
-    /// Looks for the wake phrase in what was heard so far.
-    fn look(&mut self) -> Result<bool> {
+    /// Searches for the wake phrase in the words so far.
+    fn search(&mut self) -> Result<bool> {
         let text = self.recogniser.partial()?;
         if !self.phrases.is_in(&text) {
             return Ok(false);
         }
         let words = self.recogniser.partial_words()?;
-        let Some(woken) = self.sure_phrase(&words).filter(|w| w.end + SETTLED <= self.heard()) else {
-            return Ok(false);
-        };
-        self.turn = Turn::Ours { from: woken.end };
+        let settled = |d: &WakeDetection| d.end + SETTLING_TIME <= duration(self.samples);
+        let Some(detection) = self.detect(&words).filter(settled) else { return Ok(false) };
+        self.state = State::Addressed { from: detection.end };
         Ok(true)
     }
 
-    fn sure_phrase(&self, words: &[HeardWord]) -> Option<Woken> {
-        self.phrases.find(words).filter(|w| w.confidence >= self.min_confidence)
+    fn detect(&self, words: &[RecognisedWord]) -> Option<WakeDetection> {
+        self.phrases.best_match(words).filter(|d| d.confidence >= self.min_confidence)
     }
 
-    fn heard(&self) -> Duration {
-        Duration::from_nanos(self.taken as u64 * SAMPLE_NS)
-    }
-
-    /// What is for the car: after `from`, and without a wake phrase.
-    fn cut(&self, heard: Recognition, from: Duration) -> Recognition {
-        let cut = |words: Vec<HeardWord>| self.unaddressed(after(words, from));
-        let words = cut(heard.words);
+    /// The part after `from`, without a wake phrase at its beginning.
+    fn addressed_part(&self, result: Recognition, from: Duration) -> Recognition {
+        let part = |words: Vec<RecognisedWord>| self.strip_phrase(words_after(words, from));
+        let words = part(result.words);
         let text = joined(&words);
-        let mut alternatives: Vec<Reading> = Vec::new();
-        for reading in heard.alternatives {
-            let reading = Reading { words: cut(reading.words), probability: reading.probability };
-            let other = reading.text();
+        let mut alternatives: Vec<Hypothesis> = Vec::new();
+        for hypothesis in result.alternatives {
+            let hypothesis = Hypothesis { words: part(hypothesis.words), probability: hypothesis.probability };
+            let other = hypothesis.text();
             if other != text && !other.is_empty() && alternatives.iter().all(|a| a.text() != other) {
-                alternatives.push(reading);
+                alternatives.push(hypothesis);
             }
         }
         Recognition { words, alternatives }
     }
 
-    fn unaddressed(&self, mut words: Vec<HeardWord>) -> Vec<HeardWord> {
+    fn strip_phrase(&self, mut words: Vec<RecognisedWord>) -> Vec<RecognisedWord> {
         let text = joined(&words);
-        let kept = self.phrases.without(&text).split_whitespace().count();
+        let kept = self.phrases.strip_prefix(&text).split_whitespace().count();
         words.split_off(words.len() - kept.min(words.len()))
     }
 }
 
-/// Words that lie after a time for the most part.
-fn after(mut words: Vec<HeardWord>, from: Duration) -> Vec<HeardWord> {
+/// The words whose middle lies after a time.
+fn words_after(mut words: Vec<RecognisedWord>, from: Duration) -> Vec<RecognisedWord> {
     words.retain(|w| (w.start + w.end) / 2 >= from);
     words
-}
-
-fn joined(words: &[HeardWord]) -> String {
-    words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ")
 }

@@ -1,36 +1,40 @@
-//! The wake phrase in what was recognised: where it is, how sure that is, and what follows it.
+//! The wake phrase in recognised words: where it is, with which confidence, and what follows it.
 
-use crate::recognition::vosk::HeardWord;
+use crate::recognition::types::RecognisedWord;
 use std::time::Duration;
 
-/// Ways to address the car, in words.
+/// The configured wake phrases, in words.
 #[derive(Debug, Clone)]
 pub struct WakePhrases(Vec<Vec<String>>);
 
-/// A wake phrase that was heard, by the times of its words.
+/// A detected wake phrase. Times are those of its words.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Woken {
+pub struct WakeDetection {
+    /// When its first word begins.
     pub start: Duration,
+    /// When its last word ends.
     pub end: Duration,
-    /// Of its least certain word.
+    /// Confidence of its least certain word, 0 to 1.
     pub confidence: f32,
 }
 
 impl WakePhrases {
+    /// From phrases as they are configured; empty ones are left out.
     pub fn new(phrases: &[String]) -> Self {
         let words = |phrase: &String| phrase.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
         let mut phrases: Vec<_> = phrases.iter().map(words).filter(|words| !words.is_empty()).collect();
-        // The longest first, or of "hey auriga" a phrase "hey" would leave "auriga".
+        // The longest first: of "hey auriga" the phrase "hey" would leave "auriga".
         phrases.sort_by_key(|words| std::cmp::Reverse(words.len()));
         Self(phrases)
     }
 
+    /// The phrases in lower case.
     pub fn texts(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|words| words.join(" "))
     }
 
-    /// Place and number of words of the last phrase among these.
-    fn last<T: AsRef<str>>(&self, words: &[T]) -> Option<(usize, usize)> {
+    /// Index and number of words of the last phrase among these words.
+    fn find_last<T: AsRef<str>>(&self, words: &[T]) -> Option<(usize, usize)> {
         let at = |i: usize| {
             let phrase = self.0.iter().find(|p| {
                 words[i..].len() >= p.len() && words[i..].iter().zip(p.iter()).all(|(w, p)| same(w.as_ref(), p))
@@ -40,9 +44,9 @@ impl WakePhrases {
         (0..words.len()).rev().find_map(at)
     }
 
-    /// The surest phrase among recognised words.
-    pub fn find(&self, words: &[HeardWord]) -> Option<Woken> {
-        let mut best: Option<Woken> = None;
+    /// The phrase with the highest confidence among recognised words.
+    pub fn best_match(&self, words: &[RecognisedWord]) -> Option<WakeDetection> {
+        let mut best: Option<WakeDetection> = None;
         for first in 0..words.len() {
             for phrase in self.0.iter().filter(|p| words.len() - first >= p.len()) {
                 let found = &words[first..first + phrase.len()];
@@ -50,41 +54,41 @@ impl WakePhrases {
                     continue;
                 }
                 let confidence = found.iter().map(|w| w.confidence).fold(1.0, f32::min);
-                let woken = Woken { start: found[0].start, end: found[found.len() - 1].end, confidence };
+                let detection = WakeDetection { start: found[0].start, end: found[found.len() - 1].end, confidence };
                 if best.is_none_or(|b| b.confidence <= confidence) {
-                    best = Some(woken);
+                    best = Some(detection);
                 }
             }
         }
         best
     }
 
-    /// Whether a phrase is in this text.
+    /// Whether this text contains a phrase.
     pub fn is_in(&self, text: &str) -> bool {
-        self.after(text).is_some()
+        self.text_after(text).is_some()
     }
 
-    /// What follows the last phrase in this text; `None` where there is none.
-    pub fn after(&self, text: &str) -> Option<String> {
+    /// What follows the last phrase in this text; `None` without a phrase.
+    pub fn text_after(&self, text: &str) -> Option<String> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let (at, length) = self.last(&words)?;
+        let (at, length) = self.find_last(&words)?;
         Some(words[at + length..].join(" "))
     }
 
-    /// The text without the phrase it begins with, if it does.
-    pub fn without<'t>(&self, text: &'t str) -> &'t str {
+    /// The text without the phrase with which it begins, if it does.
+    pub fn strip_prefix<'t>(&self, text: &'t str) -> &'t str {
         let words: Vec<&str> = text.split_whitespace().collect();
         let begins = |p: &&Vec<String>| words.len() >= p.len() && words.iter().zip(p.iter()).all(|(w, p)| same(w, p));
         let Some(phrase) = self.0.iter().find(begins) else { return text };
         match words.get(phrase.len()) {
-            // A word is a part of the text it was split from.
+            // A word is a slice of the text.
             Some(next) => &text[next.as_ptr() as usize - text.as_ptr() as usize..],
             None => "",
         }
     }
 }
 
-/// People write "Hey Auriga," where a recogniser writes "hey auriga".
+/// Whether a word is the phrase's, ignoring case and punctuation: a track has "Hey Auriga,".
 fn same(word: &str, phrase: &str) -> bool {
     word.trim_matches(|c: char| !c.is_alphanumeric()).eq_ignore_ascii_case(phrase)
 }
@@ -97,43 +101,43 @@ mod tests {
     fn phrases() -> WakePhrases {
         WakePhrases::new(&["auriga".into(), "Hey Auriga".into()])
     }
-    fn words(text: &str, confidence: f32) -> Vec<HeardWord> {
+    fn words(text: &str, confidence: f32) -> Vec<RecognisedWord> {
         let at = |i: usize| Duration::from_millis(300 * i as u64);
-        let word = |(i, w): (usize, &str)| HeardWord { text: w.into(), start: at(i), end: at(i + 1), confidence };
+        let word = |(i, w): (usize, &str)| RecognisedWord { text: w.into(), start: at(i), end: at(i + 1), confidence };
         text.split(' ').enumerate().map(word).collect()
     }
 
     #[test]
-    fn what_follows_the_phrase_is_what_was_asked() {
+    fn the_request_is_what_follows_the_phrase() {
         let p = phrases();
-        assert_eq!(p.after("well hey auriga how far").as_deref(), Some("how far"));
-        assert_eq!(p.after("Hey Auriga, play auriga songs").as_deref(), Some("songs"));
-        assert_eq!(p.after("hey auriga").as_deref(), Some(""));
-        assert_eq!(p.after("hey you"), None);
-        assert_eq!(p.without("Hey Auriga,  how far?"), "how far?");
-        assert_eq!(p.without("how far, auriga"), "how far, auriga");
-        assert_eq!(p.without("hey auriga"), "");
+        assert_eq!(p.text_after("well hey auriga how far").as_deref(), Some("how far"));
+        assert_eq!(p.text_after("Hey Auriga, play auriga songs").as_deref(), Some("songs"));
+        assert_eq!(p.text_after("hey auriga").as_deref(), Some(""));
+        assert_eq!(p.text_after("hey you"), None);
+        assert_eq!(p.strip_prefix("Hey Auriga,  how far?"), "how far?");
+        assert_eq!(p.strip_prefix("how far, auriga"), "how far, auriga");
+        assert_eq!(p.strip_prefix("hey auriga"), "");
     }
 
     #[test]
-    fn the_phrase_is_as_sure_as_its_least_certain_word() {
+    fn the_confidence_of_a_phrase_is_that_of_its_least_certain_word() {
         let mut heard = words("so hey auriga go", 0.9);
         heard[2].confidence = 0.4;
-        let woken = WakePhrases::new(&["hey auriga".into()]).find(&heard).unwrap();
+        let detection = WakePhrases::new(&["hey auriga".into()]).best_match(&heard).unwrap();
         let at = |ms| Duration::from_millis(ms);
-        assert_eq!(woken, Woken { start: at(300), end: at(900), confidence: 0.4 });
-        assert_eq!(phrases().find(&words("hey you", 1.0)), None);
+        assert_eq!(detection, WakeDetection { start: at(300), end: at(900), confidence: 0.4 });
+        assert_eq!(phrases().best_match(&words("hey you", 1.0)), None);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_searched_without_panic(text in "(hey|auriga|[a-zA-Z é,.?]{0,6}| ){0,12}") {
+        fn no_text_makes_the_search_panic(text in "(hey|auriga|[a-zA-Z é,.?]{0,6}| ){0,12}") {
             let p = phrases();
-            if let Some(rest) = p.after(&text) {
+            if let Some(rest) = p.text_after(&text) {
                 prop_assert!(rest.len() <= text.len() && !p.is_in(&rest));
             }
-            prop_assert!(text.ends_with(p.without(&text)));
-            p.find(&words(&text, 0.5));
+            prop_assert!(text.ends_with(p.strip_prefix(&text)));
+            p.best_match(&words(&text, 0.5));
         }
     }
 }

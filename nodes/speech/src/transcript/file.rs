@@ -9,23 +9,47 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A track is some kilobytes; a larger file is another kind of file.
+/// Largest file; a track has some kilobytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
-/// Longer than any drive.
+/// Latest time of a line, in s; longer than any drive.
 const MAX_SECONDS: f64 = 1e6;
 const MAX_TEXT_BYTES: usize = 2000;
 
-/// Why a track cannot be used.
+/// Why a track cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TranscriptError {
+    /// The file cannot be read.
     #[error("transcript {}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is too large.
     #[error("transcript {}: larger than {MAX_FILE_BYTES} bytes; is it a transcript?", path.display())]
-    TooLarge { path: PathBuf },
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not a YAML list of lines.
     #[error("transcript {}: expected a YAML list of start_s, end_s, text: {source}", path.display())]
-    Yaml { path: PathBuf, source: serde_yaml_ng::Error },
+    Yaml {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_yaml_ng::Error,
+    },
+    /// A line is invalid.
     #[error("transcript {}, entry {entry}: {what}", path.display())]
-    Entry { path: PathBuf, entry: usize, what: String },
+    Entry {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, counted from 1.
+        entry: usize,
+        /// What is wrong with it.
+        what: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -35,8 +59,11 @@ struct Entry {
     text: String,
 }
 
-/// Reads a track, in order of time. All lines are due at `base`, time 0 of the drive, which is also added to their
-/// times.
+/// Reads a track, sorted by time. Each line comes with the time at which it is delivered: `base`, time 0 of the drive,
+/// which is also added to the line's own times.
+///
+/// # Errors
+/// When the file cannot be read or a line is invalid; the text names it.
 pub fn load(path: &Path, base: Nanos) -> Result<Vec<(Nanos, v1::TranscriptLine)>, TranscriptError> {
     let io = |source| TranscriptError::Io { path: path.into(), source };
     let mut text = String::new();
@@ -47,14 +74,17 @@ pub fn load(path: &Path, base: Nanos) -> Result<Vec<(Nanos, v1::TranscriptLine)>
     parse(&text, path, base)
 }
 
-/// As [`load`], of a text; `path` is only named in errors.
+/// As [`load`], from a text; `path` is only named in errors.
+///
+/// # Errors
+/// When a line is invalid.
 pub fn parse(text: &str, path: &Path, base: Nanos) -> Result<Vec<(Nanos, v1::TranscriptLine)>, TranscriptError> {
     let entries: Vec<Entry> =
         serde_yaml_ng::from_str(text).map_err(|source| TranscriptError::Yaml { path: path.into(), source })?;
     let mut lines = Vec::with_capacity(entries.len());
     for (index, Entry { start_s, end_s, text }) in entries.into_iter().enumerate() {
         let wrong = |what| TranscriptError::Entry { path: path.into(), entry: index + 1, what };
-        // Written so that a not-a-number fails, too.
+        // Written so that NaN fails, too.
         if !(0.0..=MAX_SECONDS).contains(&start_s) || !(0.0..=MAX_SECONDS).contains(&end_s) || start_s >= end_s {
             return Err(wrong(format!("expected 0 <= start_s < end_s, found {start_s} and {end_s}")));
         }
@@ -85,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_in_order_of_time_shifted_by_the_base() {
+    fn lines_are_sorted_and_shifted_by_the_base() {
         let lines =
             read("- {start_s: 3, end_s: 4.5, text: two}\n- {start_s: 1.25, end_s: 2, text: ' one '}\n").unwrap();
         let got: Vec<_> = lines.iter().map(|(t, l)| (*t, l.start_ns, l.end_ns, l.text.as_str())).collect();
@@ -94,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_entry_is_named() {
+    fn an_invalid_entry_is_named() {
         let wrong = [
             ("- {start_s: 0, end_s: 1, text: a}\n- {start_s: 3, end_s: 2, text: b}\n", "entry 2"),
             ("- {start_s: .nan, end_s: 2, text: b}\n", "NaN"),
@@ -111,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_gives_lines_or_an_error(text in "[-{}a-z_:,.0-9 \n&*\"']{0,200}") {
+        fn no_text_makes_the_parser_panic(text in "[-{}a-z_:,.0-9 \n&*\"']{0,200}") {
             if let Ok(lines) = read(&text) {
                 prop_assert!(lines.iter().all(|(_, l)| l.start_ns <= l.end_ns));
             }

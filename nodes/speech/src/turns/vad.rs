@@ -1,98 +1,102 @@
-//! Who speaks when: voice activity by `earshot`'s small network, and from it the turns of the speaker.
+//! Voice activity detection (VAD) by the `earshot` network, and from it the turns of the speaker.
 //!
-//! Times are those of samples, never of their arrival: a turn ends at the end of its last voiced frame, however long
-//! after that the silence had to last to be sure.
+//! All times are times of samples, not of their arrival: a turn ends at the end of its last voiced frame, although that is
+//! known only after the end silence.
 
+use crate::input::audio::SAMPLE_NS;
 use auriga_runtime::Nanos;
 use std::time::Duration;
 
-/// What the detector listens to.
-pub const SAMPLE_RATE_HZ: u32 = 16_000;
-/// One sample at [`SAMPLE_RATE_HZ`]; a whole number of nanoseconds.
-pub const SAMPLE_NS: u64 = 1_000_000_000 / SAMPLE_RATE_HZ as u64;
-/// The network looks at exactly this many samples (16 ms) at a time.
+/// Samples of a frame of the network: 16 ms.
 const FRAME: usize = 256;
+/// Duration of a frame.
 const FRAME_TIME: Duration = Duration::from_nanos(FRAME as u64 * SAMPLE_NS);
-/// Sample clocks and stamps may disagree by this much before samples are taken to be lost or repeated.
+/// Tolerance of a chunk's stamp. Beyond it samples were lost or repeated.
 const JITTER: Duration = Duration::from_millis(20);
-/// Within a turn a frame counts as voiced from this much less than the threshold on, so that the faint ends of words
-/// do not flicker.
+/// Within a turn the threshold is lower by this much, so that the faint ends of words stay voiced.
 const HYSTERESIS: f32 = 0.15;
-/// The network sees 48 ms at once and remembers more: after the last sound its score takes about 80 ms to fall. So that
-/// this does not move the end of a turn, a frame must also stand out of the silence by its power: it is silent this far
-/// below the turn's loudest frame (35 dB) ...
+/// The network's input spans 48 ms and it keeps a state: after the last sound its score takes about 80 ms to fall. So that
+/// this does not delay the end of a turn, a voiced frame must also have power. It is silent below this share of the turn's
+/// loudest frame (-35 dB) ...
 const BELOW_LOUDEST: f32 = 3.2e-4;
-/// ... or when it is no louder than this times the background.
+/// ... or below this multiple of the background's power.
 const ABOVE_NOISE: f32 = 1.5;
-/// Share of the last sample taken out of the next: a high-pass from some hundred hertz on.
-const RUMBLE: f32 = 0.95;
-/// When a turn's loudest frame stands this far out of the background, its pauses are what they seem; when it does so only by
-/// the second, they are taken to seem twice as long.
-const CLEAR_DB: f32 = 20.0;
-const DROWNED_DB: f32 = 12.0;
-/// When sound comes back just as a turn is about to end, the network gets this long to say whether it is a voice.
+/// Pre-emphasis: the share of the last sample that is subtracted from the next. A high-pass from some hundred hertz on.
+const PRE_EMPHASIS: f32 = 0.95;
+/// In noise the faint ends of words are missed and pauses measure too long. At this signal-to-noise ratio or more the end
+/// silence is used as configured ...
+const CLEAN_SNR_DB: f32 = 20.0;
+/// ... and at this ratio or less it is doubled.
+const NOISY_SNR_DB: f32 = 12.0;
+/// When sound comes back just before a turn would end, the turn is kept open this much longer for the network to decide.
 const GRACE: Duration = Duration::from_millis(64);
-/// How fast the background's power is learnt, per frame: falling within some frames, but rising at most by this share
-/// of itself, since the first frames of a voice are not recognised as one.
+/// Adaptation of the background's power per frame: it falls within some frames, but rises at most by this share of itself,
+/// since the first frames of a voice are not yet voiced.
 const NOISE_FALL: f32 = 1.0 / 4.0;
 const NOISE_RISE: f32 = 1.0 / 32.0;
 
-/// What tunes the detector.
+/// Parameters of the detector.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings {
-    /// Score (0..1) from which a frame is voiced.
+pub struct VadSettings {
+    /// Score of the network (0 to 1) from which a frame is voiced.
     pub threshold: f32,
-    /// Voice that must have been heard before a turn begins; a click is shorter.
+    /// Voice needed before a turn begins; a click is shorter.
     pub start: Duration,
     /// Silence that ends a turn.
     pub end_silence: Duration,
-    /// A turn is cut when it becomes longer than this.
+    /// Longest turn; it is ended there.
     pub longest: Duration,
 }
 
-/// What happened, with the times of the samples concerned.
+/// The begin or the end of a turn, by the times of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// Somebody began to speak at this time.
+pub enum TurnEvent {
+    /// A turn began: time of its first voiced sample.
     Started(Nanos),
-    /// The turn is over: its first and last voiced sample.
-    Ended { start: Nanos, end: Nanos },
+    /// A turn ended.
+    Ended {
+        /// Time of its first voiced sample.
+        start: Nanos,
+        /// Time after its last voiced sample.
+        end: Nanos,
+    },
 }
 
-/// What became of the samples handed in.
+/// Result of [`TurnDetector::push`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    Whole,
-    /// Samples of this length were missing before these.
+pub enum Accepted {
+    /// The samples follow those before.
+    Contiguous,
+    /// Samples of this length are missing before these.
     AfterGap(Duration),
-    /// They lie this far before samples taken already, and were left out.
-    Not(Duration),
+    /// The samples lie this far before the position reached, and were left out.
+    OutOfOrder(Duration),
 }
 
-/// Turns out of a stream of samples that comes in pieces of any length.
+/// Detects turns in a stream of samples that comes in pieces of any length.
 pub struct TurnDetector {
-    settings: Settings,
+    settings: VadSettings,
     network: Box<earshot::Detector>,
     frame: Vec<i16>,
-    /// Time of the sample after the last one taken.
+    /// Time after the last sample taken.
     next: Option<Nanos>,
-    turn: Turn,
-    /// Power of the background; none before the first unvoiced frame.
+    state: State,
+    /// Power of the background; `None` before the first unvoiced frame.
     noise: Option<f32>,
-    /// The turn under way is held open, whatever is heard.
-    held: bool,
+    /// The turn under way is kept open by the talk button.
+    held_open: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Turn {
-    Silent,
+enum State {
+    Silence,
     /// Some voice, not yet enough for a turn.
-    Rising {
+    Onset {
         start: Nanos,
         end: Nanos,
         voiced: Duration,
     },
-    Speaking {
+    Speech {
         start: Nanos,
         end: Nanos,
         loudest: f32,
@@ -100,66 +104,67 @@ enum Turn {
 }
 
 impl TurnDetector {
-    pub fn new(settings: Settings) -> Self {
+    /// With no voice heard yet.
+    pub fn new(settings: VadSettings) -> Self {
         let network = Box::new(earshot::Detector::default());
         Self {
             settings,
             network,
             frame: Vec::with_capacity(FRAME),
             next: None,
-            turn: Turn::Silent,
+            state: State::Silence,
             noise: None,
-            held: false,
+            held_open: false,
         }
     }
 
     /// Whether a turn is under way.
     pub fn speaking(&self) -> bool {
-        matches!(self.turn, Turn::Speaking { .. })
+        matches!(self.state, State::Speech { .. })
     }
 
-    /// Whether there is a voice that may become a turn.
-    pub fn rising(&self) -> bool {
-        matches!(self.turn, Turn::Rising { .. })
+    /// Whether there is voice, not yet enough for a turn.
+    pub fn onset(&self) -> bool {
+        matches!(self.state, State::Onset { .. })
     }
 
-    /// Time of the sample after the last one taken; `None` before the first.
+    /// Time after the last sample taken; `None` before the first.
     pub fn position(&self) -> Option<Nanos> {
         self.next
     }
 
-    /// How long the turn under way has been silent by now.
+    /// Trailing silence of the turn under way; `None` outside of a turn.
     pub fn silence(&self) -> Option<Duration> {
-        match (self.turn, self.next) {
-            (Turn::Speaking { end, .. }, Some(next)) => Some(next.since(end)),
+        match (self.state, self.next) {
+            (State::Speech { end, .. }, Some(next)) => Some(next.since(end)),
             _ => None,
         }
     }
 
-    /// How long a silence ends a turn from now on.
+    /// Sets the silence that ends a turn.
     pub fn set_end_silence(&mut self, silence: Duration) {
         self.settings.end_silence = silence;
     }
 
-    /// Holds a turn open from here on, whatever is heard, until [`Self::finish`] or until it is too long.
-    pub fn hold(&mut self, on: &mut impl FnMut(Event)) {
-        self.held = true;
+    /// Begins a turn, if none is under way, and keeps it open until [`Self::finish`] or until it is too long.
+    pub fn hold_open(&mut self, on: &mut impl FnMut(TurnEvent)) {
+        self.held_open = true;
         if !self.speaking() {
             let at = self.next.unwrap_or_default();
-            self.turn = Turn::Speaking { start: at, end: at, loudest: 0.0 };
-            on(Event::Started(at));
+            self.state = State::Speech { start: at, end: at, loudest: 0.0 };
+            on(TurnEvent::Started(at));
         }
     }
 
-    /// Takes samples, the first of which was measured at `stamp`.
-    pub fn push(&mut self, stamp: Nanos, samples: &[i16], on: &mut impl FnMut(Event)) -> Taken {
-        let mut taken = Taken::Whole;
+    /// Takes samples, the first of which was captured at `stamp`.
+    pub fn push(&mut self, stamp: Nanos, samples: &[i16], on: &mut impl FnMut(TurnEvent)) -> Accepted {
+        let mut taken = Accepted::Contiguous;
         if let Some(next) = self.next {
             if stamp + JITTER < next {
-                return Taken::Not(next.since(stamp));
+                return Accepted::OutOfOrder(next.since(stamp));
             }
             if stamp > next + JITTER {
-                taken = Taken::AfterGap(stamp.since(next));
+                taken = Accepted::AfterGap(stamp.since(next));
                 self.gap(stamp, on);
             }
         }
@@ -174,64 +179,64 @@ impl TurnDetector {
         taken
     }
 
-    /// Ends the turn under way, if there is one: no more samples are to be expected.
-    pub fn finish(&mut self, on: &mut impl FnMut(Event)) {
-        if let Turn::Speaking { start, end, .. } = self.turn {
-            on(Event::Ended { start, end });
+    /// Ends the turn under way, if there is one.
+    pub fn finish(&mut self, on: &mut impl FnMut(TurnEvent)) {
+        if let State::Speech { start, end, .. } = self.state {
+            on(TurnEvent::Ended { start, end });
         }
-        self.turn = Turn::Silent;
-        self.held = false;
+        self.state = State::Silence;
+        self.held_open = false;
     }
 
-    /// Samples are missing up to `stamp`. They are taken for silence.
-    fn gap(&mut self, stamp: Nanos, on: &mut impl FnMut(Event)) {
+    /// Samples are missing up to `stamp`; they count as silence.
+    fn gap(&mut self, stamp: Nanos, on: &mut impl FnMut(TurnEvent)) {
         self.frame.clear();
         self.network.reset();
-        match self.turn {
-            Turn::Speaking { end, .. } if self.held || stamp.since(end) < self.settings.end_silence => {}
+        match self.state {
+            State::Speech { end, .. } if self.held_open || stamp.since(end) < self.settings.end_silence => {}
             _ => self.finish(on),
         }
     }
 
-    fn take_frame(&mut self, frame_end: Nanos, on: &mut impl FnMut(Event)) {
+    fn take_frame(&mut self, frame_end: Nanos, on: &mut impl FnMut(TurnEvent)) {
         let score = self.network.predict_i16(&self.frame);
         let power = power(&self.frame);
-        let Settings { threshold, start: needed, end_silence, longest } = self.settings;
+        let VadSettings { threshold, start: needed, end_silence, longest } = self.settings;
         let voiced = score >= threshold;
-        self.turn = match self.turn {
-            Turn::Silent if voiced => {
-                Turn::Rising { start: frame_end - FRAME_TIME, end: frame_end, voiced: FRAME_TIME }
+        self.state = match self.state {
+            State::Silence if voiced => {
+                State::Onset { start: frame_end - FRAME_TIME, end: frame_end, voiced: FRAME_TIME }
             }
-            Turn::Silent => {
+            State::Silence => {
                 self.noise = Some(self.noise.map_or(power, |n| match power < n {
                     true => n + NOISE_FALL * (power - n),
-                    // One more, or digital silence would never end.
+                    // Plus one, or the estimate would never leave digital silence.
                     false => n + NOISE_RISE * (power - n).min(n + 1.0),
                 }));
-                Turn::Silent
+                State::Silence
             }
-            Turn::Rising { start, voiced: before, .. } if voiced => {
-                Turn::Rising { start, end: frame_end, voiced: before + FRAME_TIME }
+            State::Onset { start, voiced: before, .. } if voiced => {
+                State::Onset { start, end: frame_end, voiced: before + FRAME_TIME }
             }
-            // A pause as short as within a word does not start the count anew.
-            Turn::Rising { end, .. } if frame_end.since(end) > needed => Turn::Silent,
-            Turn::Rising { .. } => self.turn,
-            Turn::Speaking { start, end, loudest } => {
-                let floor = self.floor(loudest);
-                let end = if score >= threshold - HYSTERESIS && power > floor { frame_end } else { end };
-                Turn::Speaking { start, end, loudest: loudest.max(power) }
+            // A pause as short as within a word does not restart the count.
+            State::Onset { end, .. } if frame_end.since(end) > needed => State::Silence,
+            State::Onset { .. } => self.state,
+            State::Speech { start, end, loudest } => {
+                let silent = self.silence_power(loudest);
+                let end = if score >= threshold - HYSTERESIS && power > silent { frame_end } else { end };
+                State::Speech { start, end, loudest: loudest.max(power) }
             }
         };
-        match self.turn {
-            Turn::Rising { start, end, voiced } if voiced >= needed => {
-                self.turn = Turn::Speaking { start, end, loudest: power };
-                on(Event::Started(start));
+        match self.state {
+            State::Onset { start, end, voiced } if voiced >= needed => {
+                self.state = State::Speech { start, end, loudest: power };
+                on(TurnEvent::Started(start));
             }
-            Turn::Speaking { start, end, loudest } => {
+            State::Speech { start, end, loudest } => {
                 let silence = frame_end.since(end);
-                let end_silence = end_silence.mul_f32(self.doubt(loudest));
-                let sound = power > self.floor(loudest) && silence < end_silence + GRACE;
-                if (silence >= end_silence && !sound && !self.held) || frame_end.since(start) >= longest {
+                let end_silence = end_silence.mul_f32(self.noise_factor(loudest));
+                let sound = power > self.silence_power(loudest) && silence < end_silence + GRACE;
+                if (silence >= end_silence && !sound && !self.held_open) || frame_end.since(start) >= longest {
                     self.finish(on);
                 }
             }
@@ -239,20 +244,20 @@ impl TurnDetector {
         }
     }
 
-    /// In noise the faint ends of words are lost, and a pause seems longer than it is: by up to this factor.
-    fn doubt(&self, loudest: f32) -> f32 {
-        let above_db = 10.0 * (loudest / self.noise.unwrap_or(0.0).max(1.0)).max(1.0).log10();
-        1.0 + ((CLEAR_DB - above_db) / (CLEAR_DB - DROWNED_DB)).clamp(0.0, 1.0)
+    /// Factor of the end silence by the signal-to-noise ratio: 1 to 2.
+    fn noise_factor(&self, loudest: f32) -> f32 {
+        let snr_db = 10.0 * (loudest / self.noise.unwrap_or(0.0).max(1.0)).max(1.0).log10();
+        1.0 + ((CLEAN_SNR_DB - snr_db) / (CLEAN_SNR_DB - NOISY_SNR_DB)).clamp(0.0, 1.0)
     }
 
-    /// Power up to which a frame of a turn is silence.
-    fn floor(&self, loudest: f32) -> f32 {
+    /// Power up to which a frame of a turn is silent.
+    fn silence_power(&self, loudest: f32) -> f32 {
         (loudest * BELOW_LOUDEST).max(self.noise.unwrap_or(0.0) * ABOVE_NOISE)
     }
 }
 
-/// Mean power of a frame without what lies below a voice: the rumble of a road is stronger than all speech.
+/// Mean power of a frame after pre-emphasis: without it the rumble of a road is stronger than speech.
 fn power(frame: &[i16]) -> f32 {
-    let steps = frame.windows(2).map(|w| f32::from(w[1]) - RUMBLE * f32::from(w[0]));
+    let steps = frame.windows(2).map(|w| f32::from(w[1]) - PRE_EMPHASIS * f32::from(w[0]));
     steps.map(|s| s * s).sum::<f32>() / FRAME as f32
 }

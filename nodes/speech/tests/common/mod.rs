@@ -1,4 +1,4 @@
-//! Audio for the tests, and a node to hear it.
+//! Audio for the tests, and a node that gets it.
 #![allow(dead_code)]
 
 use auriga_msgs::{Any, node::SpeechInput, v1};
@@ -8,7 +8,7 @@ use std::{process::Command, sync::Arc};
 
 pub const RATE: usize = 16_000;
 
-/// All that is said is for the car.
+/// A configuration with which all speech is addressed to the system.
 pub fn always() -> Config {
     Config { activation: Activation::Always, ..Config::default() }
 }
@@ -21,7 +21,7 @@ pub fn silence(seconds: f64) -> Vec<i16> {
     vec![0; (seconds * RATE as f64) as usize]
 }
 
-/// A vowel: the harmonics of a 120 Hz voice under three formants, swelling four times a second as syllables do.
+/// A vowel: harmonics of a 120 Hz voice with three formants, modulated at 4 Hz like syllables.
 pub fn vowel(seconds: f64) -> Vec<i16> {
     let formants = [(700.0, 1.0), (1220.0, 0.6), (2600.0, 0.3)];
     (0..(seconds * RATE as f64) as usize)
@@ -41,7 +41,7 @@ pub fn vowel(seconds: f64) -> Vec<i16> {
         .collect()
 }
 
-/// A reproducible hiss.
+/// White noise, the same in every run.
 pub fn noise(seconds: f64, level: f64) -> Vec<i16> {
     let mut state = 0x2545_f491_4f6c_dd1du64;
     (0..(seconds * RATE as f64) as usize)
@@ -54,13 +54,13 @@ pub fn noise(seconds: f64, level: f64) -> Vec<i16> {
         .collect()
 }
 
-/// Speech by espeak-ng without the silence around it; `None` when it is not installed.
+/// Speech by espeak-ng without leading and trailing silence; `None` (the test is skipped) when it is not installed.
 pub fn espeak(text: &str) -> Option<Vec<i16>> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.wav");
     let done = Command::new("espeak-ng").arg("-w").arg(&path).arg(text).status();
     if !done.is_ok_and(|s| s.success()) {
-        eprintln!("skipped: espeak-ng is not installed");
+        auriga_testing::skip("espeak-ng is not installed");
         return None;
     }
     let mut samples = Vec::new();
@@ -81,7 +81,7 @@ pub fn chunk(stamp: Nanos, samples: &[i16]) -> v1::AudioChunk {
     }
 }
 
-/// A node with its outbox and what came out of it.
+/// A node with its outbox, its messages and its effects.
 pub struct Rig {
     pub node: SpeechNode,
     pub out: Outbox<SpeechNode>,
@@ -116,8 +116,8 @@ impl Rig {
         self.effects.extend(self.out.take_effects());
     }
 
-    /// Plays samples in pieces, each handed over when its last sample has been captured.
-    pub fn hear(&mut self, samples: &[i16], piece: usize) {
+    /// Gives the node samples in pieces, each at the time of its last sample.
+    pub fn play(&mut self, samples: &[i16], piece: usize) {
         for part in samples.chunks(piece) {
             let stamp = self.time;
             self.time = Nanos(stamp.0 + part.len() as u64 * 62_500);
@@ -130,7 +130,7 @@ impl Rig {
         self.input(SpeechInput::DeviceTranscript(Arc::new(line)), self.time);
     }
 
-    /// Utterances, with the time of their publishing.
+    /// The utterances and the times at which they were published.
     pub fn utterances(&self) -> Vec<(Nanos, &v1::Utterance)> {
         self.messages
             .iter()

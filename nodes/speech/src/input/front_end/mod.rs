@@ -1,38 +1,39 @@
-//! Between the microphone's callback and the node: blocks of any rate and channels become chunks at 16 kHz, free of our
-//! own voice. Deterministic: the same blocks give the same chunks; it knows no device.
+//! The acoustic front end between the capture ring and the node: resampling to 16 kHz, echo cancellation, noise
+//! suppression. Deterministic: the same blocks give the same chunks. It never opens a device.
 
 pub mod echo;
 pub mod noise;
 pub mod resample;
 pub mod sample_clock;
 
-use crate::{
-    input::front_end::echo::{self, EchoCanceller, Reference},
-    input::front_end::noise::{self, NoiseSuppressor},
-    input::front_end::resample::{Listen, ResampleError, To16k},
-    input::front_end::sample_clock::SampleClock,
-    input::ring::Block,
-    turns::vad::SAMPLE_RATE_HZ,
-};
+use crate::input::{audio::SAMPLE_RATE_HZ, ring::Block};
 use auriga_msgs::v1;
+use echo::{EchoCanceller, EchoReference};
+use noise::NoiseSuppressor;
+use resample::{ChannelSelection, ResampleError, To16k};
+use sample_clock::SampleClock;
 
-/// Why audio cannot be handed on.
+/// Why a block cannot be processed.
 #[derive(Debug, thiserror::Error)]
 pub enum FrontEndError {
+    /// The resampler failed.
     #[error(transparent)]
     Resample(#[from] ResampleError),
+    /// The noise suppressor failed.
     #[error("the noise suppressor: {0}")]
     Noise(#[from] sonora::Error),
 }
 
-/// What is done to the microphone's signal.
+/// Which stages process the microphone's signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cleaning {
+pub struct FrontEndSettings {
+    /// Echo cancellation.
     pub echo: bool,
+    /// Noise suppression.
     pub noise: bool,
 }
 
-/// One stream of one device.
+/// The front end of one stream of one device.
 pub struct FrontEnd {
     converter: To16k,
     clock: SampleClock,
@@ -40,53 +41,66 @@ pub struct FrontEnd {
     channels: usize,
     echo: Option<EchoCanceller>,
     noise: Option<NoiseSuppressor>,
-    /// Converted; freed of our own voice; and done. Interleaved.
-    heard: Vec<i16>,
-    unechoed: Vec<i16>,
-    cleaned: Vec<i16>,
-    /// Samples of each channel that the echo canceller has had, and that were handed on.
-    unechoed_count: u64,
-    given: u64,
+    /// Interleaved samples at 16 kHz: before the echo canceller, after it, and after the noise suppressor.
+    captured: Vec<i16>,
+    echo_free: Vec<i16>,
+    processed: Vec<i16>,
+    /// Samples of each channel that left the echo canceller, and the front end.
+    echo_free_count: u64,
+    processed_count: u64,
 }
 
 impl FrontEnd {
-    pub fn new(rate_hz: u32, channels: u16, listen: Listen, cleaning: Cleaning) -> Result<Self, ResampleError> {
-        let converter = To16k::new(rate_hz, channels, listen)?;
+    /// For a stream of this rate (Hz) and number of channels.
+    ///
+    /// # Errors
+    /// When rate or channels are out of range, or a seat's channel is missing.
+    pub fn new(
+        rate_hz: u32,
+        channels: u16,
+        selection: ChannelSelection,
+        settings: FrontEndSettings,
+    ) -> Result<Self, ResampleError> {
+        let converter = To16k::new(rate_hz, channels, selection)?;
         Ok(Self {
             clock: SampleClock::new(rate_hz),
             channels_in: channels.into(),
             channels: converter.channels_out(),
-            echo: cleaning.echo.then(|| EchoCanceller::new(converter.channels_out())),
-            noise: cleaning.noise.then(|| NoiseSuppressor::new(converter.channels_out())),
+            echo: settings.echo.then(|| EchoCanceller::new(converter.channels_out())),
+            noise: settings.noise.then(|| NoiseSuppressor::new(converter.channels_out())),
             converter,
-            heard: Vec::new(),
-            unechoed: Vec::new(),
-            cleaned: Vec::new(),
-            unechoed_count: 0,
-            given: 0,
+            captured: Vec::new(),
+            echo_free: Vec::new(),
+            processed: Vec::new(),
+            echo_free_count: 0,
+            processed_count: 0,
         })
     }
 
-    /// Takes a block of interleaved samples and gives what is ready; `reference` is what our loudspeaker plays, if it does.
-    pub fn block(
+    /// Processes a block of interleaved samples. Returns a chunk when samples are ready. `reference` is the signal of the
+    /// node's loudspeaker, if one is open.
+    ///
+    /// # Errors
+    /// When a stage fails.
+    pub fn process(
         &mut self,
         block: &Block,
         samples: &[f32],
-        reference: &mut Option<Reference>,
+        reference: &mut Option<EchoReference>,
     ) -> Result<Option<v1::AudioChunk>, FrontEndError> {
         if block.after_loss {
-            self.clock.start_anew();
+            self.clock.restart();
         }
-        self.clock.block(block.stamp, samples.len() / self.channels_in);
-        self.converter.push(samples, &mut self.heard)?;
-        self.take_echo_out(reference)?;
-        self.quieten()?;
-        if self.cleaned.is_empty() {
+        self.clock.push(block.stamp, samples.len() / self.channels_in);
+        self.converter.push(samples, &mut self.captured)?;
+        self.cancel_echo(reference)?;
+        self.suppress_noise()?;
+        if self.processed.is_empty() {
             return Ok(None);
         }
-        let stamp = self.clock.time_of(self.given);
-        self.given += (self.cleaned.len() / self.channels) as u64;
-        let pcm: Vec<u8> = self.cleaned.drain(..).flat_map(i16::to_le_bytes).collect();
+        let stamp = self.clock.time_of(self.processed_count);
+        self.processed_count += (self.processed.len() / self.channels) as u64;
+        let pcm: Vec<u8> = self.processed.drain(..).flat_map(i16::to_le_bytes).collect();
         Ok(Some(v1::AudioChunk {
             header: Some(v1::Header::new(stamp.0, 0)),
             sample_rate_hz: SAMPLE_RATE_HZ,
@@ -95,37 +109,37 @@ impl FrontEnd {
         }))
     }
 
-    fn take_echo_out(&mut self, reference: &mut Option<Reference>) -> Result<(), FrontEndError> {
+    fn cancel_echo(&mut self, reference: &mut Option<EchoReference>) -> Result<(), FrontEndError> {
         let Some(echo) = &mut self.echo else {
-            self.unechoed.append(&mut self.heard);
+            self.echo_free.append(&mut self.captured);
             return Ok(());
         };
         let length = echo::FRAME * self.channels;
-        let whole = self.heard.len() / length * length;
-        for frame in self.heard[..whole].chunks_exact_mut(length) {
-            let stamp = self.clock.time_of(self.unechoed_count);
+        let complete = self.captured.len() / length * length;
+        for frame in self.captured[..complete].chunks_exact_mut(length) {
+            let stamp = self.clock.time_of(self.echo_free_count);
             let played = match reference {
                 Some(reference) => reference.frame(stamp)?,
                 None => [0.0; echo::FRAME],
             };
-            echo.clean(&played, frame);
-            self.unechoed_count += echo::FRAME as u64;
+            echo.process(&played, frame);
+            self.echo_free_count += echo::FRAME as u64;
         }
-        self.unechoed.extend(self.heard.drain(..whole));
+        self.echo_free.extend(self.captured.drain(..complete));
         Ok(())
     }
 
-    fn quieten(&mut self) -> Result<(), FrontEndError> {
+    fn suppress_noise(&mut self) -> Result<(), FrontEndError> {
         let Some(noise) = &mut self.noise else {
-            self.cleaned.append(&mut self.unechoed);
+            self.processed.append(&mut self.echo_free);
             return Ok(());
         };
         let length = noise::FRAME * self.channels;
-        let whole = self.unechoed.len() / length * length;
-        for frame in self.unechoed[..whole].chunks_exact_mut(length) {
-            noise.quieten(frame)?;
+        let complete = self.echo_free.len() / length * length;
+        for frame in self.echo_free[..complete].chunks_exact_mut(length) {
+            noise.process(frame)?;
         }
-        self.cleaned.extend(self.unechoed.drain(..whole));
+        self.processed.extend(self.echo_free.drain(..complete));
         Ok(())
     }
 }

@@ -1,29 +1,33 @@
 //! Noise suppression by WebRTC's suppressor in the pure-Rust port `sonora`.
 
-use crate::turns::vad::SAMPLE_RATE_HZ;
+use crate::input::audio::SAMPLE_RATE_HZ;
 use sonora::{AudioProcessing, StreamConfig, config::NoiseSuppression};
 
-/// It takes 10 ms at a time.
+/// Samples of a frame and channel: 10 ms.
 pub const FRAME: usize = SAMPLE_RATE_HZ as usize / 100;
 
-/// Quietens one or two channels.
+/// A noise suppressor for one or two channels.
 pub struct NoiseSuppressor {
     processing: AudioProcessing,
-    quiet: Vec<i16>,
+    output: Vec<i16>,
 }
 
 impl NoiseSuppressor {
+    /// For this many interleaved channels.
     pub fn new(channels: usize) -> Self {
         let config = sonora::Config { noise_suppression: Some(NoiseSuppression::default()), ..Default::default() };
         let stream = StreamConfig::new(SAMPLE_RATE_HZ, channels as u16);
         let processing = AudioProcessing::builder().config(config).capture_config(stream).render_config(stream).build();
-        Self { processing, quiet: vec![0; FRAME * channels] }
+        Self { processing, output: vec![0; FRAME * channels] }
     }
 
-    /// Quietens a frame (interleaved, [`FRAME`] samples of each channel) in place; one that cannot be stays as it is.
-    pub fn quieten(&mut self, frame: &mut [i16]) -> Result<(), sonora::Error> {
-        self.processing.process_capture_i16(frame, &mut self.quiet)?;
-        frame.copy_from_slice(&self.quiet);
+    /// Processes a frame (interleaved, [`FRAME`] samples of each channel) in place.
+    ///
+    /// # Errors
+    /// When the suppressor fails; the frame then stays as it was.
+    pub fn process(&mut self, frame: &mut [i16]) -> Result<(), sonora::Error> {
+        self.processing.process_capture_i16(frame, &mut self.output)?;
+        frame.copy_from_slice(&self.output);
         Ok(())
     }
 }
@@ -33,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_steady_hiss_becomes_quieter_and_a_tone_in_it_stays() {
+    fn steady_noise_is_attenuated_and_a_tone_is_kept() {
         let mut state = 7u32;
         let mut hiss = || {
             state ^= state << 13;
@@ -53,7 +57,7 @@ mod tests {
                 })
                 .collect();
             let mut quiet = heard.clone();
-            suppressor.quieten(&mut quiet).unwrap();
+            suppressor.process(&mut quiet).unwrap();
             let power = |s: &[i16]| s.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>();
             match frame {
                 200..350 => (before, after) = (before + power(&heard), after + power(&quiet)),

@@ -1,64 +1,91 @@
-//! Audio of any rate and number of channels to the cabin's 16 kHz (and speech to the loudspeaker's rate), by `rubato`'s
-//! band-limited interpolation.
+//! Resampling by `rubato`'s band-limited interpolation: captured audio to 16 kHz, synthesised speech to the loudspeaker's
+//! rate.
 
-use crate::turns::vad::SAMPLE_RATE_HZ;
+use crate::input::audio::SAMPLE_RATE_HZ;
 use rubato::{
     Async, FixedAsync, Indexing, Resampler, SincInterpolationParameters, SincInterpolationType, WindowFunction,
     audioadapter_buffers::direct::SequentialSlice,
 };
 
-/// What is taken, in samples per second: telephones to studios.
+/// Supported rates in Hz: telephone to studio.
 pub const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;
-/// A microphone array has up to this many.
+/// Supported number of channels: a microphone array.
 pub const MAX_CHANNELS: u16 = 64;
 
 /// Why audio cannot be converted.
 #[derive(Debug, thiserror::Error)]
 pub enum ResampleError {
+    /// Rate or number of channels is out of range.
     #[error("expected {} to {} samples per second in 1 to {MAX_CHANNELS} channels, found {rate_hz} in {channels}", RATES_HZ.start(), RATES_HZ.end())]
-    Format { rate_hz: u32, channels: u16 },
+    Format {
+        /// Rate found, in Hz.
+        rate_hz: u32,
+        /// Channels found.
+        channels: u16,
+    },
+    /// The resampler failed.
     #[error("resampling {rate_hz} Hz: {reason}")]
-    Resampler { rate_hz: u32, reason: String },
+    Resampler {
+        /// Rate of the source, in Hz.
+        rate_hz: u32,
+        /// The error of `rubato`.
+        reason: String,
+    },
+    /// The source lacks a seat's channel.
     #[error("expected at least {needed} channels, for the seats of microphone.toml, found {channels}")]
-    Seats { needed: u16, channels: u16 },
+    Seats {
+        /// Channels needed.
+        needed: u16,
+        /// Channels found.
+        channels: u16,
+    },
 }
 
-/// Which channels of a source are listened to.
+/// Which channels of a source are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Listen {
+pub enum ChannelSelection {
     /// All of them, mixed to one.
     #[default]
     Mixed,
     /// The microphones of driver and passenger, counted from 0.
-    Seats { driver: u16, passenger: u16 },
+    Seats {
+        /// Channel of the driver's microphone.
+        driver: u16,
+        /// Channel of the passenger's microphone.
+        passenger: u16,
+    },
 }
 
-impl Listen {
-    /// Channels the source must have.
+impl ChannelSelection {
+    /// Number of channels that the source must have.
     pub fn channels(self) -> u16 {
         match self {
-            Listen::Mixed => 1,
-            Listen::Seats { driver, passenger } => driver.max(passenger).saturating_add(1),
+            ChannelSelection::Mixed => 1,
+            ChannelSelection::Seats { driver, passenger } => driver.max(passenger).saturating_add(1),
         }
     }
 }
 
-/// A source at 16 kHz, in one channel or in two (driver, passenger).
+/// Converts a source to 16 kHz, in one channel or in two (driver, passenger).
 pub struct To16k {
-    listen: Listen,
+    selection: ChannelSelection,
     channels: usize,
     converters: Vec<ToMono>,
-    picked: Vec<f32>,
+    selected: Vec<f32>,
     converted: [Vec<i16>; 2],
 }
 
 impl To16k {
-    pub fn new(rate_hz: u32, channels: u16, listen: Listen) -> Result<Self, ResampleError> {
+    /// For a source of this rate (Hz) and number of channels.
+    ///
+    /// # Errors
+    /// When they are out of range, or a seat's channel is missing.
+    pub fn new(rate_hz: u32, channels: u16, selection: ChannelSelection) -> Result<Self, ResampleError> {
         let mut converters = Vec::new();
-        match listen {
-            Listen::Mixed => converters.push(ToMono::new(rate_hz, channels, SAMPLE_RATE_HZ)?),
-            Listen::Seats { .. } => {
-                let needed = listen.channels();
+        match selection {
+            ChannelSelection::Mixed => converters.push(ToMono::new(rate_hz, channels, SAMPLE_RATE_HZ)?),
+            ChannelSelection::Seats { .. } => {
+                let needed = selection.channels();
                 if needed > channels {
                     return Err(ResampleError::Seats { needed, channels });
                 }
@@ -67,33 +94,41 @@ impl To16k {
                 }
             }
         }
-        let picked = Vec::new();
-        Ok(Self { listen, channels: channels.into(), converters, picked, converted: Default::default() })
+        let selected = Vec::new();
+        Ok(Self { selection, channels: channels.into(), converters, selected, converted: Default::default() })
     }
 
-    /// Channels of what comes out.
+    /// Number of channels of the output.
     pub fn channels_out(&self) -> usize {
         self.converters.len()
     }
 
-    /// Takes interleaved samples of whole frames and appends what they give to `out`, interleaved, too.
+    /// Converts interleaved samples of complete frames and appends the output, interleaved, to `out`.
+    ///
+    /// # Errors
+    /// When the resampler fails.
     pub fn push(&mut self, interleaved: &[f32], out: &mut Vec<i16>) -> Result<(), ResampleError> {
-        let Listen::Seats { driver, passenger } = self.listen else { return self.converters[0].push(interleaved, out) };
+        let ChannelSelection::Seats { driver, passenger } = self.selection else {
+            return self.converters[0].push(interleaved, out);
+        };
         for ((channel, converter), to) in
             [driver, passenger].into_iter().zip(&mut self.converters).zip(&mut self.converted)
         {
-            self.picked.clear();
-            self.picked.extend(interleaved.chunks_exact(self.channels).map(|frame| frame[usize::from(channel)]));
-            converter.push(&self.picked, to)?;
+            self.selected.clear();
+            self.selected.extend(interleaved.chunks_exact(self.channels).map(|frame| frame[usize::from(channel)]));
+            converter.push(&self.selected, to)?;
         }
         self.interleave(out);
         Ok(())
     }
 
-    /// The stream is over: appends what the filters still hold.
+    /// Ends the stream: appends what the filters still hold.
+    ///
+    /// # Errors
+    /// When the resampler fails.
     pub fn finish(mut self, out: &mut Vec<i16>) -> Result<(), ResampleError> {
         let converters = std::mem::take(&mut self.converters);
-        if self.listen == Listen::Mixed {
+        if self.selection == ChannelSelection::Mixed {
             return converters.into_iter().try_for_each(|c| c.finish(out));
         }
         for (converter, to) in converters.into_iter().zip(&mut self.converted) {
@@ -109,24 +144,28 @@ impl To16k {
     }
 }
 
-/// A converter of one stream to one channel. Sample `n` of its output lies `n / to_hz` s after the stream's first sample:
-/// the filter's delay is taken out.
+/// Mixes one stream to one channel and resamples it. Sample `n` of the output lies `n / to_hz` s after the stream's first
+/// sample: the filter's delay is compensated.
 pub struct ToMono {
     rate_hz: u32,
     to_hz: u32,
     channels: usize,
-    /// `None` when the rate is right already.
+    /// `None` when the rates are equal.
     resampler: Option<Async<f32>>,
-    /// Mono samples that do not fill the resampler's block yet.
+    /// Mono samples that do not fill a block of the resampler yet.
     pending: Vec<f32>,
     block: Vec<f32>,
-    /// Output still to be dropped: the filter's delay.
+    /// Output samples still to be dropped: the filter's delay.
     delay: usize,
     taken: u64,
     given: u64,
 }
 
 impl ToMono {
+    /// From this rate (Hz) and number of channels to this rate.
+    ///
+    /// # Errors
+    /// When a rate or the number of channels is out of range.
     pub fn new(rate_hz: u32, channels: u16, to_hz: u32) -> Result<Self, ResampleError> {
         if !RATES_HZ.contains(&to_hz) {
             return Err(ResampleError::Format { rate_hz: to_hz, channels: 1 });
@@ -136,7 +175,7 @@ impl ToMono {
         }
         let mut resampler = None;
         if rate_hz != to_hz {
-            // Aliases of what is 1 kHz above the band stay below -70 dB, far under a cabin's noise.
+            // Aliases from 1 kHz above the band on stay below -70 dB, far below a cabin's noise.
             let parameters = SincInterpolationParameters {
                 sinc_len: 256,
                 f_cutoff: 0.92,
@@ -145,7 +184,7 @@ impl ToMono {
                 window: WindowFunction::BlackmanHarris2,
             };
             let ratio = f64::from(to_hz) / f64::from(rate_hz);
-            // Blocks of 5 ms: the converter's own latency.
+            // Blocks of 5 ms: the latency of the converter.
             let block = (rate_hz / 200) as usize;
             resampler = Some(
                 Async::new_sinc(ratio, 1.0, &parameters, block, 1, FixedAsync::Input)
@@ -165,26 +204,32 @@ impl ToMono {
         })
     }
 
-    /// Takes interleaved samples of whole frames, full scale being 1, and appends what they give to `out`.
+    /// Converts interleaved samples of complete frames, full scale being 1, and appends the output to `out`.
+    ///
+    /// # Errors
+    /// When the resampler fails.
     pub fn push(&mut self, interleaved: &[f32], out: &mut Vec<i16>) -> Result<(), ResampleError> {
         for frame in interleaved.chunks_exact(self.channels) {
             let mono = frame.iter().sum::<f32>() / self.channels as f32;
-            // A driver may hand out not-a-number; it would ring on in the filter for ever.
+            // A driver may deliver NaN; it would stay in the filter for ever.
             self.pending.push(if mono.is_finite() { mono } else { 0.0 });
             self.taken += 1;
         }
         self.drain(out)
     }
 
-    /// The stream is over: appends what the filter still holds.
+    /// Ends the stream: appends what the filter still holds.
+    ///
+    /// # Errors
+    /// When the resampler fails.
     pub fn finish(mut self, out: &mut Vec<i16>) -> Result<(), ResampleError> {
-        let whole = (self.taken as f64 * f64::from(self.to_hz) / f64::from(self.rate_hz)).round() as u64;
-        while self.given < whole {
+        let expected = (self.taken as f64 * f64::from(self.to_hz) / f64::from(self.rate_hz)).round() as u64;
+        while self.given < expected {
             let before = out.len();
             let needed = self.resampler.as_ref().map_or(0, |r| r.input_frames_next());
             self.pending.resize(self.pending.len().max(needed), 0.0);
             self.drain(out)?;
-            let surplus = self.given.saturating_sub(whole) as usize;
+            let surplus = self.given.saturating_sub(expected) as usize;
             out.truncate(out.len().saturating_sub(surplus).max(before));
             if needed == 0 {
                 break;
@@ -221,7 +266,7 @@ impl ToMono {
     }
 }
 
-/// Full scale is 1 in floating point, 32768 in 16 bits; what is louder is clipped.
+/// Full scale is 1 in floating point and 32768 in 16 bits; louder samples are clipped.
 fn to_i16(sample: f32) -> i16 {
     // `as` saturates.
     (sample * 32_768.0).round() as i16
@@ -250,11 +295,11 @@ mod tests {
     }
 
     #[test]
-    fn a_tone_keeps_its_time_and_level_at_any_rate() {
+    fn a_tone_keeps_time_and_level_at_any_rate() {
         for (rate, channels) in [(8_000, 1), (16_000, 2), (22_050, 1), (44_100, 2), (48_000, 6), (96_000, 1)] {
             let out = convert(rate, channels, &tone(rate, 440.0, 0.5), 333);
             assert_eq!(out.len(), 8000, "{rate}");
-            // The filter's delay is known to a sample of either rate.
+            // The filter's delay is compensated to a sample of either rate.
             let expect = tone(16_000, 440.0, 0.5);
             let off = |lag: usize| {
                 (500..7500).map(|i| (f32::from(out[i + lag]) / 32_768.0 - expect[i + 2]).abs()).fold(0.0, f32::max)
@@ -267,36 +312,36 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_above_8_khz_does_not_fold_back() {
+    fn frequencies_above_8_khz_do_not_alias() {
         let out = convert(48_000, 1, &tone(48_000, 10_000.0, 0.5), 480);
         let loudest = out[500..7500].iter().map(|s| s.unsigned_abs()).max().unwrap();
         assert!(loudest < 6, "{loudest} of 16384");
     }
 
     #[test]
-    fn rates_and_channels_that_no_microphone_has_are_refused() {
+    fn rates_and_channels_out_of_range_are_refused() {
         for (rate, channels) in [(0, 1), (3_999, 1), (400_000, 1), (16_000, 0), (16_000, 65)] {
             assert!(ToMono::new(rate, channels, SAMPLE_RATE_HZ).is_err());
         }
     }
 
     #[test]
-    fn the_seats_channels_are_picked_and_stay_together() {
+    fn the_seats_channels_are_selected_and_stay_aligned() {
         let (driver, passenger) = (tone(48_000, 300.0, 0.2), tone(48_000, 500.0, 0.2));
         let frames: Vec<f32> = driver.iter().zip(&passenger).flat_map(|(d, p)| [0.9, *p, *d]).collect();
-        let mut to = To16k::new(48_000, 3, Listen::Seats { driver: 2, passenger: 1 }).unwrap();
+        let mut to = To16k::new(48_000, 3, ChannelSelection::Seats { driver: 2, passenger: 1 }).unwrap();
         let mut out = Vec::new();
         frames.chunks(3 * 77).for_each(|piece| to.push(piece, &mut out).unwrap());
         to.finish(&mut out).unwrap();
         let channel = |c: usize| out.iter().skip(c).step_by(2).copied().collect::<Vec<i16>>();
         assert_eq!(channel(0), convert(48_000, 1, &driver, 77));
         assert_eq!(channel(1), convert(48_000, 1, &passenger, 77));
-        let e = To16k::new(48_000, 2, Listen::Seats { driver: 0, passenger: 2 }).err().unwrap().to_string();
+        let e = To16k::new(48_000, 2, ChannelSelection::Seats { driver: 0, passenger: 2 }).err().unwrap().to_string();
         assert!(e.contains("3 channels") && e.contains("found 2"), "{e}");
     }
 
     #[test]
-    fn speech_is_brought_up_to_the_loudspeakers_rate() {
+    fn speech_is_resampled_to_the_loudspeakers_rate() {
         let mut to = ToMono::new(22_050, 1, 48_000).unwrap();
         let mut out = Vec::new();
         to.push(&tone(22_050, 440.0, 0.5), &mut out).unwrap();
@@ -309,13 +354,13 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
-        fn the_pieces_do_not_matter(rate in prop::sample::select(vec![8_000u32, 11_025, 16_000, 44_100]), piece in 1usize..700) {
+        fn the_output_does_not_depend_on_the_block_size(rate in prop::sample::select(vec![8_000u32, 11_025, 16_000, 44_100]), piece in 1usize..700) {
             let input = tone(rate, 300.0, 0.1);
             prop_assert_eq!(convert(rate, 1, &input, piece), convert(rate, 1, &input, 97));
         }
 
         #[test]
-        fn odd_samples_never_panic(samples in proptest::collection::vec(prop::num::f32::ANY, 0..500)) {
+        fn no_sample_value_makes_it_panic(samples in proptest::collection::vec(prop::num::f32::ANY, 0..500)) {
             let mut to = ToMono::new(44_100, 2, SAMPLE_RATE_HZ).unwrap();
             let mut out = Vec::new();
             to.push(&samples, &mut out).unwrap();

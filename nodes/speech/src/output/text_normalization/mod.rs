@@ -1,5 +1,10 @@
-//! Text as it is spoken: numbers, units, times, dates, prices and abbreviations in words, and nothing that a speech
-//! engine would take for markup. English, as the model writes it.
+//! Text normalization for speech synthesis: numbers, units, times, dates, prices and abbreviations become words, and
+//! everything that a speech synthesizer would take for markup is removed. British English.
+//!
+//! ```
+//! use auriga_speech::output::text_normalization::normalize;
+//! assert_eq!(normalize("212 km at 8:05"), "two hundred and twelve kilometres at eight oh five");
+//! ```
 
 mod numbers;
 mod units;
@@ -21,7 +26,7 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-/// Written short, spoken long. They end with a full stop that ends no sentence.
+/// Abbreviations and their words. Their full stop does not end a sentence.
 const ABBREVIATIONS: [(&str, &str); 14] = [
     ("e.g.", "for example"),
     ("i.e.", "that is"),
@@ -39,7 +44,7 @@ const ABBREVIATIONS: [(&str, &str); 14] = [
     ("Nr.", "number"),
 ];
 
-/// Whether a text ends with an abbreviation, whose full stop ends no sentence.
+/// Whether a text ends with an abbreviation: its full stop does not end the sentence.
 pub fn ends_with_abbreviation(text: &str) -> bool {
     let last = text.rsplit(char::is_whitespace).next().unwrap_or_default();
     let last = last.trim_start_matches(|c: char| !c.is_alphanumeric());
@@ -48,21 +53,21 @@ pub fn ends_with_abbreviation(text: &str) -> bool {
     initial || (last != "etc." && ABBREVIATIONS.iter().any(|(short, _)| last == *short))
 }
 
-/// The words to say. Of digits none is left.
-pub fn spoken(text: &str) -> String {
+/// The text in words, without digits.
+pub fn normalize(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut at = 0;
     while at < text.len() {
         let starts_word = !text[..at].ends_with(char::is_alphanumeric);
         let rest = &text[at..];
-        let rules = [abbreviation, price, date, time, day_and_month, ordinal_number, measure, road];
-        let taken = starts_word.then(|| rules.iter().find_map(|rule| rule(rest))).flatten();
-        let taken = taken.or_else(|| number_within(rest)).or_else(|| lone_unit(rest, starts_word));
-        match taken {
+        let rules = [abbreviation, price, date, time, day_and_month, ordinal_number, measure, letters_and_number];
+        let matched = starts_word.then(|| rules.iter().find_map(|rule| rule(rest))).flatten();
+        let matched = matched.or_else(|| number_within(rest)).or_else(|| lone_unit(rest, starts_word));
+        match matched {
             Some((length, words)) => {
                 push_words(&mut out, &words);
                 at += length;
-                // "5km" and "5 km" alike: a word never runs into the next.
+                // "5km" like "5 km": a space between the words.
                 if text[at..].starts_with(char::is_alphanumeric) {
                     out.push(' ');
                 }
@@ -77,7 +82,7 @@ pub fn spoken(text: &str) -> String {
     out.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Puts words after what is there, apart from it when that is a word.
+/// Appends words, after a space when the text ends with a word.
 fn push_words(out: &mut String, words: &str) {
     if out.ends_with(|c: char| c.is_alphanumeric() || c == ',') {
         out.push(' ');
@@ -85,8 +90,8 @@ fn push_words(out: &mut String, words: &str) {
     out.push_str(words);
 }
 
-/// What no rule took: letters and the marks that shape the voice. Markup of any kind is no speech, and espeak takes
-/// double brackets for phonemes.
+/// Appends a character that no rule matched. Letters and punctuation are kept; markup is removed (espeak takes double
+/// brackets for phonemes).
 fn push_char(out: &mut String, c: char) {
     match c {
         '&' => push_words(out, "and "),
@@ -104,22 +109,22 @@ fn push_char(out: &mut String, c: char) {
     }
 }
 
-/// What a rule takes from the beginning of a text: its length and the words for it.
-type Spoken = Option<(usize, String)>;
+/// What a rule matches at the beginning of a text: its length in bytes and the words for it.
+type Match = Option<(usize, String)>;
 
-fn abbreviation(text: &str) -> Spoken {
+fn abbreviation(text: &str) -> Match {
     let (short, long) = ABBREVIATIONS.iter().find(|(short, _)| text.starts_with(short))?;
     let rest = &text[short.len()..];
-    // At the end of a sentence the full stop is that, too.
+    // At the end of the text the full stop also ends the sentence.
     let ends = rest.trim().is_empty();
     (ends || !rest.starts_with(char::is_alphanumeric))
         .then(|| (short.len(), format!("{long}{}", if ends { "." } else { "" })))
 }
 
-/// A number as it is written: digits with separators of thousands, and what follows a point.
+/// A written number: digits, possibly with thousands separators, and the digits after a decimal point.
 struct Number<'a> {
-    /// Without separators.
-    whole: String,
+    /// Digits before the point, without separators.
+    integer: String,
     fraction: Option<&'a str>,
     length: usize,
 }
@@ -129,26 +134,26 @@ fn number(text: &str) -> Option<Number<'_>> {
     if run.is_empty() {
         return None;
     }
-    let (mut whole, mut length) = (run.to_owned(), run.len());
+    let (mut integer, mut length) = (run.to_owned(), run.len());
     if run.len() <= 3 {
         while let Some(group) = text[length..].strip_prefix(',').map(digit_run)
             && group.len() == 3
         {
-            whole.push_str(group);
+            integer.push_str(group);
             length += 4;
         }
     }
     let fraction = text[length..].strip_prefix('.').map(digit_run).filter(|f| !f.is_empty());
     length += fraction.map_or(0, |f| f.len() + 1);
-    Some(Number { whole, fraction, length })
+    Some(Number { integer, fraction, length })
 }
 
 impl Number<'_> {
     fn words(&self) -> String {
-        decimal(&self.whole, self.fraction)
+        decimal(&self.integer, self.fraction)
     }
     fn is_one(&self) -> bool {
-        self.whole == "1" && self.fraction.is_none()
+        self.integer == "1" && self.fraction.is_none()
     }
 }
 
@@ -156,8 +161,8 @@ fn digit_run(text: &str) -> &str {
     &text[..text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len()]
 }
 
-/// Whole number of this many digits at most, at the beginning of a text.
-fn small(text: &str, most: usize) -> Option<(u64, usize)> {
+/// An integer of at most this many digits at the beginning of a text, and its length.
+fn integer(text: &str, most: usize) -> Option<(u64, usize)> {
     let run = digit_run(text);
     (run.len() <= most).then(|| run.parse().ok()).flatten().map(|n| (n, run.len()))
 }
@@ -167,14 +172,14 @@ fn ends_here(text: &str) -> bool {
 }
 
 /// "€3.50", "$5/kWh".
-fn price(text: &str) -> Spoken {
+fn price(text: &str) -> Match {
     let currency = CURRENCIES.iter().find(|c| text.starts_with(c.symbol))?;
     let begins = currency.symbol.len();
     let begins = begins + (text[begins..].len() - text[begins..].trim_start_matches(' ').len());
     let amount = number(&text[begins..])?;
     let end = begins + amount.length;
     let (length, per) = per_unit(&text[end..]);
-    Some((end + length, currency.words(&amount.whole, amount.fraction) + &per))
+    Some((end + length, currency.words(&amount.integer, amount.fraction) + &per))
 }
 
 /// "/kWh" after an amount.
@@ -184,12 +189,12 @@ fn per_unit(text: &str) -> (usize, String) {
 }
 
 /// "2026-11-25", "25.11.2026", "25/11/2026".
-fn date(text: &str) -> Spoken {
-    let (first, a) = small(text, 4)?;
+fn date(text: &str) -> Match {
+    let (first, a) = integer(text, 4)?;
     let mark = text[a..].chars().next().filter(|c| matches!(c, '-' | '.' | '/'))?;
-    let (second, b) = small(&text[a + 1..], 2)?;
+    let (second, b) = integer(&text[a + 1..], 2)?;
     let third_at = a + 1 + b;
-    let (third, c) = small(text[third_at..].strip_prefix(mark)?, 4)?;
+    let (third, c) = integer(text[third_at..].strip_prefix(mark)?, 4)?;
     let length = third_at + 1 + c;
     let (y, m, d) = match (a, b, c, mark) {
         (4, 2, 2, '-') => (first, second, third),
@@ -202,9 +207,9 @@ fn date(text: &str) -> Spoken {
 }
 
 /// "08:30", "14:00:05".
-fn time(text: &str) -> Spoken {
-    let two = |text: &str| small(text, 2).filter(|&(n, length)| length == 2 && n < 60);
-    let (hour, h) = small(text, 2).filter(|&(n, length)| length > 0 && n < 24)?;
+fn time(text: &str) -> Match {
+    let two = |text: &str| integer(text, 2).filter(|&(n, length)| length == 2 && n < 60);
+    let (hour, h) = integer(text, 2).filter(|&(n, length)| length > 0 && n < 24)?;
     let (minute, _) = two(text[h..].strip_prefix(':')?)?;
     let mut length = h + 3;
     let mut words = match (hour, minute) {
@@ -222,13 +227,13 @@ fn time(text: &str) -> Spoken {
 }
 
 /// "25 November", "25 November 2026".
-fn day_and_month(text: &str) -> Spoken {
-    let (day, length) = small(text, 2).filter(|(n, _)| (1..=31).contains(n))?;
+fn day_and_month(text: &str) -> Match {
+    let (day, length) = integer(text, 2).filter(|(n, _)| (1..=31).contains(n))?;
     let rest = text[length..].strip_prefix(' ')?;
     let month = MONTHS.iter().find(|m| rest.starts_with(**m) && ends_here(&rest[m.len()..]))?;
     let mut length = length + 1 + month.len();
     let mut words = format!("the {} of {month}", ordinal(day));
-    if let Some((y, 4)) = text[length..].strip_prefix(' ').and_then(|rest| small(rest, 4))
+    if let Some((y, 4)) = text[length..].strip_prefix(' ').and_then(|rest| integer(rest, 4))
         && ends_here(&text[length + 5..])
     {
         words += &format!(" {}", year(y));
@@ -238,14 +243,14 @@ fn day_and_month(text: &str) -> Spoken {
 }
 
 /// "1st", "23rd".
-fn ordinal_number(text: &str) -> Spoken {
-    let (n, length) = small(text, 9)?;
+fn ordinal_number(text: &str) -> Match {
+    let (n, length) = integer(text, 9)?;
     let suffix = ["st", "nd", "rd", "th"].into_iter().find(|s| text[length..].starts_with(s))?;
     ends_here(&text[length + suffix.len()..]).then(|| (length + suffix.len(), ordinal(n)))
 }
 
 /// "212 km", "-3.5 °C", "5-8 km/h", "3.50 €", and numbers alone.
-fn measure(text: &str) -> Spoken {
+fn measure(text: &str) -> Match {
     let minus = ["-", "−"].into_iter().find(|m| text.starts_with(m));
     let signed = &text[minus.map_or(0, str::len)..];
     let first = number(signed)?;
@@ -267,9 +272,9 @@ fn measure(text: &str) -> Spoken {
     if let Some(currency) = CURRENCIES.iter().find(|c| unit_text.starts_with(c.symbol)) {
         let end = length + gap + currency.symbol.len();
         let (more, per) = per_unit(&text[end..]);
-        // Of a range only the end is an amount; in words it is one number.
+        // A range has no cents.
         let amount = if words == last.words() {
-            currency.words(&last.whole, last.fraction)
+            currency.words(&last.integer, last.fraction)
         } else {
             format!("{words} {}", currency.many)
         };
@@ -281,13 +286,13 @@ fn measure(text: &str) -> Spoken {
     Some((length, words))
 }
 
-/// Not the beginning of a telephone number or a date.
+/// Whether a range ends here; else it is a telephone number or a date.
 fn ends_range(text: &str) -> bool {
     !text.starts_with(['-', '–', '/', ':']) && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// "A8", "E10", "CO2", "M25": letters and a number.
-fn road(text: &str) -> Spoken {
+/// "A8", "E10", "CO2", "M25": one to three letters and a number.
+fn letters_and_number(text: &str) -> Match {
     let letters = text.len() - text.trim_start_matches(|c: char| c.is_ascii_uppercase()).len();
     let run = digit_run(&text[letters..]);
     let length = letters + run.len();
@@ -299,14 +304,14 @@ fn road(text: &str) -> Spoken {
     Some((length, format!("{} {words}", spelled.join(" "))))
 }
 
-/// A number inside of a word ("ab3c"), or one that no rule took.
-fn number_within(text: &str) -> Spoken {
+/// A number within a word ("ab3c"), or one that no other rule matched.
+fn number_within(text: &str) -> Match {
     let run = digit_run(text);
     (!run.is_empty()).then(|| (run.len(), format!("{} ", decimal(run, None))))
 }
 
 /// "in km/h": a unit without its number.
-fn lone_unit(text: &str, starts_word: bool) -> Spoken {
+fn lone_unit(text: &str, starts_word: bool) -> Match {
     let unit: &Unit = unit_at(text).filter(|u| u.alone && starts_word)?;
     Some((unit.symbol.len(), unit.many.into()))
 }

@@ -1,4 +1,4 @@
-//! Numbers in English words.
+//! Numbers in British English words: cardinals, ordinals, years, decimals, and digit by digit.
 
 const ONES: [&str; 20] = [
     "zero",
@@ -24,7 +24,7 @@ const ONES: [&str; 20] = [
 ];
 const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 const SCALES: [(u64, &str); 3] = [(1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand")];
-/// From here on a number is read digit by digit: nobody follows "trillion".
+/// From here on a number is read digit by digit.
 const LARGEST: u64 = 1_000_000_000_000;
 
 /// 212: "two hundred and twelve".
@@ -92,14 +92,14 @@ pub fn year(n: u64) -> String {
     }
 }
 
-/// The digits of a number as they are written, without separators of thousands: whole part and, if there is one, the
-/// part after the point. "21.5": "twenty-one point five".
-pub fn decimal(whole: &str, fraction: Option<&str>) -> String {
-    // A leading zero makes it a code, and so does a number too long to be read as one.
-    let code = whole.len() > 1 && whole.starts_with('0');
-    let words = match whole.parse::<u64>() {
+/// A number by its written digits: those before the point, without thousands separators, and those after it.
+/// "21.5": "twenty-one point five".
+pub fn decimal(integer: &str, fraction: Option<&str>) -> String {
+    // A number with a leading zero is a code.
+    let code = integer.len() > 1 && integer.starts_with('0');
+    let words = match integer.parse::<u64>() {
         Ok(n) if !code && n < LARGEST => cardinal(n),
-        _ => digits(whole),
+        _ => digits(integer),
     };
     match fraction {
         Some(fraction) => format!("{words} point {}", digits(fraction)),
@@ -113,7 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn numbers_are_read_as_the_english_do() {
+    fn numbers_are_read_in_british_english() {
         let read = [
             (0, "zero"),
             (13, "thirteen"),
@@ -151,7 +151,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_two_numbers_sound_the_same(a in 0..LARGEST, b in 0..LARGEST) {
+        fn different_numbers_have_different_words(a in 0..LARGEST, b in 0..LARGEST) {
             prop_assert_eq!(a == b, cardinal(a) == cardinal(b));
         }
     }

@@ -37,21 +37,24 @@ fn numbers_units_times_dates_and_prices_become_words() {
         ("I have 3 <b>stars</b> & [[h@]] *two*", "I have three b stars b and h@ two"),
         ("2 m², ½ of it", "two metres squared, a half of it"),
     ];
-    let wrong: Vec<_> =
-        read.iter().filter(|(text, words)| spoken(text) != *words).map(|(text, _)| (text, spoken(text))).collect();
+    let wrong: Vec<_> = read
+        .iter()
+        .filter(|(text, words)| normalize(text) != *words)
+        .map(|(text, _)| (text, normalize(text)))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn a_text_without_anything_to_spell_out_is_left_as_it_is() {
+fn plain_text_is_unchanged() {
     for text in ["The next charger is in Ulm, on the way.", "Is that all right? I can't say!", "Nürnberg, naïve, 東京."]
     {
-        assert_eq!(spoken(text), text);
+        assert_eq!(normalize(text), text);
     }
 }
 
 #[test]
-fn the_full_stop_of_an_abbreviation_ends_no_sentence() {
+fn the_full_stop_of_an_abbreviation_does_not_end_a_sentence() {
     for text in ["It is approx.", "ask Dr.", "(e.g.", "J."] {
         assert!(ends_with_abbreviation(text), "{text}");
     }
@@ -62,18 +65,18 @@ fn the_full_stop_of_an_abbreviation_ends_no_sentence() {
 
 proptest! {
     #[test]
-    fn whatever_is_written_no_digit_and_no_markup_is_left(text in "\\PC{0,80}") {
-        let words = spoken(&text);
+    fn no_digit_and_no_markup_is_left_in_any_text(text in "\\PC{0,80}") {
+        let words = normalize(&text);
         prop_assert!(!words.chars().any(char::is_numeric), "{}", words);
         prop_assert!(!words.contains(['<', '>', '[', ']', '*']));
     }
 
     #[test]
-    fn figures_in_any_surroundings_are_read(
+    fn numbers_in_any_context_become_words(
         parts in prop::collection::vec(
             prop_oneof!["[0-9]{1,13}", "[-−.,:/ €$%°–]{1,2}", "(km|h|min|°C|kWh|st|nd|November|A|e\\.g\\.)", "[a-zA-Z ]{1,4}"], 0..12)
     ) {
-        let words = spoken(&parts.concat());
+        let words = normalize(&parts.concat());
         prop_assert!(!words.chars().any(|c| c.is_numeric()), "{}", words);
         prop_assert!(!words.contains("  "));
     }

@@ -1,16 +1,21 @@
-//! Units and currencies: as they are written and as they are spoken.
+//! Units and currencies: their symbols and their words.
 
 use super::numbers::{cardinal, decimal};
 
+/// A unit.
 pub struct Unit {
+    /// As it is written.
     pub symbol: &'static str,
+    /// In words, singular.
     pub one: &'static str,
+    /// In words, plural.
     pub many: &'static str,
-    /// Is no word of its own, so that it is a unit without a number before it, too.
+    /// The symbol is not an English word, so that it is a unit without a number before it, too.
     pub alone: bool,
 }
 
 impl Unit {
+    /// In words.
     pub fn name(&self, one: bool) -> &'static str {
         if one { self.one } else { self.many }
     }
@@ -23,7 +28,6 @@ const fn lone(symbol: &'static str, one: &'static str, many: &'static str) -> Un
     Unit { symbol, one, many, alone: true }
 }
 
-/// A longer symbol stands before those it begins with.
 const UNITS: [Unit; 44] = [
     lone("kWh/100 km", "kilowatt hour per hundred kilometres", "kilowatt hours per hundred kilometres"),
     lone("kWh/100km", "kilowatt hour per hundred kilometres", "kilowatt hours per hundred kilometres"),
@@ -71,27 +75,31 @@ const UNITS: [Unit; 44] = [
     lone("dB", "decibel", "decibels"),
 ];
 
-/// The unit with which a text begins.
+/// The unit with which a text begins: the one with the longest symbol.
 pub fn unit_at(text: &str) -> Option<&'static Unit> {
     UNITS.iter().filter(|u| word_at(text, u.symbol)).max_by_key(|u| u.symbol.len())
 }
 
 /// Whether a text begins with this word and not with a longer one.
-pub fn word_at(text: &str, word: &str) -> bool {
+fn word_at(text: &str, word: &str) -> bool {
     text.strip_prefix(word).is_some_and(|rest| {
         let symbol = word.ends_with(['%', '°']);
         symbol || !rest.starts_with(|c: char| c.is_alphanumeric() && !matches!(c, '²' | '³'))
     })
 }
 
+/// A currency.
 pub struct Currency {
+    /// As it is written.
     pub symbol: &'static str,
     one: &'static str,
+    /// In words, plural.
     pub many: &'static str,
     cent: &'static str,
     cents: &'static str,
 }
 
+/// The currencies that are recognised.
 pub const CURRENCIES: [Currency; 5] = [
     Currency { symbol: "€", one: "euro", many: "euros", cent: "cent", cents: "cents" },
     Currency { symbol: "EUR", one: "euro", many: "euros", cent: "cent", cents: "cents" },
@@ -101,23 +109,23 @@ pub const CURRENCIES: [Currency; 5] = [
 ];
 
 impl Currency {
-    /// "3", "50": "three euros and fifty cents".
-    pub fn words(&self, whole: &str, fraction: Option<&str>) -> String {
+    /// An amount in words, by the digits before and after the point. "3", "50": "three euros and fifty cents".
+    pub fn words(&self, integer: &str, fraction: Option<&str>) -> String {
         let name = |n: u64, one: &'static str, many: &'static str| if n == 1 { one } else { many };
-        let large = whole.parse::<u64>().unwrap_or(u64::MAX);
+        let large = integer.parse::<u64>().unwrap_or(u64::MAX);
         let small = match fraction {
             None => Some(0),
             Some(f) if f.len() == 2 => f.parse::<u64>().ok(),
             Some(_) => None,
         };
         match (large, small) {
-            // Tenths of a cent are of petrol stations only.
-            (_, None) => format!("{} {}", decimal(whole, fraction), self.many),
-            (_, Some(0)) => format!("{} {}", decimal(whole, None), name(large, self.one, self.many)),
+            // "1.739": fuel prices have tenths of a cent.
+            (_, None) => format!("{} {}", decimal(integer, fraction), self.many),
+            (_, Some(0)) => format!("{} {}", decimal(integer, None), name(large, self.one, self.many)),
             (0, Some(cents)) => format!("{} {}", cardinal(cents), name(cents, self.cent, self.cents)),
             (_, Some(cents)) => format!(
                 "{} {} and {} {}",
-                decimal(whole, None),
+                decimal(integer, None),
                 name(large, self.one, self.many),
                 cardinal(cents),
                 name(cents, self.cent, self.cents)

@@ -1,6 +1,6 @@
-//! Reads as much of OpenFst's files as tells a transducer, and the words written into it.
+//! Reads the header of an OpenFst transducer and its table of output words.
 
-use crate::recognition::model::check::{ModelError, foreign, open};
+use crate::recognition::model::error::{ModelError, open, unexpected};
 use std::{
     collections::BTreeSet,
     io::{BufReader, Error, ErrorKind, Read, Result as IoResult},
@@ -13,26 +13,26 @@ const SYMBOLS_MAGIC: u32 = 0x7eb2_fb74;
 /// Flags of a transducer's header.
 const HAS_INPUT_SYMBOLS: u32 = 1;
 const HAS_OUTPUT_SYMBOLS: u32 = 2;
-/// After the flags: properties, start, numbers of states and arcs.
+/// Bytes after the flags: properties, start, numbers of states and arcs.
 const REST_OF_HEADER: usize = 32;
 const LONGEST_WORD: u32 = 1000;
 const MOST_WORDS: u64 = 20_000_000;
 
-/// Whether it begins as a transducer does.
-pub(crate) fn check_fst(path: &Path) -> Result<(), ModelError> {
+/// Checks that the file is a transducer.
+pub(super) fn check_fst(path: &Path) -> Result<(), ModelError> {
     output_words(path).map(drop)
 }
 
-/// The words a transducer gives out, if it carries them.
-pub(crate) fn output_words(path: &Path) -> Result<Option<BTreeSet<String>>, ModelError> {
+/// The output words of a transducer; `None` when the file does not hold them.
+pub(super) fn output_words(path: &Path) -> Result<Option<BTreeSet<String>>, ModelError> {
     let mut reader = BufReader::new(open(path)?);
     match words(&mut reader) {
         Ok(words) => Ok(words),
         Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
             let mut head = Vec::new();
-            // What can be said of the file, not what is wrong with it.
+            // For the error text only: what cannot be read is left out.
             let _ = open(path)?.take(32).read_to_end(&mut head);
-            Err(foreign(path, "an OpenFst transducer", &head))
+            Err(unexpected(path, "an OpenFst transducer", &head))
         }
         Err(source) => Err(ModelError::Unreadable { path: path.into(), source }),
     }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_from_a_transducer_that_carries_them() {
+    fn output_words_are_read_from_a_transducer() {
         let with = transducer(HAS_OUTPUT_SYMBOLS, &["<eps>", "hey", "auriga"]);
         let found = words(&mut with.as_slice()).unwrap().unwrap();
         assert!(found.contains("auriga") && found.len() == 3);
@@ -139,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_damaged_transducer_is_an_error_or_words(at in 0usize..120, value in any::<u8>(), cut in 0usize..120) {
+        fn a_damaged_transducer_never_panics(at in 0usize..120, value in any::<u8>(), cut in 0usize..120) {
             let mut bytes = transducer(HAS_OUTPUT_SYMBOLS, &["<eps>", "hey", "auriga"]);
             let at = at % bytes.len();
             bytes[at] = value;

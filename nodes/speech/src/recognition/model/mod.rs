@@ -1,4 +1,8 @@
-//! The files of a model, checked.
+//! Checks the files of a Vosk model before libvosk loads them.
 
 pub mod check;
-pub(crate) mod fst;
+pub mod error;
+mod fst;
+
+pub use check::{ModelInfo, check};
+pub use error::ModelError;

@@ -1,10 +1,10 @@
-//! The speech node with a stopwatch: audio goes in as it would arrive, and what comes out is noted with the time at which
-//! it would have come out on this machine.
+//! The speech node with a stopwatch: audio is given as it would arrive, and each result is noted with the time at which
+//! this machine would have published it.
 
 use crate::sound::{RATE, chunk};
 use auriga_msgs::{Any, node::SpeechInput, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
-use auriga_speech::{Config, SpeechNode, recognition::vosk as recogniser};
+use auriga_speech::{Config, SpeechNode, recognition};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -12,41 +12,43 @@ use std::{
 
 const PIECE: usize = RATE / 50;
 
-pub struct Ears {
+/// A node, its results and the times of both.
+pub struct MeasuredNode {
     node: SpeechNode,
     out: Outbox<SpeechNode>,
-    /// Of the audio.
+    /// Position of the audio.
     time: Nanos,
-    /// When the node is done with what it got, if it gets it as soon as it is there.
+    /// When the node has processed the audio so far, if it gets each chunk at its time.
     done: Nanos,
-    /// Final utterances and when they came out.
+    /// Final utterances and the times at which they were published.
     pub finals: Vec<(Nanos, Arc<v1::Utterance>)>,
 }
 
-impl Ears {
+impl MeasuredNode {
     pub fn new(config: &Config) -> Self {
-        let node = SpeechNode::new(config, recogniser::open(config)).expect("a node");
+        let node = SpeechNode::new(config, recognition::open(config)).expect("a node");
         let time = Nanos::ZERO;
-        let mut ears = Self { node, out: Outbox::default(), time, done: time, finals: Vec::new() };
-        ears.node.on_tick(Nanos::ZERO, &mut ears.out);
-        for any in ears.out.take_messages() {
+        let mut measured = Self { node, out: Outbox::default(), time, done: time, finals: Vec::new() };
+        measured.node.on_tick(Nanos::ZERO, &mut measured.out);
+        for any in measured.out.take_messages() {
             if let Any::Fault(fault) = any {
                 println!("  {}: {}", fault.code, fault.text);
             }
         }
-        ears
+        measured
     }
 
-    /// How often the wake phrase was heard.
+    /// How often the wake phrase was detected.
     pub fn wakes(&self) -> u64 {
         self.node.wakes()
     }
 
+    /// Position of the audio.
     pub fn now(&self) -> Nanos {
         self.time
     }
 
-    pub fn hear(&mut self, samples: &[i16]) {
+    pub fn play(&mut self, samples: &[i16]) {
         for part in samples.chunks(PIECE) {
             let stamp = self.time;
             self.time = stamp + Duration::from_nanos(part.len() as u64 * 62_500);
