@@ -1,4 +1,4 @@
-"""The recipe's steps; `all` runs them in order. Each goes on where it was broken off."""
+"""The recipe's steps; `all` runs them in order. Each resumes where it was interrupted."""
 import argparse
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which sound is heard when: forced alignment of each utterance's words by the network's own scores."""
+"""Forced alignment of each utterance's words by the scores of the network."""
 import numba
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ def align(net, stream, lexicon, prior, log=print):
         labels[at : at + steps] = torch.from_numpy(path.astype(np.int64))
         if (i + 1) % 2000 == 0:
             log(f"aligned {i + 1}/{len(stream.about)}", flush=True)
-    # What fits worst is likely not said as written.
+    # The worst alignments probably do not match their text.
     scores = np.array(scores)
     limit = np.quantile(scores, 0.03)
     for a, score in zip(stream.about, scores):

@@ -1,4 +1,4 @@
-"""The steps from corpus to model folder. Each leaves a file in the work folder and is not done again while that is there."""
+"""The steps from corpus to model folder. Each leaves a file in the work folder and is skipped while that exists."""
 from pathlib import Path
 
 import torch
@@ -14,9 +14,9 @@ FIRST_STEPS, FIRST_SHARDS = 900, 22
 SECOND_STEPS, FINAL_STEPS = 2400, 3600
 BOOT_RATE, FIRST_RATE, SECOND_RATE, FINAL_RATE = 2e-3, 2e-3, 1.5e-3, 1.5e-3
 
-# How the network's outputs are weighed against each other and the language model; chosen on the training voices.
+# Weights of the network's outputs and of the language model; chosen on the training voices.
 ACOUSTIC_SCALE, PRIOR_SCALE, UNKNOWN, FLOOR = 0.5, 0.6, 0.0, 5.0
-WAKE_COST = 4.0  # of the wake phrase's name, -ln; without it much that begins a sentence is heard as the phrase
+WAKE_COST = 4.0  # penalty of the wake phrase's name, -ln; without it many beginnings of sentences are recognised as the phrase
 
 MODEL_CONF = """--min-active=200
 --max-active=3000

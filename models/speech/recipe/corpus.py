@@ -1,4 +1,4 @@
-"""The training corpus, in shards: each utterance once as spoken and once as heard in a cabin, as features.
+"""The training corpus, in shards: each utterance once clean and once in a cabin, as features.
 
 Only features are kept: a shard that exists is not made again, so that a broken run goes on where it was.
 """
@@ -19,7 +19,7 @@ MORE_WORDS = 6000  # the most frequent English words, for texts to train on; mos
 
 
 def vocabulary(grammar, lexicon):
-    """The words the model knows, beside [unk]. Those without a pronunciation are left out, and said so."""
+    """The vocabulary without [unk]. Words without a pronunciation are left out and printed."""
     extra = phrases.LETTERS + phrases.DAYS + phrases.MONTHS + phrases.UNITS + phrases.ORDINALS
     extra += phrases.DIGITS + phrases.TEENS + phrases.TENS + ["oh", "o'clock"]
     common = [w for w in COMMON.read_text().split("\n")[1:] if w]

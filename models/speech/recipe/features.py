@@ -22,7 +22,7 @@ def conf():
 
 
 def fbank(sound):
-    """Log mel energies of sound in -1..1, one row per 10 ms; rounded to 16 bits as a recogniser hears it."""
+    """Log mel energies of sound in -1..1, one row per 10 ms; rounded to 16 bits as the recogniser gets it."""
     options = knf.FbankOptions()
     options.frame_opts.samp_freq = OPTIONS["sample-frequency"]
     options.frame_opts.dither = OPTIONS["dither"]

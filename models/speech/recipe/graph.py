@@ -43,7 +43,7 @@ class Tree:
         self.words[node][word] = min(cost, self.words[node].get(word, cost))
 
     def arcs(self, ids):
-        """A word is put out where no other is possible any more, or else at its end."""
+        """A word is output where no other is possible, at the latest at its end."""
         state = lambda node: ROOT if node == 0 else node + 2
         lines = []
         for node, children in enumerate(self.children):
@@ -85,7 +85,7 @@ def _tool(*command, text=None):
 
 def write(folder, pronunciations, model, costs):
     """`pronunciations`: word -> forms, without [unk]; `model`: an lm.Trigram over the same words; `costs` (word -> -ln): of
-    words that are to be heard less readily than the model says."""
+    words with a penalty."""
     folder = Path(folder)
     (folder / "phones").mkdir(parents=True, exist_ok=True)
     pronunciations = {UNKNOWN_WORD: [UNKNOWN_FORM]} | pronunciations

@@ -1,4 +1,4 @@
-"""Words and how they are said: CMU phones, from the CMU dictionary and the project's own list.
+"""Pronunciations of words in CMU phones, from the CMU dictionary and the project's own list.
 
 Speakers who drop the r after vowels, and those who say `bath` with a long a, get variants by rule.
 """
@@ -62,7 +62,7 @@ class Lexicon:
         return word in self.said
 
     def pronunciations(self, word, limit=6):
-        """Dictionary forms first, then what other accents make of them."""
+        """Dictionary forms first, then those of other accents."""
         forms = list(self.said[word])
         for form in list(forms):
             forms.append(without_r(form))

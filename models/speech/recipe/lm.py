@@ -1,4 +1,4 @@
-"""What is likely to be said: a trigram with interpolated Kneser-Ney smoothing over texts sampled from the intent grammar."""
+"""The language model: a trigram with interpolated Kneser-Ney smoothing over texts sampled from the intent grammar."""
 import math
 import random
 from collections import Counter, defaultdict
@@ -8,15 +8,15 @@ from .lexicon import UNKNOWN_WORD
 
 TEXTS = 300_000
 DISCOUNT = 0.75
-UNIFORM = 0.05  # of unigram probability, shared by all words alike: anything can be said
+UNIFORM = 0.05  # share of the unigram probability that is uniform over all words
 NEAR = 0.03  # of texts are near the wake phrase
 UNKNOWN = 0.02  # of words are replaced by [unk]: names and the like
 START, END = "<s>", "</s>"
 
 
 def texts(seed, grammar, vocabulary, near, frequent):
-    """What the model is told that drivers say. `near`: words that sound like the wake phrase's name;
-    `frequent`: those of the vocabulary that are said most often."""
+    """Training texts of the language model. `near`: words that sound like the wake phrase's name;
+    `frequent`: the most frequent words of the vocabulary."""
     rng = random.Random(seed)
     known = set(vocabulary) | set(near)
     for _ in range(TEXTS):
@@ -70,7 +70,7 @@ class Trigram:
         for gram, n in counts.items():
             totals[gram[:-1]] += n
             kinds[gram[:-1]] += 1
-        # A dropped n-gram leaves its whole count to the lower order.
+        # The count of a dropped n-gram goes to the lower order.
         left = {h: (DISCOUNT * kinds[h] + (1 - DISCOUNT) * (dropped[h] if dropped else 0)) / totals[h] for h in totals}
         by_history = defaultdict(dict)
         for gram, n in counts.items():

@@ -1,5 +1,5 @@
-"""Words that sound like the wake phrase's name. The model knows them so that it has something to explain them with other than
-the wake phrase. They are chosen by their sounds alone."""
+"""Words that sound like the wake phrase's name. They are in the vocabulary so that they are not recognised
+as the wake phrase. They are chosen by their phones only."""
 from .lexicon import VOWELS
 
 FARTHEST = 3  # phones from the name
@@ -8,7 +8,7 @@ RAREST = 3  # on wordfreq's scale: 3 is once in a million words
 
 
 def distance(a, b, limit=float("inf")):
-    """Phones to change, leave out or put in; a vowel for another counts half. What is farther than `limit` is told as something above it."""
+    """Phones to change, leave out or put in; a vowel for another counts half. Beyond `limit` the result is only some number above it."""
     row = list(range(len(b) + 1))
     for i, p in enumerate(a, 1):
         before, row = row, [i]
@@ -21,14 +21,14 @@ def distance(a, b, limit=float("inf")):
 
 
 def frequent(known):
-    """Those of the known words that are said most often."""
+    """The most frequent of the known words."""
     import wordfreq
 
     return [w for w in wordfreq.top_n_list("en", FREQUENT) if w in known]
 
 
 def words(lexicon, name, known):
-    """The dictionary's words near to `name`, but for those that are `known`, nearest first."""
+    """The dictionary's words near `name` without those in `known`, nearest first."""
     import wordfreq
 
     forms, found = lexicon.said[name], []

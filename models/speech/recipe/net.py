@@ -1,4 +1,4 @@
-"""The network: a factorised TDNN that sees 40 mel energies each 10 ms and says what sound it hears each 30 ms.
+"""The network: a factorised TDNN with 40 mel energies every 10 ms as input and phone scores every 30 ms as output.
 
 Each phone has two outputs, one for its first 30 ms and one for the rest; silence has one. A second head tells speech from
 silence: it scores the garbage phone of [unk].
@@ -16,7 +16,7 @@ PDFS = SILENCE_PDF + 1  # of the main head
 
 WIDTH, BOTTLENECK = 512, 128
 EDGE = 3  # frames before and after that the first layer sees
-# (frames back, frames ahead) of each block: what is ahead delays the result, what is past is free.
+# (frames back, frames ahead) of each block: frames ahead add latency, frames back do not.
 BLOCKS = ((3, 3), (3, 3), (3, 0), (3, 0), (6, 0), (6, 0), (6, 0), (6, 0))
 BYPASS = 0.66
 LEFT = EDGE + sum(back for back, _ in BLOCKS)
@@ -24,7 +24,7 @@ RIGHT = EDGE + sum(ahead for _, ahead in BLOCKS)
 
 
 class Norm(nn.BatchNorm1d):
-    """Over the last dimension; much faster than turning the tensor round."""
+    """Over the last dimension; much faster than permuting the tensor."""
 
     def forward(self, x):
         return super().forward(x.flatten(0, 1)).view(x.shape)

@@ -1,4 +1,4 @@
-"""What people say to the car: texts sampled from the intent grammar, digits, letters, and plain words.
+"""Texts that people say to the car: sampled from the intent grammar, digits, letters, and plain words.
 
 The grammar's notation is that of models/language/src/grammar.rs: `(a|b|)`, `@list`, `{slot:...}`, `[slot=value]`,
 `words => value` in lists and `~` for a made-up word.
@@ -183,7 +183,7 @@ def spelling(rng):
 
 
 def salad(rng, words):
-    """Words without sense: every sound beside every other."""
+    """Random words: every phone next to every other."""
     return [rng.choice(words) for _ in range(rng.randint(2, 7))]
 
 
@@ -192,7 +192,7 @@ def wake(rng, grammar):
 
 
 def not_wake(rng, near, frequent, words):
-    """What is like the wake phrase and is not it: somebody else is called, something else begins like it."""
+    """Texts similar to the wake phrase: somebody else is called, or a word begins like it."""
     first = rng.choice(rng.choice([near, near, frequent, frequent, words]))
     called = WAKE.split()[:1] if rng.random() < 0.7 else []
     return called + [first] + salad(rng, rng.choice([frequent, words]))[: rng.randrange(5)]

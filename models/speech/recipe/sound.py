@@ -1,4 +1,4 @@
-"""Cabin noise, music, other people talking, the cabin's echo: all made from numbers, each from a seed."""
+"""Cabin noise, music, other talkers and the cabin's reverberation, all computed, each from a seed."""
 import numpy as np
 from scipy.signal import fftconvolve, lfilter
 
@@ -59,7 +59,7 @@ def ticks(rng, n):
 
 
 def music(rng, n):
-    """Chords, a bass, a tune and a drum, none of them ever heard before."""
+    """Chords, a bass, a tune and a drum, all random."""
     out, beat, root = np.zeros(n), int(RATE * rng.uniform(0.25, 0.6)), rng.uniform(80, 160)
     scale = np.array([0, 2, 4, 5, 7, 9, 11, 12, 14, 16, 19, 24])
     brightness = rng.uniform(0.5, 1.6)
@@ -110,9 +110,9 @@ def unit(x):
 
 
 def cabin_response(rng):
-    """The way from mouth to microphone: the direct sound, some early reflections, a short tail; sometimes a room's."""
+    """Impulse response from mouth to microphone: direct sound, early reflections, a short tail; sometimes of a room."""
     room = rng.random() < 0.25
-    decay = rng.uniform(0.15, 0.4) if room else rng.uniform(0.03, 0.12)  # time to -60 dB
+    decay = rng.uniform(0.15, 0.4) if room else rng.uniform(0.03, 0.12)  # reverberation time (-60 dB)
     n = int(RATE * decay)
     t = np.arange(n) / RATE
     tail = rng.standard_normal(n) * 10 ** (-3 * t / decay)

@@ -1,4 +1,4 @@
-"""Trains the network on the corpus: cross entropy on alignments, with speakers, rooms, levels and noise varied as it goes."""
+"""Trains the network on the corpus: cross entropy on alignments, with augmentation of speakers, rooms, levels and noise."""
 import json
 import math
 import time
@@ -43,7 +43,7 @@ class Stream:
 
 
 def warp_matrices(factors):
-    """What bins a speaker shows whose spectrum is stretched by each factor: [n, BINS, BINS]."""
+    """Mapping of mel bins for a spectrum stretched by each factor: [n, BINS, BINS]."""
     mel = torch.linspace(MEL_LOW, MEL_HIGH, BINS + 2)[1:-1]
     hertz = 700 * (torch.exp(mel / 1127) - 1)
     source = 1127 * torch.log(1 + hertz[None] * factors[:, None] / 700)
@@ -52,7 +52,7 @@ def warp_matrices(factors):
 
 
 class Augmenter:
-    """Batches of chunks, no two alike."""
+    """Random batches of chunks."""
 
     def __init__(self, stream, labels, seed):
         self.stream, self.labels = stream, labels
@@ -104,7 +104,7 @@ class Augmenter:
 
 
 def flite_labels(stream):
-    """Labels from what flite says of its own speech; IGNORE elsewhere."""
+    """Labels from flite's own phone times; IGNORE elsewhere."""
     index = {p: i for i, p in enumerate(PHONES)}
     labels = torch.full((len(stream) // SUBSAMPLING,), IGNORE, dtype=torch.long)
     for a in stream.about:

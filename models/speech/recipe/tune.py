@@ -1,4 +1,4 @@
-"""Chooses how the network's outputs are weighed: word errors of training voices saying new texts, some with unknown words."""
+"""Chooses the weights of the network's outputs by the word errors of training voices with new texts, some with unknown words."""
 import itertools
 import shutil
 
@@ -40,7 +40,7 @@ def rate(decoder, folder, tests, known):
 
 
 def run(work, model, net, log=print):
-    """Tries each weighing in a copy of the model folder."""
+    """Evaluates each set of weights in a copy of the model folder."""
     folder = work / "dev"
     tests = evaluate.make_tests(folder, VOICES, SEED, dev_texts)
     known = set(corpus.vocabulary(phrases.Grammar(), Lexicon()))

@@ -33,7 +33,7 @@ RECORDED = ["flite:awb", "flite:slt", "flite:kal16", "festival:cmu_us_slt_arctic
             "pico:en-GB", "pico:en-US", "hibari:heart"]
 RECORDED_SHARE = (3, 3, 1.5, 1.5, 1, 3, 3, 4)
 
-# The wake phrase's name is said in more ways than one; synthesizers read these as meant.
+# Spellings with which synthesizers pronounce the wake phrase's name as people do.
 AURIGA = ["auriga", "orryga", "or eye ga", "aw ree ga", "ow rye ga", "or rye guh"]
 AURIGA_ESPEAK = ["auriga", "[[O:r'aIg@]]", "[[O:r'i:g@]]", "[[aUr'aIg@]]", "[[aUr'i:g@]]", "[[O:r'aIga:]]"]
 
@@ -72,7 +72,7 @@ def speak(voice, words, how, rng):
     """Sound at 16 kHz, and for flite the phones with their ends in seconds."""
     engine, name = voice.split(":")
     text = spelt(words, engine, rng)
-    # Whoever is made smaller by `size` also speaks faster by it: the synthesizer makes up for that.
+    # `size` also changes the tempo; the synthesizer's rate compensates for that.
     speed, pitch = how.speed / how.size, how.pitch / how.size**0.5
     sound, rate, phones = globals()["_" + engine](name, text, speed, pitch)
     if sound.ndim > 1:
@@ -82,7 +82,7 @@ def speak(voice, words, how, rng):
 
 
 def spelt(words, engine, rng):
-    """Words as the synthesizer must read them."""
+    """Words spelled for the synthesizer."""
     out = []
     for word in words:
         if word == "auriga":
