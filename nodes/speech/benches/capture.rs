@@ -137,6 +137,10 @@ impl AudioSink for &Sink {
             received.faults.push(format!("{code}: {text}"));
         }
     }
+    fn standing_fault(&self, severity: v1::Severity, code: &'static str, subject: &str, text: String) {
+        self.fault(severity, code, subject, text);
+    }
+    fn clear_fault(&self, _: &'static str, _: &str) {}
 }
 
 fn measure(folder: &Path, options: &Options) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use crate::{
     turns::{attention::Activation, vad::VadSettings},
 };
 use anyhow::ensure;
-use auriga_runtime::config::{check_ranges, shipped};
+use auriga_runtime::config::{Range, check_ranges, shipped};
 use serde::Deserialize;
 use std::{path::PathBuf, sync::mpsc::Receiver, time::Duration};
 
@@ -46,7 +46,7 @@ pub struct Config {
     pub barge_in: bool,
     pub partials: bool,
     pub consent_recording: bool,
-    pub vad_threshold: f32,
+    pub vad_threshold: f64,
     pub start_voice_ms: u64,
     pub end_silence_ms: u64,
     pub incomplete_end_silence_ms: u64,
@@ -60,6 +60,27 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The allowed values of its numbers.
+    pub fn ranges(&self) -> Vec<Range> {
+        vec![
+            Range::new("alternatives", self.alternatives, 0.0..=20.0),
+            Range::new("wake_confidence", self.wake_confidence, 0.0..=1.0),
+            Range::new("follow_up_s", self.follow_up_s, 0.0..=120.0),
+            Range::new("capture_period_ms", self.capture_period_ms, 5.0..=200.0),
+            Range::new("playback_period_ms", self.playback_period_ms, 2.0..=200.0),
+            Range::new("vad_threshold", self.vad_threshold, 0.05..=0.99),
+            Range::new("start_voice_ms", self.start_voice_ms, 16.0..=1000.0),
+            Range::new("end_silence_ms", self.end_silence_ms, 50.0..=3000.0),
+            Range::new(
+                "incomplete_end_silence_ms",
+                self.incomplete_end_silence_ms,
+                self.end_silence_ms as f64..=3000.0,
+            )
+            .note("at least end_silence_ms"),
+            Range::new("longest_turn_s", self.longest_turn_s, 1.0..=120.0),
+        ]
+    }
+
     /// Checks all values.
     ///
     /// # Errors
@@ -78,37 +99,10 @@ impl Config {
             "tts_command = \"\": expected a command that writes a WAV file, since speaker is set"
         );
         ensure!(
-            (0.05..=0.99).contains(&self.vad_threshold),
-            "vad_threshold = {}: expected 0.05 to 0.99",
-            self.vad_threshold
-        );
-        ensure!(
-            (0.0..=1.0).contains(&self.wake_confidence),
-            "wake_confidence = {}: expected 0 to 1",
-            self.wake_confidence
-        );
-        ensure!(
             self.activation != Activation::WakeWord || WakePhrases::new(&self.wake_phrases).texts().count() > 0,
             "wake_phrases = []: expected at least one with activation = \"wake-word\""
         );
-        let ms = |ms: u64| ms as f64;
-        check_ranges(&[
-            ("capture_period_ms", ms(self.capture_period_ms), 5.0, 200.0, "5 to 200"),
-            ("playback_period_ms", ms(self.playback_period_ms), 2.0, 200.0, "2 to 200"),
-            ("start_voice_ms", ms(self.start_voice_ms), 16.0, 1000.0, "16 to 1000"),
-            ("end_silence_ms", ms(self.end_silence_ms), 50.0, 3000.0, "50 to 3000"),
-            (
-                "incomplete_end_silence_ms",
-                ms(self.incomplete_end_silence_ms),
-                ms(self.end_silence_ms),
-                3000.0,
-                "end_silence_ms to 3000",
-            ),
-            ("follow_up_s", self.follow_up_s, 0.0, 120.0, "0 to 120"),
-            ("alternatives", self.alternatives.into(), 0.0, 20.0, "0 to 20"),
-            ("longest_turn_s", self.longest_turn_s as f64, 1.0, 120.0, "1 to 120"),
-        ])?;
-        Ok(())
+        Ok(check_ranges(&self.ranges())?)
     }
 
     /// The stages of the front end. Without a loudspeaker of the node there is no reference for the echo canceller.
@@ -139,14 +133,17 @@ impl Config {
     }
 
     /// What is captured from `device`.
-    pub fn capture(&self, channels: ChannelSelection, echo_references: Receiver<EchoReference>) -> CaptureSettings {
-        CaptureSettings {
+    ///
+    /// # Errors
+    /// As [`Config::seats`].
+    pub fn capture(&self, echo_references: Receiver<EchoReference>) -> anyhow::Result<CaptureSettings> {
+        Ok(CaptureSettings {
             device: self.device.clone(),
-            channels,
+            channels: self.seats()?.map_or(ChannelSelection::Mixed, |seats| seats.channels()),
             front_end: self.front_end(),
             period: Duration::from_millis(self.capture_period_ms),
             echo_references,
-        }
+        })
     }
 
     /// Period of the loudspeaker.
@@ -164,7 +161,7 @@ impl Config {
 
     pub(crate) fn vad(&self) -> VadSettings {
         VadSettings {
-            threshold: self.vad_threshold,
+            threshold: self.vad_threshold as f32,
             start: Duration::from_millis(self.start_voice_ms),
             end_silence: self.end_silence(),
             longest: Duration::from_secs(self.longest_turn_s),
@@ -189,7 +186,7 @@ mod tests {
             (|c| c.playback_period_ms = 1000, "playback_period_ms"),
             (|c| (c.speaker, c.speak_command) = ("default".into(), "say".into()), "speak_command"),
             (|c| (c.speaker, c.tts_command) = ("default".into(), " ".into()), "tts_command"),
-            (|c| c.vad_threshold = f32::NAN, "vad_threshold"),
+            (|c| c.vad_threshold = f64::NAN, "vad_threshold"),
             (|c| c.end_silence_ms = 0, "end_silence_ms"),
             (|c| c.longest_turn_s = 1000, "longest_turn_s"),
             (|c| (c.device, c.wav) = ("default".into(), "a.wav".into()), "wav"),

@@ -7,7 +7,6 @@ use auriga_speech::{
     Config, DEFAULTS, SpeechNode,
     input::{
         capture::{self, CaptureSettings},
-        front_end::resample::ChannelSelection,
         wav,
     },
     output::player::{self, SpeechPlayer},
@@ -17,7 +16,6 @@ use auriga_speech::{
 use std::{path::Path, sync::mpsc::channel, thread::Builder, time::Duration};
 
 const ABOUT: &str = "auriga-speech: what is said in the cabin becomes utterances; the reply is spoken";
-
 /// Chunks of a WAV file that are older than this are left out: the node started in the middle of a drive.
 const MAX_AGE: Duration = Duration::from_millis(200);
 
@@ -26,7 +24,6 @@ fn main() -> anyhow::Result<()> {
     let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
     let config = shell.config().clone().with_sound_card();
     let node = SpeechNode::new(&config, open::open_probed(&config))?;
-    let channels = config.seats()?.map_or(ChannelSelection::Mixed, |seats| seats.channels());
     // The player reports faults through the devices' sink, which exists only once the shell runs.
     let (to_effects, players) = channel();
     let mut player = None;
@@ -38,13 +35,12 @@ fn main() -> anyhow::Result<()> {
             let fault = move |text| faults.fault(Severity::Warning, "speech-out", "speaker", text);
             let player = SpeechPlayer::start(player::output(&config, to_capture), fault)?;
             to_effects.send(player).context("handing over the speech player")?;
-            let capture = config.capture(channels, references);
+            let capture = config.capture(references)?;
             Builder::new().name("speech-source".into()).spawn(move || run_source(&config, &capture, &devices))?;
             Ok(())
         },
         move |effect| {
-            let player = player.get_or_insert_with(|| players.recv().ok());
-            player.as_ref().map(|p: &SpeechPlayer| p.handle(effect));
+            player.get_or_insert_with(|| players.recv().ok()).as_ref().map(|p: &SpeechPlayer| p.handle(effect));
         },
     )
 }
@@ -55,21 +51,21 @@ fn run_source(config: &Config, capture: &CaptureSettings, devices: &DeviceSink<n
             Ok(lines) => lines.into_iter().for_each(|(_, line)| {
                 devices.send::<topic::DeviceTranscript>(line);
             }),
-            Err(e) => devices.fault(Severity::Warning, "transcript-file", "transcript", e.to_string()),
+            Err(e) => devices.standing_fault(Severity::Warning, "transcript-file", "transcript", e.to_string()),
         }
     }
     if !capture.device.is_empty() {
         capture::run(capture, devices);
     } else if config.wav.as_os_str().is_empty() {
         tracing::info!("neither device nor wav is set: the node gets no audio");
-    } else if let Err(e) = play(&config.wav, capture.channels, devices) {
-        devices.fault(Severity::Warning, "audio-file", "wav", format!("{e:#}"));
+    } else if let Err(e) = play(&config.wav, capture, devices) {
+        devices.standing_fault(Severity::Warning, "audio-file", "wav", format!("{e:#}"));
     }
 }
 
 /// Delivers a WAV file as a microphone would.
-fn play(path: &Path, channels: ChannelSelection, devices: &DeviceSink<node::Speech>) -> anyhow::Result<()> {
-    for item in wav::audio_chunks_of(path, devices.start_at(), channels)? {
+fn play(path: &Path, capture: &CaptureSettings, devices: &DeviceSink<node::Speech>) -> anyhow::Result<()> {
+    for item in wav::audio_chunks_of(path, devices.start_at(), capture.channels)? {
         let (time, chunk) = item?;
         if Nanos::monotonic().since(time) > MAX_AGE {
             continue;

@@ -40,6 +40,11 @@ const TRACK_EXPECTED: Duration = Duration::from_secs(1);
 const AUDIO: &str = "device/audio";
 /// The subject of faults about the transcript track.
 const TRACK: &str = "device/transcript";
+/// The fault of a talk button that is held for too long, and its subject.
+const BUTTON_STUCK: &str = "talk-button-stuck";
+const BUTTON: &str = "vehicle/state";
+/// The fault of audio without a recogniser or a track.
+const NO_TEXT_SOURCE: &str = "speech-not-understood";
 /// Chunks are processed in pieces of 20 ms, so that their size does not matter.
 const PIECE: usize = SAMPLE_RATE_HZ as usize / 50;
 
@@ -256,6 +261,8 @@ impl SpeechNode {
             if self.level.is_dead() {
                 let text = "the microphone gives only zeros; is it muted, or its cable broken?";
                 out.fault(now, Severity::Warning, "audio-dead", AUDIO, text);
+            } else {
+                out.clear_fault(now, "audio-dead", AUDIO);
             }
         }
         if audio::is_overdriven(samples) {
@@ -277,7 +284,8 @@ impl SpeechNode {
             None => {}
             Some(EndpointAction::Restore) => self.detector.set_end_silence(self.config.end_silence()),
             Some(EndpointAction::CheckText) => {
-                if self.partial(now, out).is_some_and(|text| is_incomplete(&text)) {
+                let text = self.partial(now, out).unwrap_or_default();
+                if is_incomplete(&text) {
                     self.detector.set_end_silence(self.config.incomplete_end_silence());
                 }
             }
@@ -301,7 +309,7 @@ impl SpeechNode {
             .inspect_err(|e| {
                 self.recogniser = None;
                 let text = format!("{e}; the node runs without it, restart it to try again");
-                out.fault(now, Severity::Critical, "speech-recogniser-failed", "recogniser", text);
+                out.standing_fault(now, Severity::Critical, "speech-recogniser-failed", "recogniser", text);
             })
             .ok()
     }
@@ -314,6 +322,8 @@ impl SpeechNode {
         if down {
             // The reply stops at once; the turn begins when the audio reaches this time.
             self.barge_in(now, out);
+        } else {
+            out.clear_fault(now, BUTTON_STUCK, BUTTON);
         }
         self.apply_button(now, out);
     }
@@ -331,7 +341,7 @@ impl SpeechNode {
         if self.attention.check_stuck(position) {
             let text = "the talk button has been held for longer than a turn may last (longest_turn_s); it is ignored \
                         until it is released";
-            out.fault(now, Severity::Warning, "talk-button-stuck", "vehicle/state", text);
+            out.standing_fault(now, Severity::Warning, BUTTON_STUCK, BUTTON, text);
             self.end_turn(now, out);
         }
     }
@@ -440,7 +450,7 @@ impl SpeechNode {
             self.no_text_source_reported = true;
             let text = "there is audio, but neither a recogniser nor a transcript track: no utterance will be published; \
                         set model (a folder) or transcript (a file)";
-            out.fault(now, Severity::Warning, "speech-not-understood", AUDIO, text);
+            out.standing_fault(now, Severity::Warning, NO_TEXT_SOURCE, AUDIO, text);
         }
     }
 }
@@ -453,7 +463,9 @@ impl Node for SpeechNode {
         match input {
             node::SpeechInput::DeviceAudio(chunk) => self.on_audio(&chunk, now, out),
             node::SpeechInput::DeviceTranscript(line) => {
-                if !self.track.add(&line) {
+                if self.track.add(&line) {
+                    out.clear_fault(now, NO_TEXT_SOURCE, AUDIO);
+                } else {
                     let text = "a line ends before it starts, or there are too many; left out";
                     out.fault(now, Severity::Warning, "transcript-line", TRACK, text);
                 }
@@ -466,10 +478,11 @@ impl Node for SpeechNode {
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         if let Some(error) = self.model_error.take() {
             let text = format!("{error}. The node runs without a recogniser");
-            out.fault(now, Severity::Critical, "speech-model", "model", text);
+            out.standing_fault(now, Severity::Critical, "speech-model", "model", text);
         }
-        for notice in self.notices.drain(..) {
-            out.fault(now, Severity::Info, "speech-vocabulary", "model", notice);
+        if !self.notices.is_empty() {
+            let text = std::mem::take(&mut self.notices).join("; ");
+            out.standing_fault(now, Severity::Info, "speech-vocabulary", "model", text);
         }
         let Some(last) = self.last_audio else { return };
         if now.since(last) < AUDIO_LOST {

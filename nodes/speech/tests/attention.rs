@@ -327,12 +327,8 @@ impl Recogniser for OtherWords {
     }
     fn partial_words(&mut self) -> Result<Vec<RecognisedWord>, RecogniserError> {
         let at = |i: usize| Duration::from_millis(250 * i as u64);
-        let word = |i: usize| RecognisedWord {
-            text: WORDS[i % 5].into(),
-            start: at(i),
-            end: at(i + 1),
-            confidence: 1.0,
-        };
+        let word =
+            |i: usize| RecognisedWord { text: WORDS[i % 5].into(), start: at(i), end: at(i + 1), confidence: 1.0 };
         Ok((0..self.0 / 4000).map(word).collect())
     }
     fn finish(&mut self) -> Result<Recognition, RecogniserError> {

@@ -277,7 +277,8 @@ fn an_hour_of_zeros_is_reported_as_a_dead_microphone_and_speech_is_still_detecte
         rig.play(&silence(5.0), 5 * RATE);
     }
     let dead = rig.fault_codes().iter().filter(|code| **code == "audio-dead").count();
-    assert!((1..20).contains(&dead), "{dead} times");
+    // An active fault is published again every 10 s.
+    assert!((1..=370).contains(&dead), "{dead} times");
     assert!(rig.utterances().is_empty());
     let levels = rig.messages.iter().filter(|(_, any)| matches!(any, Any::SpeechLevel(l) if l.rms_dbfs == -120.0));
     assert_eq!(levels.count(), 720, "one for each chunk of 5 s");

@@ -225,9 +225,9 @@ fn word_times_of_a_real_model_count_from_the_turn() {
             vosk.accept(piece).unwrap();
             vosk.partial().unwrap();
         }
-        let heard = vosk.finish().unwrap();
-        println!("turn {turn}: {}", heard.text());
-        for w in &heard.words {
+        let result = vosk.finish().unwrap();
+        println!("turn {turn}: {}", result.text());
+        for w in &result.words {
             // Word times count from the beginning of this turn; the model's frames are 30 ms.
             assert!(
                 w.start <= w.end && w.end.as_secs_f64() < 2.1,

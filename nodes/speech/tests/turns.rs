@@ -22,7 +22,7 @@ const PIECE: usize = RATE / 50;
 fn turns(samples: &[i16], piece: usize) -> Vec<TurnEvent> {
     let config = Config::default();
     let mut detector = TurnDetector::new(VadSettings {
-        threshold: config.vad_threshold,
+        threshold: config.vad_threshold as f32,
         start: Duration::from_millis(config.start_voice_ms),
         end_silence: Duration::from_millis(config.end_silence_ms),
         longest: Duration::from_secs(config.longest_turn_s),

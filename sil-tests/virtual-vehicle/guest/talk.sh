@@ -23,7 +23,7 @@ export ALSA_CONFIG_PATH=$PWD/calibration/asound.conf
 start_node arbiter
 start_node language reply_max_pause_ms=120000
 start_node speech device=auriga_microphone:CARD=Mic,DEV=1 speaker=plughw:CARD=Speaker,DEV=0 \
-    voice="espeak-ng --stdin --stdout -v en-gb -s $WORDS_PER_MINUTE" playback_period_ms=100 runtime.realtime_priority=10
+    tts_command="espeak-ng --stdin --stdout -v en-gb -s $WORDS_PER_MINUTE" playback_period_ms=100 runtime.realtime_priority=10
 wait_for 60 "the microphone is open" logged speech "microphone open"
 start_recorder speech record_private=true
 wait_for 60 "the recorder receives language" recorded "usage of language"

@@ -21,6 +21,10 @@ pub const RENAMED: &[Renamed] = &[
     Renamed { owner: "scenario", old: "drive.overrides.own", new: "drive.overrides.ego" },
     Renamed { owner: "scenario", old: "expect.nothing_lost", new: "expect.no_lost_messages" },
     Renamed { owner: "scenario", old: "expect.safety_deadlines_held", new: "expect.safety_deadlines_met" },
+    Renamed { owner: "speech", old: "attention_s", new: "follow_up_s" },
+    Renamed { owner: "speech", old: "open_end_silence_ms", new: "incomplete_end_silence_ms" },
+    Renamed { owner: "speech", old: "voice", new: "tts_command" },
+    Renamed { owner: "speech", old: "voice_threshold", new: "vad_threshold" },
 ];
 
 /// An old key was met.

@@ -20,7 +20,7 @@ use auriga_speech::{
     },
 };
 use measured_node::MeasuredNode;
-use sound::{Random, RATE, VOICES, cabin, in_cabin, say};
+use sound::{RATE, Random, VOICES, cabin, in_cabin, say};
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
@@ -74,7 +74,7 @@ fn turns(config: &Config) {
     for snr_db in [25.0, 15.0, 10.0, 5.0] {
         let (mut begins, mut ends, mut count) = (Vec::new(), Vec::new(), 0);
         let settings = VadSettings {
-            threshold: config.vad_threshold,
+            threshold: config.vad_threshold as f32,
             start: Duration::from_millis(config.start_voice_ms),
             end_silence: Duration::from_millis(config.end_silence_ms),
             longest: Duration::from_secs(config.longest_turn_s),

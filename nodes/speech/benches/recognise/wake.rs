@@ -2,7 +2,7 @@
 
 use crate::{
     measured_node::MeasuredNode,
-    sound::{Random, RATE, VOICES, cabin, in_cabin, say},
+    sound::{RATE, Random, VOICES, cabin, in_cabin, say},
     texts::{NEAR, REQUESTS, TALK},
 };
 use auriga_speech::{Config, recognition::model, turns::attention::Activation};

@@ -39,14 +39,23 @@ const MAX_POLL_GAP: Duration = Duration::from_millis(50);
 /// Losses are reported at most this often.
 const REPORT_PERIOD: Duration = Duration::from_secs(1);
 
+/// The fault of a device that cannot be opened or is lost.
+const DEVICE_LOST: &str = "audio-device";
+/// The fault of a device without the seats' channels.
+const CHANNELS_MISSING: &str = "audio-channels";
+
 /// Where captured audio goes.
 pub trait AudioSink {
     /// Whether the node is shutting down.
     fn stopping(&self) -> bool;
     /// Hands a chunk to the node.
     fn send_audio(&self, chunk: v1::AudioChunk);
-    /// Reports a fault of the device.
+    /// Raises a fault of the device.
     fn fault(&self, severity: Severity, code: &'static str, subject: &str, text: String);
+    /// Raises a fault that lasts until it is cleared.
+    fn standing_fault(&self, severity: Severity, code: &'static str, subject: &str, text: String);
+    /// Clears a fault; does nothing when it is not active.
+    fn clear_fault(&self, code: &'static str, subject: &str);
 }
 
 impl AudioSink for DeviceSink<node::Speech> {
@@ -58,6 +67,12 @@ impl AudioSink for DeviceSink<node::Speech> {
     }
     fn fault(&self, severity: Severity, code: &'static str, subject: &str, text: String) {
         DeviceSink::fault(self, severity, code, subject, text);
+    }
+    fn standing_fault(&self, severity: Severity, code: &'static str, subject: &str, text: String) {
+        DeviceSink::standing_fault(self, severity, code, subject, text);
+    }
+    fn clear_fault(&self, code: &'static str, subject: &str) {
+        DeviceSink::clear_fault(self, code, subject);
     }
 }
 
@@ -81,7 +96,7 @@ pub fn run(settings: &CaptureSettings, sink: &impl AudioSink) {
     let mut reference = None;
     while !sink.stopping() {
         if let Err(e) = capture(settings, &mut reference, &mut backoff, sink) {
-            sink.fault(Severity::Warning, "audio-device", &settings.device, format!("{e:#}; trying again"));
+            sink.fault(Severity::Warning, DEVICE_LOST, &settings.device, format!("{e:#}; trying again"));
         }
         let again = Nanos::monotonic() + backoff.wait();
         while !sink.stopping() && Nanos::monotonic() < again {
@@ -99,7 +114,7 @@ fn capture(
 ) -> anyhow::Result<()> {
     let mut microphone = Microphone::open(settings)?;
     let mut front_end = front_end(&microphone, settings, sink)?;
-    let mut samples = Vec::new();
+    let (mut samples, mut delivers) = (Vec::new(), false);
     let (mut last_poll, mut silence) = (Nanos::monotonic(), Duration::ZERO);
     let (mut reported, mut next_report) = (Losses::default(), Nanos::ZERO);
     while !sink.stopping() {
@@ -109,6 +124,9 @@ fn capture(
             *reference = Some(newest);
         }
         while let Some(block) = microphone.ring.read(&mut samples) {
+            if !std::mem::replace(&mut delivers, true) {
+                sink.clear_fault(DEVICE_LOST, &settings.device);
+            }
             silence = Duration::ZERO;
             backoff.reset();
             if let Some(chunk) = front_end.process(&block, &samples, reference)? {
@@ -136,18 +154,18 @@ fn front_end(
     sink: &impl AudioSink,
 ) -> Result<FrontEnd, ResampleError> {
     let (rate_hz, channels) = (microphone.rate_hz, microphone.channels);
-    FrontEnd::new(rate_hz, channels, settings.channels, settings.front_end).or_else(|e| {
-        if !matches!(e, ResampleError::Seats { .. }) {
-            return Err(e);
+    let front_end = |selection| FrontEnd::new(rate_hz, channels, selection, settings.front_end);
+    match front_end(settings.channels) {
+        Err(e @ ResampleError::Seats { .. }) => {
+            let text = format!("{e}; the speaker's seat stays unknown");
+            sink.standing_fault(Severity::Warning, CHANNELS_MISSING, &settings.device, text);
+            front_end(ChannelSelection::Mixed)
         }
-        sink.fault(
-            Severity::Warning,
-            "audio-channels",
-            &settings.device,
-            format!("{e}; the speaker's seat stays unknown"),
-        );
-        FrontEnd::new(rate_hz, channels, ChannelSelection::Mixed, settings.front_end)
-    })
+        result => {
+            sink.clear_fault(CHANNELS_MISSING, &settings.device);
+            result
+        }
+    }
 }
 
 struct Microphone {

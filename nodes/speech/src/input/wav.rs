@@ -25,16 +25,38 @@ const UNKNOWN_LENGTH_BYTES: u64 = 0x7fff_0000;
 pub enum WavError {
     /// It cannot be opened or is no WAV file.
     #[error("WAV file {}: {source}", path.display())]
-    Open { path: PathBuf, source: hound::Error },
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: hound::Error,
+    },
     /// Its rate or number of channels is out of range.
     #[error("WAV file {}: {source}", path.display())]
-    Format { path: PathBuf, source: ResampleError },
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ResampleError,
+    },
     /// Its sample type is not supported.
     #[error("WAV file {}: expected samples of 8, 16, 24 or 32 bits (or 32-bit floats), found {bits} bits", path.display())]
-    Bits { path: PathBuf, bits: u16 },
+    Bits {
+        /// The file.
+        path: PathBuf,
+        /// Bits of a sample.
+        bits: u16,
+    },
     /// It ends before the length in its header.
     #[error("WAV file {}: ends after {seconds:.2} s, before the length in its header; is it complete? ({source})", path.display())]
-    Truncated { path: PathBuf, seconds: f64, source: hound::Error },
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Length that was read, in s.
+        seconds: f64,
+        /// Why reading stopped.
+        source: hound::Error,
+    },
 }
 
 /// The chunks of a WAV file of any rate, channels and depth, in order, mixed to one channel. Each item has the time at

@@ -67,7 +67,7 @@ impl Reply {
         self.spoken_until
     }
 
-    /// Pauses or resumes the speech. True when that changes what is heard.
+    /// Pauses or resumes the speech. True when that changes the playback.
     pub fn set_paused(&mut self, paused: bool) -> bool {
         paused != std::mem::replace(&mut self.paused, paused) && self.speaking
     }

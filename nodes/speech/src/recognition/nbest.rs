@@ -107,24 +107,24 @@ mod tests {
     #[test]
     fn a_words_confidence_is_the_sum_over_the_hypotheses_that_have_it() {
         let two = 2f32.ln();
-        let heard = from_scores(vec![
+        let result = from_scores(vec![
             (words("call anna"), 100.0 + two),
             (words("call hannah"), 100.0),
             (words("call anna"), 100.0),
         ]);
-        assert_eq!(heard.text(), "call anna");
-        assert!((heard.words[0].confidence - 1.0).abs() < 1e-5 && (heard.words[1].confidence - 0.75).abs() < 1e-5);
-        assert_eq!(heard.alternatives.len(), 1);
-        assert_eq!(heard.alternatives[0].text(), "call hannah");
-        assert!((heard.alternatives[0].probability - 0.25).abs() < 1e-5);
+        assert_eq!(result.text(), "call anna");
+        assert!((result.words[0].confidence - 1.0).abs() < 1e-5 && (result.words[1].confidence - 0.75).abs() < 1e-5);
+        assert_eq!(result.alternatives.len(), 1);
+        assert_eq!(result.alternatives[0].text(), "call hannah");
+        assert!((result.alternatives[0].probability - 0.25).abs() < 1e-5);
     }
 
     #[test]
     fn probabilities_stay_within_0_and_1_for_any_score() {
         for scores in [[f32::NAN, f32::NEG_INFINITY], [f32::INFINITY, 1.0], [1e30, -1e30]] {
-            let heard = from_scores(scores.map(|s| (words(&format!("w{s}")), s)).into());
-            let all = heard.alternatives.iter().map(|a| a.probability);
-            assert!(all.chain(heard.words.iter().map(|w| w.confidence)).all(|p| (0.0..=1.0).contains(&p)));
+            let result = from_scores(scores.map(|s| (words(&format!("w{s}")), s)).into());
+            let all = result.alternatives.iter().map(|a| a.probability);
+            assert!(all.chain(result.words.iter().map(|w| w.confidence)).all(|p| (0.0..=1.0).contains(&p)));
         }
         assert!(from_scores(Vec::new()).words.is_empty());
     }

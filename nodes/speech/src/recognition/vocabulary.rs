@@ -123,8 +123,8 @@ pub fn phone_book(path: &Path) -> anyhow::Result<Vec<String>> {
     for line in unfolded.lines() {
         let Some((property, value)) = line.split_once(':') else { continue };
         let mut parts = property.split(';');
-        let is_name = info.next().is_some_and(|p| p.rsplit('.').next().is_some_and(|p| p.eq_ignore_ascii_case("FN")));
-        if is_name && !info.any(|p| p.to_ascii_uppercase().contains("QUOTED-PRINTABLE")) {
+        let is_name = parts.next().is_some_and(|p| p.rsplit('.').next().is_some_and(|p| p.eq_ignore_ascii_case("FN")));
+        if is_name && !parts.any(|p| p.to_ascii_uppercase().contains("QUOTED-PRINTABLE")) {
             names.extend(Some(words_only(&value.replace('\\', ""))).filter(|n| !n.is_empty()));
         }
     }

@@ -121,9 +121,9 @@ mod tests {
 
     #[test]
     fn the_confidence_of_a_phrase_is_that_of_its_least_certain_word() {
-        let mut heard = words("so hey auriga go", 0.9);
-        heard[2].confidence = 0.4;
-        let detection = WakePhrases::new(&["hey auriga".into()]).best_match(&heard).unwrap();
+        let mut recognised = words("so hey auriga go", 0.9);
+        recognised[2].confidence = 0.4;
+        let detection = WakePhrases::new(&["hey auriga".into()]).best_match(&recognised).unwrap();
         let at = |ms| Duration::from_millis(ms);
         assert_eq!(detection, WakeDetection { start: at(300), end: at(900), confidence: 0.4 });
         assert_eq!(phrases().best_match(&words("hey you", 1.0)), None);

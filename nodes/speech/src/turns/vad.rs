@@ -104,7 +104,7 @@ enum State {
 }
 
 impl TurnDetector {
-    /// With no voice heard yet.
+    /// In silence.
     pub fn new(settings: VadSettings) -> Self {
         let network = Box::new(earshot::Detector::default());
         Self {

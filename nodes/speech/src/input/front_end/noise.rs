@@ -49,19 +49,19 @@ mod tests {
         let (mut before, mut after, mut tone) = (0.0, 0.0, 0.0);
         for frame in 0..400 {
             let sounds = frame >= 350;
-            let heard: Vec<i16> = (0..FRAME)
+            let input: Vec<i16> = (0..FRAME)
                 .map(|i| {
                     let at = (frame * FRAME + i) as f64 / f64::from(SAMPLE_RATE_HZ);
                     let sine = (at * 500.0 * std::f64::consts::TAU).sin() * 5_000.0;
                     (hiss() + if sounds { sine } else { 0.0 }) as i16
                 })
                 .collect();
-            let mut quiet = heard.clone();
-            suppressor.process(&mut quiet).unwrap();
+            let mut output = input.clone();
+            suppressor.process(&mut output).unwrap();
             let power = |s: &[i16]| s.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>();
             match frame {
-                200..350 => (before, after) = (before + power(&heard), after + power(&quiet)),
-                360.. => tone += power(&quiet) / power(&heard) / 40.0,
+                200..350 => (before, after) = (before + power(&input), after + power(&output)),
+                360.. => tone += power(&output) / power(&input) / 40.0,
                 _ => {}
             }
         }
