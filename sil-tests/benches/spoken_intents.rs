@@ -32,7 +32,7 @@ fn main() {
     let language = root.join("models/language");
     let base = root.join(".native/minilm");
     if !model.is_dir() || !base.is_dir() {
-        return println!("skipped: {} or {} is not there (make setup)", model.display(), base.display());
+        return auriga_testing::skip(format!("{} or {} is missing (make setup)", model.display(), base.display()));
     }
     let vocabulary = match std::env::var("AURIGA_VOCABULARY").as_deref() {
         Ok("catalogue") => Vocabulary::Catalogue,
