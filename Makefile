@@ -35,7 +35,7 @@ build: setup ## all executables, in target/release
 drive: build ## play the shipped drive through all nodes, with a live page and a report at the end
 	$(AURIGA) drive $(REALTIME)
 
-test: setup ## all of CI: format, lints, documentation, tests, scenarios, licences, aarch64; what was skipped and why
+test: setup ## format, lints, documentation, tests, scenarios (in CI also deny, aarch64); what was skipped and why
 	.ci/test.sh
 
 check: setup ## the daily loop, seconds: lints and tests of one crate, CRATE=can (or arbiter, lm, sil …)
@@ -58,6 +58,9 @@ aarch64: setup ## what builds for ARM without foreign libraries, and the kernels
 
 doc: setup ## the documentation of all crates, in target/doc
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(FLAGS) --workspace --no-deps
+
+config: setup ## write launch/configuration.md, the reference of all configuration keys
+	AURIGA_WRITE_CONFIGURATION=1 $(CARGO) test $(FLAGS) -p auriga-sil --test configuration
 
 bench: build ## benchmarks, each beside its peer
 	$(CARGO) bench --locked --workspace --bench '*'

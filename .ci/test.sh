@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# `make test`: format, build with lints and documentation (.ci/rustc.sh), tests, scenarios, licences, aarch64; then how long
-# each took, how many tests ran, and which were skipped and why. With CI set, a test that was skipped although CI can run
-# it (no line of .ci/may-skip.txt allows it) is a failure.
+# `make test`: format, build with lints and documentation (.ci/rustc.sh), tests, scenarios; then how long each took, how many
+# tests ran, and which were skipped and why. With CI set also licences (`make deny`) and ARM (`make aarch64`), and a test
+# that was skipped although CI can run it (no line of .ci/may-skip.txt allows it) is a failure.
 # usage: test.sh [STEP…]   (default: all steps)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -22,8 +22,6 @@ fmt() { cargo fmt --all --check; }
 build() { cargo test "${flags[@]}" --all-targets --no-run; }
 tests() { cargo test "${flags[@]}" --no-fail-fast --lib --bins --tests --examples 2>&1 | tee "$log"; }
 doctests() { cargo test "${flags[@]}" --no-fail-fast --doc 2>&1 | tee -a "$log"; }
-# The commands that a vehicle needs build without the simulation.
-slim() { cargo check --locked --release -p auriga --no-default-features; }
 scenarios() { target/release/auriga sil sil-tests/scenarios --out out/sil; }
 deny() { .ci/deny.sh; }
 aarch64() { .ci/aarch64.sh 2>&1 | tee -a "$log"; }
@@ -38,7 +36,7 @@ step() {
 
 # Without a build there is nothing to test.
 steps=("$@")
-[ $# -gt 0 ] || steps=(fmt build tests doctests scenarios deny aarch64)
+[ $# -gt 0 ] || steps=(fmt build tests doctests scenarios ${CI:+deny aarch64})
 for name in "${steps[@]}"; do
     step "$name"
     [ "$name" != build ] || [ ${#failed[@]} -eq 0 ] || break
