@@ -9,11 +9,12 @@
 mod sound;
 
 use auriga_lm::{
-    catalogue::Catalogue,
-    corpus::{Corpus, Example},
-    evaluate::{self, Report},
-    joint_session::IntentEncoder,
-    turn::Lm,
+    dialogue::turn::Lm,
+    intent::{catalogue::Catalogue, classifier::IntentEncoder},
+    training::{
+        corpus::{Corpus, Example},
+        evaluate::{self, Report},
+    },
 };
 use auriga_speech::{
     Config,

@@ -14,26 +14,26 @@
 //!                                                            └──codec──► IntentOutput, then text of the reply
 //! ```
 //!
-//! 1. [`prompt`] writes what is known of the scene and what was said as one text; [`codec`] makes tokens of it, with special
+//! 1. [`prompt`](intent::prompt) writes what is known of the scene and what was said as one text; [`codec`](dialogue::codec) makes tokens of it, with special
 //!    tokens that nothing said can imitate.
-//! 2. [`session`] cuts the tokens into runs and takes each through [`model`] layer by layer. [`cache`] keeps what later
+//! 2. [`session`](decoder::session) cuts the tokens into runs and takes each through [`model`](decoder::model) layer by layer. [`cache`](decoder::cache) keeps what later
 //!    tokens need. After any layer the session can be left and taken up again, or forked, or dropped.
-//! 3. After the last layer of the last run come the logits. [`guide`] says which tokens are allowed (the intent always
-//!    parses, and its text slots hold words that were said), [`sample`] chooses one and tells its probability. Tokens that
+//! 3. After the last layer of the last run come the logits. [`guide`](intent::constrained) says which tokens are allowed (the intent always
+//!    parses, and its text slots hold words that were said), [`sample`](decoder::sample) chooses one and tells its probability. Tokens that
 //!    are certain are taken without asking the model, and go into the next run together.
-//! 4. [`turn`] puts it together: the intent first ([`turn::TurnState::Understood`]), then the reply in whole characters,
-//!    with the values of the scene put in by [`fill`]: no number is spoken that was not measured.
+//! 4. [`turn`](dialogue::turn) puts it together: the intent first ([`turn::TurnState::Understood`](dialogue::turn::TurnState::Understood)), then the reply in whole characters,
+//!    with the values of the scene put in by [`fill`](dialogue::fill): no number is spoken that was not measured.
 //!
-//! A checkpoint that has not learnt this format is spoken to in its own chat template ([`template`]) and answers with a JSON
-//! call, to which [`tool`] holds it instead of [`guide`]'s paths.
+//! A checkpoint that has not learnt this format is spoken to in its own chat template ([`template`](dialogue::template)) and answers with a JSON
+//! call, to which [`tool`](intent::tool_call) holds it instead of [`guide`](intent::constrained)'s paths.
 //!
-//! [`catalogue`] (`intents.toml`) says which intents there are; [`corpus`] and [`grammar`] (`grammar.toml`) make exchanges
-//! for [`train`]; [`evaluate`] and [`bench`] measure.
+//! [`catalogue`](intent::catalogue) (`intents.toml`) says which intents there are; [`corpus`](training::corpus) and [`grammar`](training::corpus::grammar) (`grammar.toml`) make exchanges
+//! for [`train`](training::pretrain); [`evaluate`](training::evaluate) and [`bench`](cli::bench) measure.
 //!
 //! # The way of an intent by the encoder
 //!
 //! Where set-up could fetch its base, an encoder reads intent and slots in one pass, faster and surer than the decoder writes
-//! them ([`joint_session`] begins with an example):
+//! them ([`joint_session`](intent::classifier) begins with an example):
 //!
 //! ```text
 //! utterance ──encoder_text──► word pieces ─┐                                    ┌─► intent, temperature, out of scope
@@ -43,13 +43,17 @@
 //!                                                                               IntentOutput that keeps to the catalogue
 //! ```
 //!
-//! [`finetune`] trains it, and the decoder, in full or by corrections of low rank ([`lora`], [`lora_budget`]); [`calibrate`]
+//! [`finetune`](training::finetune) trains it, and the decoder, in full or by corrections of low rank ([`lora`](training::lora), [`lora_budget`](training::lora::adalora)); [`calibrate`](intent::classifier::calibration)
 //! makes its confidence one that can be believed.
 //!
 //! # Example
 //!
 //! ```no_run,standalone_crate
-//! use auriga_lm::{catalogue::Catalogue, prompt::SceneFacts, sample::Sampling, session::Budget, turn::{Lm, TurnState}};
+//! use auriga_lm::{
+//!     decoder::{sample::Sampling, session::Budget},
+//!     dialogue::turn::{Lm, TurnState},
+//!     intent::{catalogue::Catalogue, prompt::SceneFacts},
+//! };
 //! use std::path::Path;
 //!
 //! tch::set_num_threads(1);
@@ -72,62 +76,16 @@
 //!
 //! # Invariants
 //!
-//! - No clock is read and no thread started here (benches and the progress of trainings apart): a [`session::Budget`] counts
+//! - No clock is read and no thread started here (benches and the progress of trainings apart): a [`session::Budget`](decoder::session::Budget) counts
 //!   layers, so the same budget does the same work everywhere.
 //! - How work is sliced has no influence on its outcome, bit for bit, with one thread of libtorch
 //!   (`tch::set_num_threads(1)`).
-//! - Nothing that is wrong with a checkpoint is passed over: see [`config`] and [`weights`].
+//! - Nothing that is wrong with a checkpoint is passed over: see [`config`](decoder::config) and [`weights`](decoder::weights).
 
-pub mod bench;
-mod bench_large;
-pub mod cache;
-pub mod calibrate;
-pub mod catalogue;
-mod chat;
-pub mod codec;
-pub mod commands;
-pub mod config;
-pub mod corpus;
-pub mod corpus_scene;
-pub mod device;
+pub mod cli;
+pub mod decoder;
+pub mod dialogue;
 pub mod encoder;
-pub mod encoder_bench;
-pub mod encoder_config;
-pub mod encoder_text;
-pub mod evaluate;
-pub mod fill;
-pub mod finetune;
-pub mod finetune_data;
-pub mod finetune_decoder;
-pub mod finetune_encoder;
-mod generation;
-pub mod grammar;
-pub mod guide;
-pub mod joint;
-pub mod joint_context;
-pub mod joint_read;
-pub mod joint_session;
-pub mod linear;
-pub mod lora;
-pub mod lora_budget;
-pub mod model;
-mod norm;
-pub mod numbers;
-pub mod optim;
-pub mod plots;
-pub mod prompt;
-pub mod quantize;
-mod raw;
-pub mod rope;
-mod rounded;
-pub mod sample;
-pub mod session;
-pub mod stop;
-mod team;
-pub mod template;
-pub mod tiled;
-pub mod tokenizer;
-pub mod tool;
-pub mod train;
-pub mod turn;
-pub mod weights;
+pub mod intent;
+pub mod kernels;
+pub mod training;

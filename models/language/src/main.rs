@@ -1,6 +1,9 @@
 //! The command line of the language model: train, finetune, eval, quantize, chat, bench, bench-intent.
 
-use auriga_lm::{bench, commands, encoder_bench, finetune, quantize, train};
+use auriga_lm::{
+    cli::{bench, commands, quantize},
+    training::{finetune, pretrain},
+};
 use clap::{Parser, Subcommand};
 
 /// The language model of the car. Paths are from the root of the repository.
@@ -14,7 +17,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Train a model from nothing on exchanges made by the grammar
-    Train(train::Options),
+    Train(pretrain::Options),
     /// Teach a model that exists: an encoder to read intents and slots, or a decoder
     Finetune(finetune::Options),
     /// Precision, recall and F1 of each intent, slots and replies, on phrasings held out from training and on trained ones
@@ -26,17 +29,17 @@ enum Command {
     /// Tokens per second beside what the memory allows, time to an intent, what slicing costs
     Bench(bench::Options),
     /// Time from the end of an utterance to its intent, by the encoder
-    BenchIntent(encoder_bench::Options),
+    BenchIntent(bench::intent::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Train(options) => train::run(&options),
+        Command::Train(options) => pretrain::run(&options),
         Command::Finetune(options) => finetune::run(&options),
         Command::Eval(options) => commands::eval(&options),
         Command::Quantize(options) => quantize::run(&options),
         Command::Chat(options) => commands::chat(&options),
         Command::Bench(options) => bench::run(&options),
-        Command::BenchIntent(options) => encoder_bench::run(&options),
+        Command::BenchIntent(options) => bench::intent::run(&options),
     }
 }

@@ -1,13 +1,16 @@
 //! A folder as it is published to be talked with, whose tokenizer knows nothing of this project.
 
 use auriga_lm::{
-    catalogue::Catalogue,
-    prompt::{IntentOutput, SceneFacts},
-    sample::Sampling,
-    session::Budget,
-    template::{ChatTemplate, Message},
-    tokenizer::Tokenizer,
-    turn::{Lm, LmError, Turn, TurnState},
+    decoder::{sample::Sampling, session::Budget},
+    dialogue::{
+        template::{ChatTemplate, Message},
+        tokenizer::Tokenizer,
+        turn::{Lm, LmError, Turn, TurnState},
+    },
+    intent::{
+        catalogue::Catalogue,
+        prompt::{IntentOutput, SceneFacts},
+    },
 };
 use proptest::prelude::*;
 use serde::Deserialize;

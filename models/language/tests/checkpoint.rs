@@ -1,13 +1,13 @@
 //! The checkpoint that stands in the repository.
 
 use auriga_lm::{
-    catalogue::Catalogue,
-    corpus::Corpus,
-    evaluate,
-    prompt::{Gear, IntentOutput, SceneFacts},
-    sample::Sampling,
-    session::Budget,
-    turn::{Lm, TurnState},
+    decoder::{sample::Sampling, session::Budget},
+    dialogue::turn::{Lm, TurnState},
+    intent::{
+        catalogue::Catalogue,
+        prompt::{Gear, IntentOutput, SceneFacts},
+    },
+    training::{corpus::Corpus, evaluate},
 };
 use std::{fs, path::Path};
 

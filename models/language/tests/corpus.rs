@@ -1,9 +1,11 @@
 //! The shipped grammar and what it makes.
 
 use auriga_lm::{
-    catalogue::Catalogue,
-    corpus::{Corpus, Example, Hearing, Split},
-    prompt::{SceneFacts, clean_utterance},
+    intent::{
+        catalogue::Catalogue,
+        prompt::{SceneFacts, clean_utterance},
+    },
+    training::corpus::{Corpus, Example, Hearing, Split},
 };
 use std::{collections::BTreeSet, path::Path};
 

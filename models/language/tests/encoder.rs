@@ -1,6 +1,6 @@
 //! The encoder against Transformers (`fixtures/make.py`), and what is wrong with its files.
 
-use auriga_lm::encoder::{self, Encoder};
+use auriga_lm::encoder::bert::{self, Encoder};
 use serde::Deserialize;
 use std::{fs, path::Path};
 use tch::Tensor;
@@ -30,7 +30,7 @@ fn bert_is_as_in_transformers() {
     let texts: Vec<&[i64]> = reference.tokens.iter().map(|t| &t[..t.len() - 1]).collect();
     let last: Vec<i64> = reference.tokens.iter().map(|t| t[t.len() - 1]).collect();
     let scene = words.index_select(0, &Tensor::from_slice(&last));
-    let hidden = tch::no_grad(|| encoder.forward(&encoder::batch(&texts), Some(&scene)));
+    let hidden = tch::no_grad(|| encoder.forward(&bert::batch(&texts), Some(&scene)));
     let mut worst = 0f64;
     for (text, rows) in reference.hidden.iter().enumerate() {
         for (token, expected) in rows.iter().enumerate() {

@@ -3,10 +3,12 @@
 mod tiny;
 
 use auriga_lm::{
-    catalogue::Catalogue,
-    finetune::{self, Kinds, Method, Options},
-    joint_session::{self, CARD, IntentEncoder, WEIGHTS},
-    weights::Weights,
+    decoder::weights::Weights,
+    intent::{
+        catalogue::Catalogue,
+        classifier::{self, CARD, IntentEncoder, WEIGHTS},
+    },
+    training::finetune::{self, Kinds, Method, Options},
 };
 use clap::Parser;
 use std::{
@@ -109,7 +111,7 @@ fn training_lowers_the_loss_and_what_is_saved_can_be_loaded() {
     assert!(fs::read_to_string(out.path().join("training.svg")).unwrap().contains("<svg"));
     let catalogue = Catalogue::load(&options.catalogue).unwrap();
     IntentEncoder::load(base.path(), out.path(), catalogue).unwrap();
-    assert!(joint_session::read_card(&out.path().join(CARD)).unwrap().scene);
+    assert!(classifier::read_card(&out.path().join(CARD)).unwrap().scene);
     // As many directions as the budget allows: rank 3 for each of 2 layers' 6 matrices.
     let kept = Weights::load_file(&out.path().join(WEIGHTS)).unwrap().into_tensors();
     let ranks: Vec<i64> = kept.iter().filter(|(n, _)| n.ends_with("lora_lambda")).map(|(_, t)| t.size()[0]).collect();

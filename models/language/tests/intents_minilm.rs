@@ -1,9 +1,8 @@
 //! The encoder that is shipped, where set-up could fetch its base.
 
-use auriga_lm::{
+use auriga_lm::intent::{
     catalogue::Catalogue,
-    joint_context::Context,
-    joint_session::{IntentEncoder, WEIGHTS},
+    classifier::{IntentEncoder, WEIGHTS, context::Context},
     prompt::{Gear, SceneFacts},
 };
 use std::{fs, path::Path};

@@ -3,12 +3,15 @@
 mod tiny;
 
 use auriga_lm::{
-    catalogue::Catalogue,
-    joint_context::Context,
-    joint_session::{CARD, Classified, IntentEncoder, JointError, WEIGHTS},
-    prompt::{IntentOutput, MAX_UTTERANCE_CHARS, SceneFacts},
-    session::Budget,
-    weights::{self, Weights},
+    decoder::{
+        session::Budget,
+        weights::{self, Weights},
+    },
+    intent::{
+        catalogue::Catalogue,
+        classifier::{CARD, Classified, IntentEncoder, JointError, WEIGHTS, context::Context},
+        prompt::{IntentOutput, MAX_UTTERANCE_CHARS, SceneFacts},
+    },
 };
 use proptest::prelude::*;
 use std::{fs, path::Path};

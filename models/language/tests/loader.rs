@@ -2,7 +2,7 @@
 
 mod common;
 
-use auriga_lm::{
+use auriga_lm::decoder::{
     config::{Config, Family, RopeScaling},
     model::{Model, ModelError},
     weights,

@@ -1,10 +1,12 @@
 //! Against Transformers (`fixtures/make.py`), each family in each precision.
 
 use auriga_lm::{
-    linear::Precision,
-    model::Model,
-    sample::Sampling,
-    session::{Budget, Finish, Generate, Session, State},
+    decoder::{
+        model::Model,
+        sample::Sampling,
+        session::{Budget, Finish, Generate, Session, State},
+    },
+    kernels::linear::Precision,
 };
 use serde::Deserialize;
 use std::{

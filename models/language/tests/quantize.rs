@@ -1,6 +1,10 @@
 //! `auriga-lm quantize`: what is rounded once is what is rounded at every load.
 
-use auriga_lm::{linear::Precision, model::Model, quantize, weights::Weights};
+use auriga_lm::{
+    cli::quantize,
+    decoder::{model::Model, weights::Weights},
+    kernels::linear::Precision,
+};
 use std::{fs, path::Path};
 use tch::{Kind, Tensor};
 

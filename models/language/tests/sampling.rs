@@ -1,8 +1,8 @@
 //! Choosing a token, against the processors of Transformers (`fixtures/make.py`).
 
 use auriga_lm::{
-    guide::Allowed,
-    sample::{Sampler, Sampling, Wishes},
+    decoder::sample::{Sampler, Sampling, Wishes},
+    intent::constrained::Allowed,
 };
 use proptest::prelude::*;
 use serde::Deserialize;

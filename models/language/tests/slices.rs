@@ -3,11 +3,13 @@
 mod common;
 
 use auriga_lm::{
-    config::Family,
-    guide::{Allowed, Guide},
-    model::Model,
-    sample::Sampling,
-    session::{Budget, CHUNK, Finish, Generate, Session, SessionError, State},
+    decoder::{
+        config::Family,
+        model::Model,
+        sample::Sampling,
+        session::{Budget, CHUNK, Finish, Generate, Session, SessionError, State},
+    },
+    intent::constrained::{Allowed, Guide},
 };
 use proptest::prelude::*;
 use tch::Tensor;
@@ -175,7 +177,7 @@ fn resident() -> usize {
 
 #[test]
 fn a_session_that_is_dropped_in_the_middle_gives_its_memory_back() {
-    let config = auriga_lm::config::Config { max_positions: 1 << 16, ..common::config(Family::Llama) };
+    let config = auriga_lm::decoder::config::Config { max_positions: 1 << 16, ..common::config(Family::Llama) };
     let folder = tempfile::tempdir().unwrap();
     common::write(folder.path(), &config, &common::tensors(&config, 7));
     let model = Model::load(folder.path()).unwrap();

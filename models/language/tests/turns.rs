@@ -3,17 +3,23 @@
 mod common;
 
 use auriga_lm::{
-    catalogue::Catalogue,
-    codec::Codec,
-    config::{Config, Family},
-    corpus::{Corpus, Hearing, Split},
-    guide::{Allowed, Guide, IntentGuide, IntentSource, Names},
-    model::Model,
-    prompt::{IntentOutput, SceneFacts},
-    sample::Sampling,
-    session::Budget,
-    tokenizer::{TextStream, Tokenizer},
-    turn::{Lm, LmError, TurnState},
+    decoder::{
+        config::{Config, Family},
+        model::Model,
+        sample::Sampling,
+        session::Budget,
+    },
+    dialogue::{
+        codec::Codec,
+        tokenizer::{TextStream, Tokenizer},
+        turn::{Lm, LmError, TurnState},
+    },
+    intent::{
+        catalogue::Catalogue,
+        constrained::{Allowed, Guide, IntentGuide, IntentSource, Names},
+        prompt::{IntentOutput, SceneFacts},
+    },
+    training::corpus::{Corpus, Hearing, Split},
 };
 use proptest::prelude::*;
 use std::{
@@ -60,7 +66,7 @@ fn a_reply_to_an_intent_understood_elsewhere_is_the_one_to_an_intent_of_ones_own
     let scene = SceneFacts { range_km: Some(212.0), ..SceneFacts::default() };
     for (seed, utterance) in [(0, "call anna now"), (1, "how far can i go"), (2, "play some jazz")] {
         let lm = untrained(seed);
-        let finish = |turn: &mut auriga_lm::turn::Turn| {
+        let finish = |turn: &mut auriga_lm::dialogue::turn::Turn| {
             while !matches!(turn.step(&lm, Budget::layers(3)).unwrap().state, TurnState::Finished(_)) {}
             turn.take_text()
         };

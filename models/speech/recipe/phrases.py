@@ -1,6 +1,6 @@
 """Texts that people say to the car: sampled from the intent grammar, digits, letters, and plain words.
 
-The grammar's notation is that of models/language/src/grammar.rs: `(a|b|)`, `@list`, `{slot:...}`, `[slot=value]`,
+The grammar's notation is that of models/language/src/training/corpus/grammar.rs: `(a|b|)`, `@list`, `{slot:...}`, `[slot=value]`,
 `words => value` in lists and `~` for a made-up word.
 """
 import random

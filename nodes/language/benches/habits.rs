@@ -14,7 +14,7 @@ use auriga_language::{
         usage_history::{Circumstances, Entry, Speed},
     },
 };
-use auriga_lm::catalogue::Catalogue;
+use auriga_lm::intent::catalogue::Catalogue;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;

@@ -17,7 +17,7 @@ use auriga_language::{
         measure, models,
     },
 };
-use auriga_lm::{catalogue::Catalogue, joint_context, prompt::SceneFacts};
+use auriga_lm::intent::{catalogue::Catalogue, classifier::context, prompt::SceneFacts};
 use auriga_msgs::{Any, CHAINS, NodeName, TopicId, node, v1};
 use auriga_runtime::{Nanos, config::RuntimeConfig, transport::Link};
 use hdrhistogram::Histogram;
@@ -355,7 +355,7 @@ fn slicing(config: &Config) -> anyhow::Result<()> {
 /// Times of the slices of a request.
 fn request(engine: &mut dyn Engine, text: &str, layers: usize) -> anyhow::Result<Vec<Duration>> {
     let scene = SceneFacts { speed_mps: Some(14.0), range_km: Some(212.0), battery: Some(0.64), ..Default::default() };
-    let context = joint_context::Context { scene, ..Default::default() };
+    let context = context::Context { scene, ..Default::default() };
     let mut times = Vec::new();
     let ask = Ask { text: text.into(), context };
     engine.begin_intent(&ask)?;

@@ -1,6 +1,6 @@
 //! What can be set, checked; `config.toml` documents the fields.
 
-use auriga_lm::linear::Precision;
+use auriga_lm::kernels::linear::Precision;
 use auriga_runtime::config::{ConfigError, check_ranges};
 use serde::Deserialize;
 use std::{path::PathBuf, time::Duration};

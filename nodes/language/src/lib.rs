@@ -31,7 +31,7 @@ pub use config::{Config, DEFAULTS};
 pub use understand::rules::spoken_slots;
 
 use actions::{pending, tools::Tools};
-use auriga_lm::{
+use auriga_lm::intent::{
     catalogue::Catalogue,
     prompt::{IntentOutput, clean_utterance},
 };

@@ -5,7 +5,7 @@ use auriga_language::{
     engine::{measure, models},
     habits::store::Store,
 };
-use auriga_lm::catalogue::Catalogue;
+use auriga_lm::intent::catalogue::Catalogue;
 use auriga_msgs::v1::Severity;
 use auriga_runtime::Shell;
 use std::sync::mpsc;

@@ -12,9 +12,8 @@ use auriga_language::{
     understand::numbers::numbers,
 };
 use auriga_lm::{
-    catalogue::Catalogue,
-    corpus::{Corpus, Hearing, Split},
-    joint_context::Context,
+    intent::{catalogue::Catalogue, classifier::context::Context},
+    training::corpus::{Corpus, Hearing, Split},
 };
 use std::collections::BTreeSet;
 

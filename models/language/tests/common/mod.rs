@@ -1,7 +1,7 @@
 //! Tiny models with random weights.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use auriga_lm::{
+use auriga_lm::decoder::{
     config::{Config, Family, LayerAttention, RopeScaling},
     model::Model,
     weights,

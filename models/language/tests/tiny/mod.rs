@@ -2,14 +2,20 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use auriga_lm::{
-    catalogue::Catalogue,
-    encoder::{Encoder, MATRICES},
-    encoder_config::EncoderConfig,
-    joint::{self, Layout},
-    joint_context::Context,
-    joint_session::{BaseMark, CARD, Card, WEIGHTS},
-    lora::{LAMBDA, P, Q},
-    weights,
+    decoder::weights,
+    encoder::{
+        bert::{Encoder, MATRICES},
+        config::EncoderConfig,
+    },
+    intent::{
+        catalogue::Catalogue,
+        classifier::{
+            BaseMark, CARD, Card, WEIGHTS,
+            context::Context,
+            heads::{self, Layout},
+        },
+    },
+    training::lora::{LAMBDA, P, Q},
 };
 use std::{
     fs,
@@ -68,7 +74,7 @@ pub fn adapter(folder: &Path, catalogue: &Catalogue, seed: i64) {
     let layout = Layout::of(catalogue);
     let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu)) * 0.3;
     let features = Context::size(layout.intents.len()) as i64;
-    let shapes = joint::shapes(&layout, config.hidden_size, features);
+    let shapes = heads::shapes(&layout, config.hidden_size, features);
     let mut all: Vec<(String, Tensor)> = shapes.into_iter().map(|(n, s)| (n, random(&s))).collect();
     let name = format!("encoder.layer.0.{}.weight", MATRICES[0]);
     all.push((format!("{name}{P}"), random(&[48, 3])));

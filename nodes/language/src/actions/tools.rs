@@ -1,6 +1,6 @@
 //! Which intent needs which tool, what the node asks back, and what it refuses because it distracts (`tools.toml`).
 
-use auriga_lm::{
+use auriga_lm::intent::{
     catalogue::{Catalogue, Kind},
     prompt::{IntentOutput, clean_utterance},
 };

@@ -1,8 +1,8 @@
 //! What the node asks of a language model. The executable and replay use [`crate::engine::models`]; tests of the state
 //! machine bring a scripted one.
 
-use auriga_lm::{
-    joint_context::Context,
+use auriga_lm::intent::{
+    classifier::context::Context,
     prompt::{IntentOutput, SceneFacts},
 };
 use std::time::Duration;

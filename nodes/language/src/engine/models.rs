@@ -9,11 +9,13 @@ use crate::{
     },
 };
 use auriga_lm::{
-    catalogue::Catalogue,
-    joint_session::{CARD, Classification, Classified, IntentEncoder},
-    prompt::IntentOutput,
-    session::Budget,
-    turn::{Lm, LmError, Turn, TurnState},
+    decoder::session::Budget,
+    dialogue::turn::{Lm, LmError, Turn, TurnState},
+    intent::{
+        catalogue::Catalogue,
+        classifier::{CARD, Classification, Classified, IntentEncoder},
+        prompt::IntentOutput,
+    },
 };
 use std::{fmt::Display, time::Duration};
 

@@ -1,7 +1,7 @@
 //! What the machine will need next: from the intents of late (the catalogue says), and from what is likely asked next
 //! ([`crate::habits::predictor`]).
 
-use auriga_lm::catalogue::{Catalogue, Demand};
+use auriga_lm::intent::catalogue::{Catalogue, Demand};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use std::time::Duration;

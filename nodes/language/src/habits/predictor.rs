@@ -9,7 +9,7 @@
 //! `habits.toml` stands in for a driver nobody knows yet. Counts fade: habits change.
 
 use crate::habits::usage_history::{Circumstances, Entry, Speed};
-use auriga_lm::catalogue::{Catalogue, OUT_OF_SCOPE};
+use auriga_lm::intent::catalogue::{Catalogue, OUT_OF_SCOPE};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

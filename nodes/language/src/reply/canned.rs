@@ -1,6 +1,6 @@
 //! Plain sentences (`canned.toml`): what is said without the model.
 
-use auriga_lm::{
+use auriga_lm::intent::{
     catalogue::Catalogue,
     prompt::{IntentOutput, SceneFacts},
 };
@@ -97,7 +97,7 @@ fn spoken(fact: &str) -> &str {
 mod tests {
     use super::*;
     use crate::understand::{facts, numbers::numbers};
-    use auriga_lm::prompt::Tyres;
+    use auriga_lm::intent::prompt::Tyres;
 
     fn catalogue() -> Catalogue {
         Catalogue::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/language/intents.toml")).unwrap()

@@ -1,7 +1,7 @@
 //! What a warning lamp means (`telltales.toml`), and what the warning was that has just been given.
 
 use crate::reply::verbosity::Talk;
-use auriga_lm::prompt::clean_utterance;
+use auriga_lm::intent::prompt::clean_utterance;
 use serde::Deserialize;
 
 const SHIPPED: &str = include_str!("../../telltales.toml");
@@ -103,7 +103,7 @@ impl Lamps {
 mod tests {
     use super::*;
     use crate::understand::numbers::numbers;
-    use auriga_lm::prompt::HAZARDS;
+    use auriga_lm::intent::prompt::HAZARDS;
     use proptest::prelude::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! The last turns, and what they make of words that mean nothing by themselves: "there", "her", "warmer", "no, the other
 //! one", and the yes or no to a question that the node asked.
 
-use auriga_lm::{
+use auriga_lm::intent::{
     catalogue::{Catalogue, SlotKind},
     prompt::{IntentOutput, clean_utterance},
 };

@@ -2,8 +2,8 @@
 //! beyond what a car can have is not known; nothing is made up in its place.
 
 use crate::understand::numbers::{Number, Unit};
-use auriga_lm::{
-    joint_context::Lane,
+use auriga_lm::intent::{
+    classifier::context::Lane,
     prompt::{Gear, SceneFacts, Tyres},
 };
 use auriga_msgs::{Stamped, v1};

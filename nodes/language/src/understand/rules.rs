@@ -12,7 +12,7 @@ use crate::{
     },
     understand::dialogue_history::{self, Answer, Question},
 };
-use auriga_lm::{
+use auriga_lm::intent::{
     catalogue::{Catalogue, Kind, OUT_OF_SCOPE, Slot, SlotKind},
     prompt::IntentOutput,
 };
@@ -264,8 +264,8 @@ fn publish_intent(heard: &Heard, judged: &Judged, out: &mut Outbox<LanguageNode>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use auriga_lm::{
-        joint_context::Context,
+    use auriga_lm::intent::{
+        classifier::context::Context,
         prompt::{Gear, SceneFacts},
     };
 

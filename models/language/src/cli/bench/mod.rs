@@ -1,0 +1,164 @@
+//! `auriga-lm bench`: tokens per second beside what the memory allows, the time to an intent, and what slicing costs.
+
+pub mod intent;
+mod large;
+
+use crate::{
+    cli::commands::Common,
+    decoder::{
+        sample::Sampling,
+        session::{Budget, Generate, Session, State},
+    },
+    dialogue::turn::{Lm, LmError, TurnState},
+    intent::prompt::SceneFacts,
+    training::corpus::{Corpus, Example},
+};
+use clap::Args;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use tch::{Device, Kind, Tensor};
+
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub common: Common,
+    #[arg(long, default_value = "models/language/grammar.toml")]
+    pub grammar: PathBuf,
+    /// Each figure is the median of this many
+    #[arg(long, default_value_t = 15)]
+    pub repeats: usize,
+    #[command(flatten)]
+    pub large: large::Options,
+}
+
+const PROMPT_TOKENS: usize = 128;
+const DECODE_TOKENS: usize = 128;
+/// As large as no cache of a processor is.
+const DRAM_BYTES: usize = 256 << 20;
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    if let Some(folder) = &options.large.large {
+        tch::set_num_threads(options.common.threads);
+        return large::run(folder, &options.large, options.repeats.max(1));
+    }
+    let lm = options.common.load()?;
+    let corpus = Corpus::load(&options.grammar, lm.catalogue())?;
+    let examples = corpus.held_out(1);
+    let repeats = options.repeats.max(1);
+    let (prefill, decode) = speeds(&lm, repeats)?;
+    let bytes = lm.model().bytes_per_token();
+    let (near, far) = (bandwidth(bytes, repeats), bandwidth(DRAM_BYTES.max(bytes), repeats));
+    let mib = bytes as f64 / f64::from(1 << 20);
+    println!("threads {}, weights read for a token: {mib:.1} MiB", options.common.threads);
+    println!("{:<44}{:>12}{:>14}", "", "tokens/s", "of roofline");
+    println!("{:<44}{prefill:>12.0}", format!("prefill, {PROMPT_TOKENS} tokens"));
+    let roof = |name: &str, gbps: f64| {
+        let tokens = gbps * 1e9 / bytes as f64;
+        println!("{:<44}{tokens:>12.0}{:>13.0}%", format!("roofline, {name}: {gbps:.1} GB/s"), 100.0 * decode / tokens);
+    };
+    println!("{:<44}{decode:>12.0}", format!("decode, {DECODE_TOKENS} tokens after them"));
+    roof("matrix × vector as large as the model", near);
+    roof("matrix × vector from main memory", far);
+    intents(&lm, &examples)?;
+    slicing(&lm, &examples, repeats)
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64()
+}
+
+/// Tokens per second of prefill and of decode.
+fn speeds(lm: &Lm, repeats: usize) -> anyhow::Result<(f64, f64)> {
+    let vocabulary = lm.model().config().vocab_size as u32;
+    let prompt: Vec<u32> = (0..PROMPT_TOKENS as u32).map(|i| i * 7919 % vocabulary).collect();
+    let (mut prefill, mut decode) = (Vec::new(), Vec::new());
+    for _ in 0..repeats {
+        let mut session = Session::new(lm.model(), PROMPT_TOKENS + DECODE_TOKENS);
+        session.push(&prompt)?;
+        let start = Instant::now();
+        session.step(lm.model(), Budget::UNLIMITED)?;
+        prefill.push(start.elapsed());
+        let sampling = Sampling::GREEDY;
+        session.generate(Generate { sampling, max_tokens: DECODE_TOKENS, stop: Vec::new(), guide: None });
+        let start = Instant::now();
+        while !matches!(session.step(lm.model(), Budget::UNLIMITED)?.state, State::Finished(_)) {}
+        decode.push(start.elapsed());
+    }
+    Ok((PROMPT_TOKENS as f64 / median(prefill), DECODE_TOKENS as f64 / median(decode)))
+}
+
+/// GB/s of a matrix times a vector, which is what decoding is.
+fn bandwidth(bytes: usize, repeats: usize) -> f64 {
+    let columns = 1024;
+    let rows = (bytes / size_of::<f32>()).div_ceil(columns as usize) as i64;
+    let matrix = Tensor::ones([rows, columns], (Kind::Float, Device::Cpu));
+    let vector = Tensor::ones([columns], (Kind::Float, Device::Cpu));
+    let times = (0..repeats + 2).map(|_| {
+        let start = Instant::now();
+        let _ = matrix.mv(&vector);
+        start.elapsed()
+    });
+    // The first ones bring the matrix into the cache, where it fits.
+    (rows * columns) as f64 * size_of::<f32>() as f64 / median(times.skip(2).collect()) / 1e9
+}
+
+/// From the end of an utterance to its intent, with and without the scene fed before.
+fn intents(lm: &Lm, examples: &[Example]) -> Result<(), LmError> {
+    let (mut whole, mut after, mut layers) = (Vec::new(), Vec::new(), 0);
+    for e in examples {
+        let start = Instant::now();
+        let mut turn = lm.turn(&e.scene, &e.utterance, Sampling::GREEDY)?;
+        layers += turn.step(lm, Budget::UNLIMITED)?.layers;
+        whole.push(start.elapsed());
+        let mut scene = lm.scene(&e.scene)?;
+        scene.step(lm.model(), Budget::UNLIMITED)?;
+        let start = Instant::now();
+        lm.turn_after(&scene, &e.scene, &e.utterance, Sampling::GREEDY)?.step(lm, Budget::UNLIMITED)?;
+        after.push(start.elapsed());
+    }
+    println!("\n{:<44}{:>12}{:>12}{:>12}", "time to the intent, ms", "p50", "p99", "max");
+    for (name, mut times) in [("from nothing", whole), ("after a scene that has been fed", after)] {
+        times.sort();
+        let ms = |q: f64| times[((times.len() - 1) as f64 * q).round() as usize].as_secs_f64() * 1e3;
+        println!("{name:<44}{:>12.2}{:>12.2}{:>12.2}", ms(0.5), ms(0.99), ms(1.0));
+    }
+    println!("{:<44}{:>12.0}", "layers of a run (slices) to an intent, mean", layers as f64 / examples.len() as f64);
+    Ok(())
+}
+
+/// Whole turns by slices of different sizes; the longest slice is how long a revoked grant waits.
+fn slicing(lm: &Lm, examples: &[Example], repeats: usize) -> anyhow::Result<()> {
+    println!("\n{:<44}{:>12}{:>12}{:>12}", "a turn with its reply, ms", "turn", "cost", "worst slice");
+    let unsliced = slice(lm, examples, Budget::UNLIMITED, repeats)?.0;
+    println!("{:<44}{unsliced:>12.2}", "unsliced");
+    for layers in [4, 2, 1] {
+        let (turn, worst) = slice(lm, examples, Budget::layers(layers), repeats)?;
+        let cost = format!("{:+.1}%", 100.0 * (turn / unsliced - 1.0));
+        println!("{:<44}{turn:>12.2}{cost:>12}{worst:>12.2}", format!("slices of {layers} layers"));
+    }
+    Ok(())
+}
+
+/// Milliseconds of the median turn and of the longest slice.
+fn slice(lm: &Lm, examples: &[Example], budget: Budget, repeats: usize) -> Result<(f64, f64), LmError> {
+    let (mut turns, mut worst) = (Vec::new(), Duration::ZERO);
+    let nothing = SceneFacts::default();
+    for (i, e) in examples.iter().cycle().take(repeats * 4).enumerate() {
+        let scene = if i % 8 == 7 { &nothing } else { &e.scene };
+        let mut turn = lm.turn(scene, &e.utterance, Sampling::GREEDY)?;
+        let start = Instant::now();
+        loop {
+            let begin = Instant::now();
+            let state = turn.step(lm, budget)?.state;
+            worst = worst.max(begin.elapsed());
+            if matches!(state, TurnState::Finished(_)) {
+                break;
+            }
+        }
+        turns.push(start.elapsed());
+    }
+    Ok((median(turns) * 1e3, worst.as_secs_f64() * 1e3))
+}

@@ -1,0 +1,5 @@
+//! The commands of `auriga-lm`.
+
+pub mod bench;
+pub mod commands;
+pub mod quantize;

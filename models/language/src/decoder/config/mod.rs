@@ -1,0 +1,451 @@
+//! `config.json` of a Hugging Face folder, for the Llama (SmolLM2), Mistral, Qwen2 (Qwen2.5), Qwen3 and SmolLM3 families.
+//!
+//! Every field is either used, known to change nothing, or an error by its name: a field that is passed over in silence
+//! would be a model that computes something else.
+
+mod generation;
+pub mod rope;
+
+pub use rope::RopeScaling;
+
+use crate::kernels::linear::Precision;
+use serde_json::{Map, Value, json};
+use std::{fmt, path::Path};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error("{path} is not JSON: {source}")]
+    Json { path: String, source: serde_json::Error },
+    #[error("{path}: {what}")]
+    Field { path: String, what: String },
+}
+
+/// What the families differ in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    Llama,
+    /// Biases on query, key and value.
+    Qwen2,
+    /// RMS norm on each head's query and key.
+    Qwen3,
+    /// A window on what a token sees.
+    Mistral,
+    /// Layers without rotary positions between the others.
+    SmolLm3,
+}
+
+impl Family {
+    const ALL: [(Self, &'static str, &'static str); 5] = [
+        (Self::Llama, "llama", "LlamaForCausalLM"),
+        (Self::Qwen2, "qwen2", "Qwen2ForCausalLM"),
+        (Self::Qwen3, "qwen3", "Qwen3ForCausalLM"),
+        (Self::Mistral, "mistral", "MistralForCausalLM"),
+        (Self::SmolLm3, "smollm3", "SmolLM3ForCausalLM"),
+    ];
+
+    /// Its `model_type` and its class in Transformers.
+    fn names(self) -> (&'static str, &'static str) {
+        Self::ALL.iter().find(|(family, ..)| *family == self).map_or(("", ""), |(_, name, class)| (*name, *class))
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.names().0)
+    }
+}
+
+/// How one layer attends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerAttention {
+    /// A token sees itself and this many before it, less one; all where there is none.
+    pub window: Option<i64>,
+    /// Queries and keys are turned by their position.
+    pub rope: bool,
+}
+
+impl LayerAttention {
+    pub const FULL: Self = Self { window: None, rope: true };
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub family: Family,
+    pub vocab_size: i64,
+    pub hidden_size: i64,
+    pub intermediate_size: i64,
+    pub layers: usize,
+    pub heads: i64,
+    pub kv_heads: i64,
+    pub head_dim: i64,
+    pub max_positions: usize,
+    pub rms_norm_eps: f64,
+    pub rope_theta: f64,
+    pub rope_scaling: RopeScaling,
+    /// Of each layer; empty where all are [`LayerAttention::FULL`].
+    pub attention: Vec<LayerAttention>,
+    /// The output matrix is the embedding.
+    pub tied: bool,
+    pub qkv_bias: bool,
+    pub output_bias: bool,
+    /// Tokens that end a text.
+    pub eos: Vec<u32>,
+    /// What its matrices are rounded to in the file ([`crate::cli::quantize`]).
+    pub quantised: Option<Precision>,
+}
+
+/// Fields that change nothing about inference.
+pub(crate) const HARMLESS: [&str; 16] = [
+    "_name_or_path",
+    "architectures",
+    "attention_dropout",
+    "bos_token_id",
+    "chunk_size_feed_forward",
+    "dtype",
+    "id2label",
+    "initializer_range",
+    "label2id",
+    "output_attentions",
+    "output_hidden_states",
+    "pad_token_id",
+    "problem_type",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+];
+
+/// Fields with the only value that is supported.
+fn only_supported() -> [(&'static str, Value); 8] {
+    [
+        ("hidden_act", json!("silu")),
+        ("mlp_bias", json!(false)),
+        ("partial_rotary_factor", json!(1.0)),
+        ("pretraining_tp", json!(1)),
+        ("is_encoder_decoder", json!(false)),
+        ("add_cross_attention", json!(false)),
+        ("use_mrope", json!(false)),
+        ("return_dict", json!(true)),
+    ]
+}
+
+/// Reads fields and remembers which were read.
+pub(crate) struct Fields<'a> {
+    pub map: &'a Map<String, Value>,
+    pub read: Vec<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    pub fn get(&mut self, name: &'a str) -> Option<&'a Value> {
+        self.read.push(name);
+        self.map.get(name).filter(|v| !v.is_null())
+    }
+
+    pub fn int(&mut self, name: &'a str, low: i64, high: i64) -> Result<Option<i64>, String> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_i64() {
+            Some(v) if (low..=high).contains(&v) => Ok(Some(v)),
+            _ => Err(format!("`{name}` = {value}: expected a whole number from {low} to {high}")),
+        }
+    }
+
+    pub fn needed(&mut self, name: &'a str, low: i64, high: i64) -> Result<i64, String> {
+        self.int(name, low, high)?.ok_or_else(|| format!("`{name}` is missing"))
+    }
+
+    pub fn positive(&mut self, name: &'a str) -> Result<Option<f64>, String> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_f64() {
+            Some(v) if v.is_finite() && v > 0.0 => Ok(Some(v)),
+            _ => Err(format!("`{name}` = {value}: expected a number above 0")),
+        }
+    }
+
+    pub fn number(&mut self, name: &'a str, low: f64, high: f64) -> Result<Option<f64>, String> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_f64() {
+            Some(v) if (low..=high).contains(&v) => Ok(Some(v)),
+            _ => Err(format!("`{name}` = {value}: expected a number from {low} to {high}")),
+        }
+    }
+
+    pub fn flag(&mut self, name: &'a str, default: bool) -> Result<bool, String> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(Value::Bool(v)) => Ok(*v),
+            Some(other) => Err(format!("`{name}` = {other}: expected true or false")),
+        }
+    }
+
+    /// Each of these fields, where it is given, has the value beside it.
+    pub fn only(&mut self, supported: &[(&'a str, Value)]) -> Result<(), String> {
+        for (name, value) in supported {
+            if let Some(found) = self.get(name)
+                && found != value
+                && !(found.is_number() && found.as_f64() == value.as_f64())
+            {
+                return Err(format!("`{name}` = {found} is not supported: expected {value}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first field that nobody read, with its value.
+    pub fn unread(&self) -> Option<(&'a String, &'a Value)> {
+        self.map.iter().find(|(name, _)| !self.read.contains(&name.as_str()))
+    }
+
+    /// An error names the first field that nobody read.
+    pub fn all_read(&self) -> Result<(), String> {
+        match self.unread() {
+            Some((name, value)) => {
+                Err(format!("`{name}` = {value} is not known; it may change what the model computes"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A file's text, and its name for messages.
+pub(crate) fn read(path: &Path) -> Result<(String, String), ConfigError> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((text, name)),
+        Err(source) => Err(ConfigError::Read { path: name, source }),
+    }
+}
+
+/// The same of a file that need not be there.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<(String, String)>, ConfigError> {
+    match read(path) {
+        Err(ConfigError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// What `take` makes of the fields of a JSON text; errors get its `name`.
+pub(crate) fn with_fields<T>(
+    text: &str,
+    name: &str,
+    take: impl FnOnce(&Map<String, Value>) -> Result<T, String>,
+) -> Result<T, ConfigError> {
+    let map = serde_json::from_str(text).map_err(|source| ConfigError::Json { path: name.into(), source })?;
+    take(&map).map_err(|what| ConfigError::Field { path: name.into(), what })
+}
+
+impl Config {
+    /// From `config.json`.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let (text, name) = read(path)?;
+        Self::parse(&text, &name)
+    }
+
+    /// `name`: of the text, for messages.
+    pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
+        with_fields(text, name, Self::from_map)
+    }
+
+    /// Adds the tokens that end a text of `generation_config.json`, if there is one. What else it holds is for
+    /// [`crate::decoder::sample::Sampling::suggested`].
+    pub fn read_generation(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let Some((text, name)) = read_if_there(path)? else { return Ok(()) };
+        let more = with_fields(&text, &name, |map| eos(map.get("eos_token_id")))?;
+        self.eos.extend(more.iter().filter(|t| !self.eos.contains(t)).copied().collect::<Vec<_>>());
+        Ok(())
+    }
+
+    fn from_map(map: &Map<String, Value>) -> Result<Self, String> {
+        let mut f = Fields { map, read: HARMLESS.to_vec() };
+        let family = match f.get("model_type") {
+            Some(found) => {
+                Family::ALL.iter().find(|(_, name, _)| found == name).map(|(family, ..)| *family).ok_or_else(|| {
+                    let known: Vec<_> = Family::ALL.iter().map(|(_, name, _)| *name).collect();
+                    format!("`model_type` = {found} is not supported: expected one of {}", known.join(", "))
+                })?
+            }
+            None => return Err("`model_type` is missing".into()),
+        };
+        f.only(&only_supported())?;
+        let hidden_size = f.needed("hidden_size", 1, 1 << 16)?;
+        let heads = f.needed("num_attention_heads", 1, 1 << 10)?;
+        let kv_heads = f.int("num_key_value_heads", 1, heads)?.unwrap_or(heads);
+        let head_dim = match f.int("head_dim", 2, 1 << 10)? {
+            Some(dim) => dim,
+            None if family == Family::Qwen3 => return Err("`head_dim` is missing, which qwen3 needs".into()),
+            None if hidden_size % heads == 0 => hidden_size / heads,
+            None => return Err(format!("`hidden_size` = {hidden_size} is not a multiple of {heads} heads")),
+        };
+        if heads % kv_heads != 0 || head_dim % 2 != 0 {
+            return Err(format!(
+                "`num_attention_heads` = {heads} must be a multiple of `num_key_value_heads` = {kv_heads}, and `head_dim` \
+                 = {head_dim} even"
+            ));
+        }
+        let default_theta = if family == Family::SmolLm3 { 2e6 } else { 1e4 };
+        let (rope_theta, rope_scaling) = rope::read(&mut f, default_theta)?;
+        let biased = f.flag("attention_bias", false)?;
+        if biased && family == Family::Mistral {
+            return Err("`attention_bias` = true is not supported in mistral: expected false".into());
+        }
+        let layers = f.needed("num_hidden_layers", 1, 1 << 10)? as usize;
+        let config = Self {
+            family,
+            vocab_size: f.needed("vocab_size", 1, 1 << 20)?,
+            hidden_size,
+            intermediate_size: f.needed("intermediate_size", 1, 1 << 18)?,
+            layers,
+            heads,
+            kv_heads,
+            head_dim,
+            max_positions: f.int("max_position_embeddings", 1, 1 << 24)?.unwrap_or(2048) as usize,
+            rms_norm_eps: f.positive("rms_norm_eps")?.unwrap_or(1e-6),
+            rope_theta,
+            rope_scaling,
+            attention: attention(&mut f, family, layers)?,
+            tied: f.flag("tie_word_embeddings", family == Family::SmolLm3)?,
+            qkv_bias: family == Family::Qwen2 || biased,
+            output_bias: family != Family::Qwen2 && biased,
+            eos: eos(f.get("eos_token_id"))?,
+            quantised: quantised(f.get("quantization_config"))?,
+        };
+        f.all_read().map(|()| config)
+    }
+
+    /// As a Hugging Face `config.json`; weights are said to be `dtype`.
+    pub fn to_json(&self, dtype: &str) -> Value {
+        let mut value = json!({
+            "architectures": [self.family.names().1],
+            "model_type": self.family.names().0,
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.kv_heads,
+            "head_dim": self.head_dim,
+            "max_position_embeddings": self.max_positions,
+            "hidden_act": "silu",
+            "rms_norm_eps": self.rms_norm_eps,
+            "rope_theta": self.rope_theta,
+            "tie_word_embeddings": self.tied,
+            "eos_token_id": self.eos,
+            "torch_dtype": dtype,
+        });
+        if ![Family::Qwen2, Family::Mistral].contains(&self.family) {
+            value["attention_bias"] = json!(self.qkv_bias);
+        }
+        if self.rope_scaling != RopeScaling::None {
+            value["rope_scaling"] = self.rope_scaling.to_json();
+        }
+        let kinds = || (0..self.layers).map(|i| self.attention_of(i));
+        if let Some(window) = kinds().find_map(|k| k.window) {
+            value["sliding_window"] = json!(window);
+            if self.family != Family::Mistral {
+                value["use_sliding_window"] = json!(true);
+                let name = |k: LayerAttention| if k.window.is_some() { SLIDING } else { FULL };
+                value["layer_types"] = kinds().map(name).collect();
+            }
+        }
+        if self.family == Family::SmolLm3 {
+            value["no_rope_layers"] = kinds().map(|k| i32::from(k.rope)).collect();
+        }
+        value
+    }
+
+    /// How a layer attends.
+    pub fn attention_of(&self, layer: usize) -> LayerAttention {
+        self.attention.get(layer).copied().unwrap_or(LayerAttention::FULL)
+    }
+
+    /// How far back a token sees in the layers that have a window.
+    pub fn window(&self) -> Option<i64> {
+        self.attention.iter().find_map(|a| a.window)
+    }
+
+    /// Numbers that a token adds to the cache.
+    pub fn cache_per_token(&self) -> usize {
+        self.layers * 2 * (self.kv_heads * self.head_dim) as usize
+    }
+}
+
+const FULL: &str = "full_attention";
+const SLIDING: &str = "sliding_attention";
+
+/// Ours alone: other methods lay their numbers out otherwise.
+fn quantised(found: Option<&Value>) -> Result<Option<Precision>, String> {
+    let Some(found) = found else { return Ok(None) };
+    match (found["quant_method"].as_str(), found["bits"].as_i64()) {
+        (Some("auriga"), Some(8)) => Ok(Some(Precision::Int8)),
+        (Some("auriga"), Some(4)) => Ok(Some(Precision::Int4)),
+        _ => Err(format!(
+            "`quantization_config` = {found} is not supported: expected the method \"auriga\" with 8 or 4 bits; quantise \
+             the original weights with `auriga-lm quantize`"
+        )),
+    }
+}
+
+/// Which layers have a window and which have rotary positions, as each family says it.
+fn attention(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<LayerAttention>, String> {
+    let ropes = ropes(f, family, layers)?;
+    let stated = f.int("sliding_window", 1, 1 << 24)?;
+    let used = match family {
+        Family::Mistral => true,
+        _ => f.flag("use_sliding_window", false)?,
+    };
+    let window = match (stated, family) {
+        (Some(window), Family::Llama) => {
+            return Err(format!("`sliding_window` = {window} is not supported in llama: expected null"));
+        }
+        (None, Family::Llama) if used => return Err("`use_sliding_window` is not supported in llama".into()),
+        (window, _) => window.filter(|_| used),
+    };
+    // Qwen's first layers see all.
+    let first = f.int("max_window_layers", 0, 1 << 10)?.unwrap_or(28) as usize;
+    let windowed: Vec<bool> = match f.get("layer_types") {
+        Some(types) => {
+            let kinds = types.as_array().filter(|t| t.len() == layers && t.iter().all(|t| t == FULL || t == SLIDING));
+            let wrong = || format!("`layer_types` = {types}: expected {layers} of \"{FULL}\" or \"{SLIDING}\"");
+            let kinds: Vec<bool> = kinds.ok_or_else(wrong)?.iter().map(|t| t == SLIDING).collect();
+            if window.is_none() && kinds.contains(&true) {
+                return Err(format!("`layer_types` names \"{SLIDING}\", but no `sliding_window` is in use"));
+            }
+            if family == Family::Mistral && kinds.iter().any(|k| *k != window.is_some()) {
+                return Err(format!("`layer_types` = {types} is not supported in mistral: all layers are alike"));
+            }
+            kinds
+        }
+        None => match family {
+            Family::Llama | Family::Mistral => vec![true; layers],
+            Family::Qwen2 | Family::Qwen3 => (0..layers).map(|i| i >= first).collect(),
+            Family::SmolLm3 => ropes.iter().map(|rope| !rope).collect(),
+        },
+    };
+    let kinds = windowed.into_iter().zip(ropes);
+    Ok(kinds.map(|(windowed, rope)| LayerAttention { window: window.filter(|_| windowed), rope }).collect())
+}
+
+/// Which layers turn queries and keys.
+fn ropes(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<bool>, String> {
+    if family != Family::SmolLm3 {
+        return Ok(vec![true; layers]);
+    }
+    let interval = f.int("no_rope_layer_interval", 1, 1 << 10)?.unwrap_or(4) as usize;
+    let Some(given) = f.get("no_rope_layers") else {
+        return Ok((0..layers).map(|i| (i + 1) % interval != 0).collect());
+    };
+    let flags = given.as_array().filter(|l| l.len() >= layers).and_then(|l| {
+        l[..layers].iter().map(|v| v.as_u64().filter(|v| *v < 2).map(|v| v == 1)).collect::<Option<Vec<_>>>()
+    });
+    flags.ok_or_else(|| format!("`no_rope_layers` = {given}: expected a 0 or a 1 for each of {layers} layers"))
+}
+
+fn eos(value: Option<&Value>) -> Result<Vec<u32>, String> {
+    let token = |v: &Value| v.as_u64().and_then(|v| u32::try_from(v).ok());
+    let Some(value) = value.filter(|v| !v.is_null()) else { return Ok(Vec::new()) };
+    let tokens = match value {
+        Value::Array(all) => all.iter().map(token).collect(),
+        one => token(one).map(|t| vec![t]),
+    };
+    tokens.ok_or_else(|| format!("`eos_token_id` = {value}: expected a token or a list of tokens"))
+}

@@ -1,0 +1,9 @@
+//! A turn of the dialogue: from an utterance to its intent and reply, with the text formats and tokens that this needs.
+
+mod chat;
+pub mod codec;
+pub mod fill;
+pub mod stop;
+pub mod template;
+pub mod tokenizer;
+pub mod turn;

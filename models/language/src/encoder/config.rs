@@ -1,0 +1,113 @@
+//! `config.json` of a Hugging Face folder of the BERT family. As with the decoder's ([`crate::decoder::config`]), every field is
+//! used, known to change nothing, or an error by its name.
+
+use crate::decoder::config::{self, ConfigError, Fields, HARMLESS};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncoderConfig {
+    pub vocab_size: i64,
+    pub hidden_size: i64,
+    pub intermediate_size: i64,
+    pub layers: usize,
+    pub heads: i64,
+    pub max_positions: i64,
+    /// Segments a text may have; the second one is the scene's.
+    pub types: i64,
+    pub layer_norm_eps: f64,
+}
+
+/// Beside those of the decoder: what is for training alone, or for heads that are not read.
+const HARMLESS_TOO: [&str; 8] = [
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
+    "eos_token_id",
+    "gradient_checkpointing",
+    "hidden_dropout_prob",
+    "return_dict",
+    "sep_token_id",
+    "tie_word_embeddings",
+];
+
+/// Fields with the only value that is supported.
+fn only_supported() -> [(&'static str, Value); 9] {
+    [
+        ("model_type", json!("bert")),
+        ("hidden_act", json!("gelu")),
+        ("position_embedding_type", json!("absolute")),
+        ("is_decoder", json!(false)),
+        ("is_encoder_decoder", json!(false)),
+        ("add_cross_attention", json!(false)),
+        ("cross_attention_hidden_size", Value::Null),
+        ("pruned_heads", json!({})),
+        ("quantization_config", Value::Null),
+    ]
+}
+
+impl EncoderConfig {
+    /// From `config.json`.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let (text, name) = config::read(path)?;
+        Self::parse(&text, &name)
+    }
+
+    /// `name`: of the text, for messages.
+    pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
+        config::with_fields(text, name, Self::from_map)
+    }
+
+    fn from_map(map: &Map<String, Value>) -> Result<Self, String> {
+        let mut f = Fields { map, read: [&HARMLESS[..], &HARMLESS_TOO[..]].concat() };
+        if !map.contains_key("model_type") {
+            return Err("`model_type` is missing: expected \"bert\"".into());
+        }
+        f.only(&only_supported())?;
+        let config = Self {
+            vocab_size: f.needed("vocab_size", 1, 1 << 20)?,
+            hidden_size: f.needed("hidden_size", 1, 1 << 16)?,
+            intermediate_size: f.needed("intermediate_size", 1, 1 << 18)?,
+            layers: f.needed("num_hidden_layers", 1, 1 << 10)? as usize,
+            heads: f.needed("num_attention_heads", 1, 1 << 10)?,
+            max_positions: f.needed("max_position_embeddings", 4, 1 << 24)?,
+            types: f.int("type_vocab_size", 2, 1 << 10)?.unwrap_or(2),
+            layer_norm_eps: f.positive("layer_norm_eps")?.unwrap_or(1e-12),
+        };
+        if config.hidden_size % config.heads != 0 {
+            return Err(format!("`hidden_size` = {} is not a multiple of {} heads", config.hidden_size, config.heads));
+        }
+        f.all_read().map(|()| config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: Value) -> Result<EncoderConfig, String> {
+        let mut map = json!({
+            "model_type": "bert", "vocab_size": 9, "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "max_position_embeddings": 32,
+        });
+        map[name] = value;
+        EncoderConfig::parse(&map.to_string(), "c.json").map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_field_is_used_or_harmless_or_an_error_by_its_name() {
+        assert_eq!(with("hidden_dropout_prob", json!(0.1)).unwrap().layer_norm_eps, 1e-12);
+        for (name, value) in [
+            ("model_type", json!("roberta")),
+            ("hidden_act", json!("relu")),
+            ("position_embedding_type", json!("relative_key")),
+            ("is_decoder", json!(true)),
+            ("quantization_config", json!({"bits": 8})),
+            ("num_hidden_layers", json!(0)),
+            ("hidden_size", json!(7)),
+            ("embedding_size", json!(64)),
+        ] {
+            let error = with(name, value).unwrap_err();
+            assert!(error.starts_with("c.json: ") && error.contains(name), "{name}: {error}");
+        }
+    }
+}

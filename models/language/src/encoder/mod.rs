@@ -1,0 +1,5 @@
+//! The encoder of the BERT family: configuration, layers, word pieces.
+
+pub mod bert;
+pub mod config;
+pub mod text;

@@ -1,0 +1,8 @@
+//! Intents: the catalogue, the text format, constrained decoding, and the classifier on the encoder.
+
+pub mod catalogue;
+pub mod classifier;
+pub mod constrained;
+pub mod number_words;
+pub mod prompt;
+pub mod tool_call;

@@ -1,0 +1,9 @@
+//! Training and evaluation: corpus, pretraining, fine-tuning, LoRA adapters, AdamW, plots.
+
+pub mod adamw;
+pub mod corpus;
+pub mod evaluate;
+pub mod finetune;
+pub mod lora;
+pub mod plots;
+pub mod pretrain;
