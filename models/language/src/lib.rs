@@ -52,7 +52,7 @@
 //! use auriga_lm::{
 //!     decoder::{sample::Sampling, session::Budget},
 //!     dialogue::turn::{Lm, TurnState},
-//!     intent::{catalogue::Catalogue, prompt::SceneFacts},
+//!     intent::{catalogue::Catalogue, scene::SceneFacts},
 //! };
 //! use std::path::Path;
 //!

@@ -3,14 +3,12 @@
 use auriga_lm::{
     decoder::{sample::Sampling, session::Budget},
     dialogue::{
+        error::LmError,
         template::{ChatTemplate, Message},
         tokenizer::Tokenizer,
-        turn::{Lm, LmError, Turn, TurnState},
+        turn::{Lm, Turn, TurnState},
     },
-    intent::{
-        catalogue::Catalogue,
-        prompt::{IntentOutput, SceneFacts},
-    },
+    intent::{catalogue::Catalogue, output::IntentOutput, scene::SceneFacts},
 };
 use proptest::prelude::*;
 use serde::Deserialize;

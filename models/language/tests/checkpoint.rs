@@ -5,7 +5,8 @@ use auriga_lm::{
     dialogue::turn::{Lm, TurnState},
     intent::{
         catalogue::Catalogue,
-        prompt::{Gear, IntentOutput, SceneFacts},
+        output::IntentOutput,
+        scene::{Gear, SceneFacts},
     },
     training::{corpus::Corpus, evaluate},
 };

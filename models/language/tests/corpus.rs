@@ -1,10 +1,7 @@
 //! The shipped grammar and what it makes.
 
 use auriga_lm::{
-    intent::{
-        catalogue::Catalogue,
-        prompt::{SceneFacts, clean_utterance},
-    },
+    intent::{catalogue::Catalogue, prompt::clean_utterance, scene::SceneFacts},
     training::corpus::{Corpus, Example, Hearing, Split},
 };
 use std::{collections::BTreeSet, path::Path};

@@ -8,7 +8,10 @@ use auriga_lm::{
         catalogue::Catalogue,
         classifier::{self, CARD, IntentEncoder, WEIGHTS},
     },
-    training::finetune::{self, Kinds, Method, Options},
+    training::finetune::{
+        self,
+        options::{Kinds, Method, Options},
+    },
 };
 use clap::Parser;
 use std::{

@@ -3,7 +3,7 @@
 use auriga_lm::intent::{
     catalogue::Catalogue,
     classifier::{IntentEncoder, WEIGHTS, context::Context},
-    prompt::{Gear, SceneFacts},
+    scene::{Gear, SceneFacts},
 };
 use std::{fs, path::Path};
 

@@ -10,7 +10,9 @@ use auriga_lm::{
     intent::{
         catalogue::Catalogue,
         classifier::{CARD, Classified, IntentEncoder, JointError, WEIGHTS, context::Context},
-        prompt::{IntentOutput, MAX_UTTERANCE_CHARS, SceneFacts},
+        output::IntentOutput,
+        prompt::MAX_UTTERANCE_CHARS,
+        scene::SceneFacts,
     },
 };
 use proptest::prelude::*;

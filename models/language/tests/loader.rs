@@ -3,7 +3,7 @@
 mod common;
 
 use auriga_lm::decoder::{
-    config::{Config, Family, RopeScaling},
+    config::{Config, Family, rope::RopeScaling},
     model::{Model, ModelError},
     weights,
 };

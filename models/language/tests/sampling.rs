@@ -1,8 +1,8 @@
 //! Choosing a token, against the processors of Transformers (`fixtures/make.py`).
 
-use auriga_lm::{
-    decoder::sample::{Sampler, Sampling, Wishes},
-    intent::constrained::Allowed,
+use auriga_lm::decoder::{
+    constraint::Allowed,
+    sample::{Sampler, Sampling, Wishes},
 };
 use proptest::prelude::*;
 use serde::Deserialize;

@@ -2,14 +2,12 @@
 
 mod common;
 
-use auriga_lm::{
-    decoder::{
-        config::Family,
-        model::Model,
-        sample::Sampling,
-        session::{Budget, CHUNK, Finish, Generate, Session, SessionError, State},
-    },
-    intent::constrained::{Allowed, Guide},
+use auriga_lm::decoder::{
+    config::Family,
+    constraint::{Allowed, Guide},
+    model::{CHUNK, Model},
+    sample::Sampling,
+    session::{Budget, Finish, Generate, Session, SessionError, State},
 };
 use proptest::prelude::*;
 use tch::Tensor;

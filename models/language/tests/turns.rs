@@ -5,19 +5,22 @@ mod common;
 use auriga_lm::{
     decoder::{
         config::{Config, Family},
+        constraint::{Allowed, Guide},
         model::Model,
         sample::Sampling,
         session::Budget,
     },
     dialogue::{
         codec::Codec,
+        error::LmError,
         tokenizer::{TextStream, Tokenizer},
-        turn::{Lm, LmError, TurnState},
+        turn::{Lm, TurnState},
     },
     intent::{
         catalogue::Catalogue,
-        constrained::{Allowed, Guide, IntentGuide, IntentSource, Names},
-        prompt::{IntentOutput, SceneFacts},
+        constrained::{IntentGuide, IntentSource, Names},
+        output::IntentOutput,
+        scene::SceneFacts,
     },
     training::corpus::{Corpus, Hearing, Split},
 };

@@ -17,7 +17,7 @@ use auriga_language::{
         measure, models,
     },
 };
-use auriga_lm::intent::{catalogue::Catalogue, classifier::context, prompt::SceneFacts};
+use auriga_lm::intent::{catalogue::Catalogue, classifier::context, scene::SceneFacts};
 use auriga_msgs::{Any, CHAINS, NodeName, TopicId, node, v1};
 use auriga_runtime::{Nanos, config::RuntimeConfig, transport::Link};
 use hdrhistogram::Histogram;

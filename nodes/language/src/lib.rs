@@ -31,10 +31,7 @@ pub use config::{Config, DEFAULTS};
 pub use understand::rules::spoken_slots;
 
 use actions::{pending, tools::Tools};
-use auriga_lm::intent::{
-    catalogue::Catalogue,
-    prompt::{IntentOutput, clean_utterance},
-};
+use auriga_lm::intent::{catalogue::Catalogue, output::IntentOutput, prompt::clean_utterance};
 use auriga_msgs::{Stamped, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
 use engine::{

@@ -9,7 +9,7 @@ use crate::{
     intent::{
         catalogue::{Catalogue, OUT_OF_SCOPE},
         classifier::IntentEncoder,
-        prompt::{Gear, SceneFacts},
+        scene::{Gear, SceneFacts},
     },
     kernels::linear::Precision,
     training::{

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod config;
+pub mod constraint;
 pub mod model;
 mod norm;
 pub mod sample;

@@ -14,9 +14,8 @@
 use crate::{
     decoder::{
         cache::LayerCache,
-        config::{Config, ConfigError, Family, LayerAttention},
+        config::{Config, Family, LayerAttention, fields::ConfigError},
         norm::RmsNorm,
-        session::CHUNK,
         weights::{Weights, WeightsError},
     },
     kernels::{
@@ -159,6 +158,11 @@ struct Layer {
     mlp_norm: RmsNorm,
     mlp: Mlp,
 }
+
+/// The most tokens that go through the layers together, in models that are small enough ([`Model::chunk`]). Longer runs
+/// use the processor better; a slice of one layer of such a run is the longest that a session stays on the processor
+/// beyond its budget.
+pub const CHUNK: usize = 32;
 
 /// Products of two numbers in a layer of a run: about 2 ms of a core that makes 60 thousand million of them a second.
 const CHUNK_PRODUCTS: i64 = 120_000_000;

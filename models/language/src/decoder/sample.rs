@@ -1,6 +1,6 @@
 //! Choosing a token from logits: the most likely one, or by chance with a seed.
 
-use crate::intent::constrained::Allowed;
+use crate::decoder::constraint::Allowed;
 use clap::Args;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -5,20 +5,13 @@
 //! consequence how the work was sliced: runs are cut by [`Session::with_chunk`] alone, never by the budget, and the same tokens go
 //! through the same sums. To cancel a session, drop it.
 
-use crate::{
-    decoder::{
-        cache::Cache,
-        model::{Model, Positions},
-        sample::{Chosen, Sampler, Sampling},
-    },
-    intent::constrained::{Allowed, Guide},
+use crate::decoder::{
+    cache::Cache,
+    constraint::{Allowed, Guide},
+    model::{Model, Positions},
+    sample::{Chosen, Sampler, Sampling},
 };
 use tch::Tensor;
-
-/// The most tokens that go through the layers together, in models that are small enough ([`Model::chunk`]). Longer runs
-/// use the processor better; a slice of one layer of such a run is the longest that a session stays on the processor
-/// beyond its budget.
-pub const CHUNK: usize = 32;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {

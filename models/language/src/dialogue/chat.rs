@@ -7,13 +7,14 @@ use crate::{
         session::{Session, SessionError},
     },
     dialogue::{
+        error::LmError,
         template::{ChatTemplate, Message, TemplateError},
         tokenizer::{Tokenizer, TokenizerError},
-        turn::LmError,
     },
     intent::{
         catalogue::Catalogue,
-        prompt::{IntentOutput, SceneFacts},
+        output::IntentOutput,
+        scene::SceneFacts,
         tool_call::{ToolGuide, Tools},
     },
 };

@@ -3,7 +3,7 @@
 
 use crate::{
     dialogue::tokenizer::{TextStream, Tokenizer, TokenizerError},
-    intent::prompt::{self, IntentOutput, SceneFacts},
+    intent::{output::IntentOutput, prompt, scene::SceneFacts},
 };
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //! the intent's slots): a number that is spoken is one that was measured, a name one that was heard. What is not known
 //! is "unknown", whatever the model would like to say.
 
-use crate::intent::prompt::SceneFacts;
+use crate::intent::scene::SceneFacts;
 
 /// The longest name between braces; text that goes on longer is none.
 const LONGEST_NAME: usize = 16;

@@ -2,6 +2,7 @@
 
 mod chat;
 pub mod codec;
+pub mod error;
 pub mod fill;
 pub mod stop;
 pub mod template;

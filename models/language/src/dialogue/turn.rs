@@ -2,6 +2,7 @@
 
 use crate::{
     decoder::{
+        constraint::{Allowed, Guide},
         model::{Model, ModelError},
         sample::Sampling,
         session::{Budget, Finish, Generate, Session, SessionError, State},
@@ -16,8 +17,10 @@ use crate::{
     },
     intent::{
         catalogue::Catalogue,
-        constrained::{Allowed, Guide, IntentGuide, IntentSource, Names},
-        prompt::{IntentOutput, SceneFacts, clean_utterance},
+        constrained::{IntentGuide, IntentSource, Names},
+        output::IntentOutput,
+        prompt::clean_utterance,
+        scene::SceneFacts,
         tool_call::ToolError,
     },
     kernels::linear::Precision,
@@ -26,36 +29,6 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
-
-#[derive(Debug, thiserror::Error)]
-pub enum LmError {
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    #[error(transparent)]
-    Tokenizer(#[from] TokenizerError),
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    #[error(
-        "{path}: tokenizer.json has token ids up to {largest}, the model a vocabulary of {vocabulary}: they do not belong together"
-    )]
-    Vocabulary { path: String, largest: usize, vocabulary: i64 },
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    #[error(transparent)]
-    Tool(#[from] ToolError),
-    #[error(
-        "{path}: no token ends a text (found {found:?}): expected `eos_token_id` in config.json or generation_config.json, \
-         or `eos_token` in tokenizer_config.json, within the vocabulary"
-    )]
-    NoEnd { path: String, found: Vec<u32> },
-    #[error(
-        "{path}: the calls and a turn take {needed} tokens, the model reads {max_positions} (`max_position_embeddings`); \
-         take a model with a longer context"
-    )]
-    Context { path: String, needed: usize, max_positions: usize },
-    #[error("an utterance without words")]
-    NoWords,
-}
 
 /// How a model is spoken to.
 enum Dialect {

@@ -11,7 +11,7 @@
 
 use crate::{
     decoder::{
-        config::ConfigError,
+        config::fields::ConfigError,
         weights::{Weights, WeightsError},
     },
     encoder::config::EncoderConfig,

@@ -1,7 +1,7 @@
 //! `config.json` of a Hugging Face folder of the BERT family. As with the decoder's ([`crate::decoder::config`]), every field is
 //! used, known to change nothing, or an error by its name.
 
-use crate::decoder::config::{self, ConfigError, Fields, HARMLESS};
+use crate::decoder::config::fields::{self, ConfigError, Fields};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub struct EncoderConfig {
 }
 
 /// Beside those of the decoder: what is for training alone, or for heads that are not read.
-const HARMLESS_TOO: [&str; 8] = [
+const IGNORED: [&str; 8] = [
     "attention_probs_dropout_prob",
     "classifier_dropout",
     "eos_token_id",
@@ -48,17 +48,17 @@ fn only_supported() -> [(&'static str, Value); 9] {
 impl EncoderConfig {
     /// From `config.json`.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let (text, name) = config::read(path)?;
+        let (text, name) = fields::read(path)?;
         Self::parse(&text, &name)
     }
 
     /// `name`: of the text, for messages.
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
-        config::with_fields(text, name, Self::from_map)
+        fields::with_fields(text, name, Self::from_map)
     }
 
     fn from_map(map: &Map<String, Value>) -> Result<Self, String> {
-        let mut f = Fields { map, read: [&HARMLESS[..], &HARMLESS_TOO[..]].concat() };
+        let mut f = Fields { map, read: [&fields::IGNORED[..], &IGNORED[..]].concat() };
         if !map.contains_key("model_type") {
             return Err("`model_type` is missing: expected \"bert\"".into());
         }

@@ -3,7 +3,10 @@
 //! It is the only place where an intent is named. The decoder is held to it ([`crate::intent::constrained`]), the corpus is checked
 //! against it ([`crate::training::corpus`]), and the language node reads rules and demand from it.
 
-use crate::intent::prompt::{Gear, IntentOutput};
+use crate::intent::{
+    output::{IntentOutput, is_name, is_value},
+    scene::Gear,
+};
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path};
 
@@ -278,15 +281,6 @@ impl Intent {
         }
         Ok(())
     }
-}
-
-pub(crate) fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-}
-
-/// Whether a slot can hold it: nothing in it ends a value or begins a special token.
-pub(crate) fn is_value(text: &str) -> bool {
-    !text.is_empty() && text.trim() == text && !text.contains([';', '=', '<', '\n'])
 }
 
 #[cfg(test)]

@@ -4,5 +4,7 @@ pub mod catalogue;
 pub mod classifier;
 pub mod constrained;
 pub mod number_words;
+pub mod output;
 pub mod prompt;
+pub mod scene;
 pub mod tool_call;

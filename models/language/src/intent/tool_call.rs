@@ -7,10 +7,13 @@
 //! What may be said is a regular language made of the catalogue and of the words of the utterance: every call that it has
 //! parses, and names an intent with its slots in their order. llguidance holds the decoder to it token by token.
 
-use crate::intent::{
-    catalogue::{Catalogue, Intent, Slot, SlotKind},
-    constrained::{Allowed, Guide, IntentSource, spans},
-    prompt::IntentOutput,
+use crate::{
+    decoder::constraint::{Allowed, Guide},
+    intent::{
+        catalogue::{Catalogue, Intent, Slot, SlotKind},
+        constrained::{IntentSource, spans},
+        output::IntentOutput,
+    },
 };
 use llguidance::{
     Matcher, ParserFactory,

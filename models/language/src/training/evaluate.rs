@@ -2,10 +2,13 @@
 
 use crate::{
     decoder::{sample::Sampling, session::Budget},
-    dialogue::turn::{Lm, LmError, TurnState},
+    dialogue::{
+        error::LmError,
+        turn::{Lm, TurnState},
+    },
     intent::{
         classifier::{IntentEncoder, JointError, calibration},
-        prompt::IntentOutput,
+        output::IntentOutput,
     },
     training::corpus::Example,
 };
@@ -194,7 +197,7 @@ fn run(lm: &Lm, examples: &[Example], extent: Extent) -> Result<Report, LmError>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intent::prompt::SceneFacts;
+    use crate::intent::scene::SceneFacts;
 
     #[test]
     fn the_report_counts_what_was_expected_and_what_was_found() {

@@ -5,7 +5,7 @@
 
 use crate::{
     decoder::{
-        config::{Config, Family, RopeScaling},
+        config::{Config, Family, rope::RopeScaling},
         model::Model,
         weights::{self, Weights},
     },

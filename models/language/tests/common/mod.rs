@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use auriga_lm::decoder::{
-    config::{Config, Family, LayerAttention, RopeScaling},
+    config::{Config, Family, LayerAttention, rope::RopeScaling},
     model::Model,
     weights,
 };

@@ -2,7 +2,8 @@
 
 use auriga_lm::intent::{
     catalogue::{Catalogue, Kind},
-    prompt::{IntentOutput, clean_utterance},
+    output::IntentOutput,
+    prompt::clean_utterance,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;

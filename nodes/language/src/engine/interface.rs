@@ -1,10 +1,7 @@
 //! What the node asks of a language model. The executable and replay use [`crate::engine::models`]; tests of the state
 //! machine bring a scripted one.
 
-use auriga_lm::intent::{
-    classifier::context::Context,
-    prompt::{IntentOutput, SceneFacts},
-};
+use auriga_lm::intent::{classifier::context::Context, output::IntentOutput, scene::SceneFacts};
 use std::time::Duration;
 
 /// The two kinds of work, the more urgent first. Of each there is one at most under way.

@@ -4,7 +4,7 @@ use crate::{
     Config,
     engine::interface::{Ask, Class, Engine, EngineError, Progress},
 };
-use auriga_lm::intent::{classifier::context::Context, prompt::IntentOutput};
+use auriga_lm::intent::{classifier::context::Context, output::IntentOutput};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 

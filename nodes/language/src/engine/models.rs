@@ -10,11 +10,14 @@ use crate::{
 };
 use auriga_lm::{
     decoder::session::Budget,
-    dialogue::turn::{Lm, LmError, Turn, TurnState},
+    dialogue::{
+        error::LmError,
+        turn::{Lm, Turn, TurnState},
+    },
     intent::{
         catalogue::Catalogue,
         classifier::{CARD, Classification, Classified, IntentEncoder},
-        prompt::IntentOutput,
+        output::IntentOutput,
     },
 };
 use std::{fmt::Display, time::Duration};

@@ -7,7 +7,7 @@ use crate::{
     reply::verbosity::Talk,
     understand::facts::Known,
 };
-use auriga_lm::intent::{classifier::context::Context, prompt::SceneFacts};
+use auriga_lm::intent::{classifier::context::Context, scene::SceneFacts};
 use auriga_msgs::v1::{Severity, WorkloadUsage};
 use auriga_runtime::{Nanos, Outbox};
 use std::time::Duration;

@@ -1,9 +1,6 @@
 //! Plain sentences (`canned.toml`): what is said without the model.
 
-use auriga_lm::intent::{
-    catalogue::Catalogue,
-    prompt::{IntentOutput, SceneFacts},
-};
+use auriga_lm::intent::{catalogue::Catalogue, output::IntentOutput, scene::SceneFacts};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -97,7 +94,7 @@ fn spoken(fact: &str) -> &str {
 mod tests {
     use super::*;
     use crate::understand::{facts, numbers::numbers};
-    use auriga_lm::intent::prompt::Tyres;
+    use auriga_lm::intent::scene::Tyres;
 
     fn catalogue() -> Catalogue {
         Catalogue::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/language/intents.toml")).unwrap()

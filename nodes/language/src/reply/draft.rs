@@ -13,7 +13,7 @@ use crate::{
         numbers::{Unit, numbers},
     },
 };
-use auriga_lm::intent::prompt::IntentOutput;
+use auriga_lm::intent::output::IntentOutput;
 use auriga_msgs::sentence::sentence_end;
 
 /// What has become of a reply with a new piece of text.
@@ -134,7 +134,7 @@ pub fn max_words(load: Option<f64>, calm: usize, busy: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use auriga_lm::intent::{catalogue::Catalogue, classifier::context::Context, prompt::SceneFacts};
+    use auriga_lm::intent::{catalogue::Catalogue, classifier::context::Context, scene::SceneFacts};
     use proptest::prelude::*;
 
     fn plain() -> Plain {

@@ -103,7 +103,7 @@ impl Lamps {
 mod tests {
     use super::*;
     use crate::understand::numbers::numbers;
-    use auriga_lm::intent::prompt::HAZARDS;
+    use auriga_lm::intent::scene::HAZARDS;
     use proptest::prelude::*;
 
     #[test]

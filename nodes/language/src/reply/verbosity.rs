@@ -1,6 +1,6 @@
 //! How much may be said to the driver now: nothing, a sentence, or a whole answer.
 
-use auriga_lm::intent::prompt::HIGH_LOAD;
+use auriga_lm::intent::scene::HIGH_LOAD;
 use auriga_msgs::v1::{self, HazardKind, Indicator, Mode, Severity};
 
 /// The driver's attention, from the least that may be asked of it.

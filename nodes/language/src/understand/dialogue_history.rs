@@ -3,7 +3,8 @@
 
 use auriga_lm::intent::{
     catalogue::{Catalogue, SlotKind},
-    prompt::{IntentOutput, clean_utterance},
+    output::IntentOutput,
+    prompt::clean_utterance,
 };
 use auriga_runtime::Nanos;
 use std::{collections::VecDeque, time::Duration};

@@ -4,7 +4,7 @@
 use crate::understand::numbers::{Number, Unit};
 use auriga_lm::intent::{
     classifier::context::Lane,
-    prompt::{Gear, SceneFacts, Tyres},
+    scene::{Gear, SceneFacts, Tyres},
 };
 use auriga_msgs::{Stamped, v1};
 use auriga_runtime::Nanos;

@@ -1,10 +1,7 @@
 //! What was said may have been heard in several ways: where the first reading is not clear, the others are tried.
 
 use crate::{IntentWork, LanguageNode};
-use auriga_lm::intent::{
-    catalogue::OUT_OF_SCOPE,
-    prompt::{IntentOutput, clean_utterance},
-};
+use auriga_lm::intent::{catalogue::OUT_OF_SCOPE, output::IntentOutput, prompt::clean_utterance};
 use auriga_msgs::v1;
 use auriga_runtime::{Nanos, Outbox};
 

@@ -14,7 +14,7 @@ use crate::{
 };
 use auriga_lm::intent::{
     catalogue::{Catalogue, Kind, OUT_OF_SCOPE, Slot, SlotKind},
-    prompt::IntentOutput,
+    output::IntentOutput,
 };
 use auriga_msgs::{topic, v1};
 use auriga_runtime::{Nanos, Outbox};
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use auriga_lm::intent::{
         classifier::context::Context,
-        prompt::{Gear, SceneFacts},
+        scene::{Gear, SceneFacts},
     };
 
     fn catalogue() -> Catalogue {

@@ -5,7 +5,7 @@ use auriga_language::{
     Config, DEFAULTS, LanguageNode,
     engine::interface::{Ask, Class, Engine, EngineError, Progress},
 };
-use auriga_lm::intent::prompt::IntentOutput;
+use auriga_lm::intent::output::IntentOutput;
 use auriga_msgs::{Any, v1};
 use auriga_runtime::{Nanos, Replay};
 use std::{

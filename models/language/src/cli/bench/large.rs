@@ -3,7 +3,7 @@
 
 use crate::{
     decoder::{
-        config::{Config, Family, RopeScaling},
+        config::{Config, Family, rope::RopeScaling},
         model::Model,
         sample::Sampling,
         session::{Budget, Generate, Session, State},

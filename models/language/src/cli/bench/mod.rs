@@ -9,8 +9,11 @@ use crate::{
         sample::Sampling,
         session::{Budget, Generate, Session, State},
     },
-    dialogue::turn::{Lm, LmError, TurnState},
-    intent::prompt::SceneFacts,
+    dialogue::{
+        error::LmError,
+        turn::{Lm, TurnState},
+    },
+    intent::scene::SceneFacts,
     training::corpus::{Corpus, Example},
 };
 use clap::Args;

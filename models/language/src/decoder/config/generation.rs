@@ -4,7 +4,7 @@
 //! As with `config.json`, every field is either used, known to change nothing here, or an error by its name.
 
 use crate::decoder::{
-    config::{self, ConfigError, Fields, with_fields},
+    config::fields::{self, ConfigError, Fields, with_fields},
     sample::Sampling,
 };
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Fields that change nothing about which token comes next: how it is computed, and what is given back beside it; what only
 /// a search with several beams asks for; and the greatest lengths, of which a turn has its own.
-const HARMLESS: [&str; 22] = [
+const IGNORED: [&str; 22] = [
     "_from_model_config",
     "assistant_confidence_threshold",
     "cache_config",
@@ -78,7 +78,7 @@ const TOP_K: usize = 50;
 impl Sampling {
     /// What `generation_config.json` suggests; greedy where there is no such file.
     pub fn suggested(path: &Path) -> Result<Self, ConfigError> {
-        match config::read_if_there(path)? {
+        match fields::read_if_there(path)? {
             Some((text, name)) => with_fields(&text, &name, from_map),
             None => Ok(Self::GREEDY),
         }
@@ -87,7 +87,7 @@ impl Sampling {
 
 fn from_map(map: &Map<String, Value>) -> Result<Sampling, String> {
     // Tokens that end a text are for Config::read_generation.
-    let mut f = Fields { map, read: [&config::HARMLESS[..], &HARMLESS[..], &["eos_token_id"]].concat() };
+    let mut f = Fields { map, read: [&fields::IGNORED[..], &IGNORED[..], &["eos_token_id"]].concat() };
     f.only(&only_supported())?;
     let sample = f.flag("do_sample", false)?;
     let temperature = f.number("temperature", 0.0, f64::MAX)?.unwrap_or(1.0);

@@ -2,7 +2,7 @@
 //!
 //! RoPE: arXiv 2104.09864. YaRN: arXiv 2309.00071. The reference is `modeling_rope_utils.py` of Transformers.
 
-use crate::decoder::config::Fields;
+use crate::decoder::config::fields::Fields;
 use serde_json::{Value, json};
 use std::f64::consts::TAU;
 

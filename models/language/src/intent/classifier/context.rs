@@ -2,7 +2,7 @@
 //! the one token of its second segment. "What was that" asks for the warning after a hazard, and for a repetition
 //! otherwise; "a bit more" goes on with what was done last.
 
-use crate::intent::prompt::{Gear, HAZARDS, HIGH_LOAD, SceneFacts};
+use crate::intent::scene::{Gear, HAZARDS, HIGH_LOAD, SceneFacts};
 
 /// How the car lies in its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

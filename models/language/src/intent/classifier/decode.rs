@@ -4,7 +4,7 @@ use crate::intent::{
     catalogue::{Catalogue, Intent, OUT_OF_SCOPE, Slot, SlotKind},
     classifier::heads::{Layout, OUTSIDE},
     number_words,
-    prompt::IntentOutput,
+    output::IntentOutput,
 };
 
 /// What the heads say of one utterance.

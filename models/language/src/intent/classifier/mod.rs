@@ -44,7 +44,8 @@ use crate::{
             decode::Heard,
             heads::{Heads, Layout},
         },
-        prompt::{IntentOutput, clean_utterance},
+        output::IntentOutput,
+        prompt::clean_utterance,
     },
     training::lora::{self, AdapterError},
 };

@@ -9,7 +9,8 @@ use crate::{
     intent::{
         catalogue::Catalogue,
         classifier::context::{Context, Lane},
-        prompt::{FACTS, Gear, HAZARDS, HIGH_LOAD, IntentOutput, SceneFacts},
+        output::IntentOutput,
+        scene::{FACTS, Gear, HAZARDS, HIGH_LOAD, SceneFacts},
     },
     training::corpus::{
         grammar::{Entry, Lists, Phrase, Said, Word, invent},

@@ -1,6 +1,6 @@
 //! Scenes as they may be.
 
-use crate::intent::prompt::{Gear, HAZARDS, SceneFacts, Tyres};
+use crate::intent::scene::{Gear, HAZARDS, SceneFacts, Tyres};
 use rand::{Rng, seq::IndexedRandom};
 
 /// A scene as it may be, with gaps.

@@ -12,9 +12,9 @@ use crate::{
         corpus::{Corpus, Hearing, Split},
         evaluate,
         finetune::{
-            Method, Options, Task,
             data::{self, Step},
-            device, for_device,
+            options::{Method, Options, device, for_device},
+            task::Task,
         },
         lora,
         pretrain::{self, Sequence},

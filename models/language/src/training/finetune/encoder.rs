@@ -20,9 +20,9 @@ use crate::{
     training::{
         corpus::{Corpus, Example, Hearing, Split},
         finetune::{
-            Method, Options, Task,
             data::{self, Labelled, OOS, Step},
-            device, for_device,
+            options::{Method, Options, device, for_device},
+            task::Task,
         },
         lora,
     },
