@@ -10,7 +10,7 @@ mod sound;
 
 use auriga_lm::{
     dialogue::turn::Lm,
-    intent::{catalogue::Catalogue, classifier::IntentEncoder},
+    intent::{catalogue::Catalogue, classifier::IntentClassifier},
     training::{
         corpus::{Corpus, Example},
         evaluate::{self, Report},
@@ -43,7 +43,7 @@ fn main() {
     let mut recogniser = recognition::open(&config).expect("a model").expect("a model").recogniser;
     let catalogue = || Catalogue::load(language.join("intents.toml")).expect("the catalogue");
     let lm = Lm::load(&language.join("checkpoint"), catalogue()).expect("the language model");
-    let encoder = IntentEncoder::load(&base, &language.join("intents-minilm"), catalogue()).expect("the encoder");
+    let encoder = IntentClassifier::load(&base, &language.join("intents-minilm"), catalogue()).expect("the encoder");
     let corpus = Corpus::load(&language.join("grammar.toml"), lm.catalogue()).expect("the grammar");
     let reference = corpus.held_out(SEED);
     let recognised: Vec<Example> =

@@ -4,13 +4,12 @@
     python3 -m venv venv && venv/bin/pip install torch==2.11.0 transformers==5.24.0 llama-cpp-python==0.3.36 gguf==0.19.0
     venv/bin/python models/language/benches/peers.py --auriga target/release/auriga-lm --folder /tmp/large
 
-candle is the crate in candle/, compiled here for this processor; where that cannot be done, it is left out and that is said.
+candle is the crate in candle/, compiled here for this processor; if that fails, it is left out with a message.
 
-The model has the shape of Qwen2.5-0.5B and random weights (made by `auriga-lm bench --large`, brought into llama.cpp's format
-here). Peers take turns, each in a process of its own, round by round, so that what else the machine does meets them all and
-no idle thread of one is in another's way; figures are medians. Each decodes
-greedily after a prompt of as many tokens. Formats of the same row are the nearest to each other: 8 bits are int8 by rows here
-and Q8_0 there, 4 bits int4 by groups of 32 here and Q4_0 there; candle, which multiplies no bf16 on a processor, takes f16.
+The model has the shape of Qwen2.5-0.5B and random weights (made by `auriga-lm bench --large`, converted to llama.cpp's format
+here). Peers alternate, each in its own process, so that other load of the machine affects all of them and no idle threads remain;
+results are medians. Each decodes greedily after a prompt of the same number of tokens. Each row compares the most similar
+formats: int8 by rows and Q8_0, int4 by groups of 32 and Q4_0; candle has no bf16 products on the CPU and uses f16.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-//! The command line of the language model: train, finetune, eval, quantize, chat, bench, bench-intent.
+//! The command line of the language model.
 
 use auriga_lm::{
     cli::{bench, commands, quantize},
@@ -16,19 +16,19 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a model from nothing on exchanges made by the grammar
+    /// Train a decoder from scratch on dialogues generated from the grammar
     Train(pretrain::Options),
-    /// Teach a model that exists: an encoder to read intents and slots, or a decoder
-    Finetune(finetune::Options),
-    /// Precision, recall and F1 of each intent, slots and replies, on phrasings held out from training and on trained ones
+    /// Fine-tune an encoder to classify intents and slots, or a decoder
+    Finetune(finetune::options::Options),
+    /// Precision, recall and F1 of each intent, accuracy of slots and replies, on held-out and on training phrasings
     Eval(commands::EvalOptions),
-    /// Write a folder with matrices of 8 or 4 bits
+    /// Write a checkpoint with matrices in 8 or 4 bits
     Quantize(quantize::Options),
-    /// Talk with the model, line by line
+    /// Chat with the model, line by line
     Chat(commands::ChatOptions),
-    /// Tokens per second beside what the memory allows, time to an intent, what slicing costs
+    /// Tokens per second beside the memory bound, latency of an intent, cost of slicing
     Bench(bench::Options),
-    /// Time from the end of an utterance to its intent, by the encoder
+    /// Latency from the end of an utterance to its intent, by the classifier
     BenchIntent(bench::intent::Options),
 }
 

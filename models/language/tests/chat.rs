@@ -1,4 +1,4 @@
-//! A folder as it is published to be talked with, whose tokenizer knows nothing of this project.
+//! A published chat model, whose tokenizer has no special tokens of this project.
 
 use auriga_lm::{
     decoder::{sample::Sampling, session::Budget},
@@ -52,8 +52,8 @@ fn understand(lm: &Lm, turn: &mut Turn, budget: Budget) -> (IntentOutput, usize)
     loop {
         let step = turn.step(lm, budget).unwrap();
         layers += step.layers;
-        if step.state == TurnState::Understood {
-            return (turn.intent().unwrap().clone(), layers);
+        if let TurnState::Understood(intent) = step.state {
+            return (intent, layers);
         }
     }
 }
@@ -83,7 +83,7 @@ struct Said {
 }
 
 #[test]
-fn messages_become_the_text_and_tokens_of_transformers() {
+fn rendered_messages_and_tokens_equal_transformers() {
     let cases: Vec<Case> = serde_json::from_str(&fs::read_to_string(folder().join("templates.json")).unwrap()).unwrap();
     let config: Value =
         serde_json::from_str(&fs::read_to_string(folder().join("tokenizer_config.json")).unwrap()).unwrap();
@@ -108,7 +108,7 @@ fn messages_become_the_text_and_tokens_of_transformers() {
 }
 
 #[test]
-fn what_all_turns_begin_with_is_read_once() {
+fn the_common_prefix_of_turns_is_processed_once() {
     let lm = load(&folder()).unwrap();
     let nothing = SceneFacts::default();
     let mut turn = lm.turn(&nothing, "call anna", Sampling::GREEDY).unwrap();
@@ -127,22 +127,22 @@ fn what_all_turns_begin_with_is_read_once() {
 }
 
 #[test]
-fn a_scene_read_before_changes_nothing_but_the_time_and_an_intent_can_be_given() {
+fn processing_the_scene_before_gives_the_same_intent_in_fewer_layers() {
     let scene = SceneFacts { range_km: Some(212.0), ..SceneFacts::default() };
     let lm = load(&folder()).unwrap();
-    let mut whole = lm.turn(&scene, "call anna now", Sampling::GREEDY).unwrap();
-    let whole = understand(&lm, &mut whole, Budget::UNLIMITED);
-    let mut fed = lm.scene(&scene).unwrap();
-    fed.step(lm.model(), Budget::UNLIMITED).unwrap();
-    let mut after = lm.turn_after(&fed, &scene, "call anna now", Sampling::GREEDY).unwrap();
+    let mut full = lm.turn(&scene, "call anna now", Sampling::GREEDY).unwrap();
+    let full = understand(&lm, &mut full, Budget::UNLIMITED);
+    let mut session = lm.scene(&scene).unwrap();
+    session.step(lm.model(), Budget::UNLIMITED).unwrap();
+    let mut after = lm.turn_after(&session, &scene, "call anna now", Sampling::GREEDY).unwrap();
     let after = understand(&lm, &mut after, Budget::UNLIMITED);
-    assert_eq!(after.0.to_string(), whole.0.to_string());
-    assert!(after.1 < whole.1, "{} layers, {} from the beginning", after.1, whole.1);
+    assert_eq!(after.0.to_string(), full.0.to_string());
+    assert!(after.1 < full.1, "{} layers, {} from the beginning", after.1, full.1);
     // Kept, it serves turns of other scenes too.
-    lm.keep(&fed);
+    lm.cache_prefix(&session);
     let mut kept = lm.turn(&SceneFacts::default(), "call anna now", Sampling::GREEDY).unwrap();
     let kept = understand(&lm, &mut kept, Budget::UNLIMITED);
-    assert!(kept.1 * 2 < whole.1, "{} layers, {} from the beginning", kept.1, whole.1);
+    assert!(kept.1 * 2 < full.1, "{} layers, {} from the beginning", kept.1, full.1);
     let intent = IntentOutput::new("set_temperature", &[("degrees", "21")]);
     let mut given = lm.reply(&scene, "set it to 21", &intent, Sampling::GREEDY).unwrap();
     assert_eq!(given.intent(), Some(&intent));
@@ -150,7 +150,7 @@ fn a_scene_read_before_changes_nothing_but_the_time_and_an_intent_can_be_given()
 }
 
 #[test]
-fn replies_are_drawn_as_the_folder_suggests() {
+fn replies_are_sampled_as_the_checkpoint_suggests() {
     assert_eq!(load(&folder()).unwrap().sampling(), Sampling::GREEDY);
     let warm = changed("generation_config.json", |c| {
         c["do_sample"] = json!(true);
@@ -183,7 +183,7 @@ proptest! {
     ) {
         let lm = load(&folder()).unwrap();
         let mut turn = lm.turn(&SceneFacts::default(), &utterance, Sampling::GREEDY).unwrap();
-        while turn.step(&lm, Budget::layers(layers)).unwrap().state != TurnState::Understood {}
+        while !matches!(turn.step(&lm, Budget::layers(layers)).unwrap().state, TurnState::Understood(_)) {}
         let intent = turn.intent().unwrap();
         prop_assert!(lm.catalogue().check(intent).is_ok(), "{}", intent);
         prop_assert!((0.0..=1.0).contains(&intent.confidence));
@@ -196,7 +196,7 @@ proptest! {
 }
 
 #[test]
-fn a_folder_that_cannot_be_talked_with_is_refused_and_says_what_it_lacks() {
+fn checkpoints_without_dialogue_support_are_errors_that_name_the_cause() {
     let dir = changed("config.json", |_| {});
     fs::remove_file(dir.path().join("chat_template.jinja")).unwrap();
     assert!(refused(dir.path()).contains("has no chat template"));
@@ -218,5 +218,5 @@ fn a_folder_that_cannot_be_talked_with_is_refused_and_says_what_it_lacks() {
         changed("tokenizer.json", |t| t["decoder"] = json!({ "type": "WordPiece", "prefix": "##", "cleanup": true }));
     assert!(refused(words.path()).contains("expected a byte-level tokenizer"));
     let byte = changed("tokenizer.json", |t| t["model"]["vocab"]["<0xZZ>"] = json!(800));
-    assert!(refused(byte.path()).contains("is no byte"));
+    assert!(refused(byte.path()).contains("is not a byte"));
 }

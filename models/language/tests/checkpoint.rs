@@ -1,4 +1,4 @@
-//! The checkpoint that stands in the repository.
+//! The shipped checkpoint.
 
 use auriga_lm::{
     decoder::{sample::Sampling, session::Budget},
@@ -51,7 +51,7 @@ const DRIVE: [(&str, &str); 7] = [
 ];
 
 #[test]
-fn the_requests_of_the_shipped_drive_are_understood_whatever_is_known_of_the_scene() {
+fn the_requests_of_the_shipped_drive_are_understood_in_any_scene() {
     let lm = load();
     assert_eq!(lm.sampling(), Sampling::GREEDY);
     let hazard = SceneFacts { hazards: vec!["forward_collision".into()], driving_load: Some(0.9), ..drive() };
@@ -65,7 +65,7 @@ fn the_requests_of_the_shipped_drive_are_understood_whatever_is_known_of_the_sce
 }
 
 #[test]
-fn replies_carry_the_values_of_the_scene_and_say_what_is_unknown() {
+fn replies_use_the_scene_or_state_that_a_value_is_unknown() {
     let lm = load();
     assert_eq!(ask(&lm, &drive(), "how far can i still go").1, "You can go about 241 kilometres.");
     let (_, unknown) = ask(&lm, &SceneFacts::default(), "how far can i still go");
@@ -74,15 +74,15 @@ fn replies_carry_the_values_of_the_scene_and_say_what_is_unknown() {
     assert_eq!(ask(&lm, &drive(), "set the temperature to twenty one degrees").1, "Setting the cabin to 21 degrees.");
 }
 
-/// Below what the model card tells of, so that another processor's rounding does not fail the test.
-const LEAST_INTENTS: f64 = 0.90;
+/// Below the accuracy of the model card, so that rounding of another processor does not fail the test.
+const MIN_ACCURACY: f64 = 0.90;
 
 #[test]
-fn phrasings_that_were_never_trained_on_are_understood() {
+fn held_out_phrasings_are_understood() {
     let lm = load();
     let corpus = Corpus::load(&Path::new(HERE).join("grammar.toml"), lm.catalogue()).unwrap();
     let report = evaluate::intents(&lm, &corpus.held_out(1)).unwrap();
-    assert!(report.accuracy() >= LEAST_INTENTS, "{:.3}\n{}", report.accuracy(), report.table());
+    assert!(report.accuracy() >= MIN_ACCURACY, "{:.3}\n{}", report.accuracy(), report.table());
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The shipped grammar and what it makes.
+//! The shipped grammar and its examples.
 
 use auriga_lm::{
     intent::{catalogue::Catalogue, prompt::clean_utterance, scene::SceneFacts},
-    training::corpus::{Corpus, Example, Hearing, Split},
+    training::corpus::{Corpus, Example, Split, Transcript},
 };
 use std::{collections::BTreeSet, path::Path};
 
@@ -15,11 +15,11 @@ fn load() -> (Catalogue, Corpus) {
 }
 
 #[test]
-fn every_example_keeps_to_the_catalogue_and_reads_as_the_model_reads() {
+fn every_example_fits_the_catalogue_and_is_normalized() {
     let (catalogue, corpus) = load();
     for i in 0..4000 {
-        for (split, hearing) in [(Split::Train, Hearing::Noisy), (Split::HeldOut, Hearing::Clean)] {
-            let e = corpus.example(split, hearing, 3, i);
+        for (split, transcript) in [(Split::Train, Transcript::Noisy), (Split::HeldOut, Transcript::Clean)] {
+            let e = corpus.example(split, transcript, 3, i);
             assert!(catalogue.check(&e.intent).is_ok(), "{e:?}: {:?}", catalogue.check(&e.intent));
             assert_eq!(clean_utterance(&e.utterance), e.utterance);
             assert!(!e.utterance.is_empty() && !e.reply.is_empty() && !e.spoken_reply().contains(['{', '<']), "{e:?}");
@@ -28,19 +28,19 @@ fn every_example_keeps_to_the_catalogue_and_reads_as_the_model_reads() {
 }
 
 #[test]
-fn the_same_seed_and_number_make_the_same_example_and_others_differ() {
+fn examples_depend_only_on_seed_and_number() {
     let (_, corpus) = load();
-    let make = |seed, number| corpus.example(Split::Train, Hearing::Noisy, seed, number);
+    let make = |seed, number| corpus.example(Split::Train, Transcript::Noisy, seed, number);
     assert_eq!(make(1, 500), make(1, 500));
     assert_ne!(make(1, 500), make(2, 500));
     assert_ne!(make(1, 500).scene, make(1, 501).scene);
 }
 
 #[test]
-fn held_out_phrasings_are_not_among_those_trained_on() {
+fn held_out_phrasings_are_not_in_the_training_set() {
     let (_, corpus) = load();
     let trained: BTreeSet<String> =
-        (0..60_000).map(|i| corpus.example(Split::Train, Hearing::Clean, 1, i).utterance).collect();
+        (0..60_000).map(|i| corpus.example(Split::Train, Transcript::Clean, 1, i).utterance).collect();
     let held_out: Vec<_> = corpus.held_out(1).into_iter().map(|e| e.utterance).collect();
     assert!(held_out.len() > 200);
     let both: Vec<_> = held_out.iter().filter(|u| trained.contains(*u)).collect();
@@ -48,13 +48,13 @@ fn held_out_phrasings_are_not_among_those_trained_on() {
 }
 
 #[test]
-fn what_depends_on_the_situation_keeps_to_the_catalogue_and_its_held_out_phrasings_are_not_trained_on() {
+fn examples_in_context_fit_the_catalogue_and_held_out_ones_are_not_in_the_training_set() {
     let (catalogue, corpus) = load();
-    // The same words may be trained for another situation: what matters is what they mean in this one.
+    // The same words may be in the training set with another intent.
     let key = |e: &Example| (e.intent.name.clone(), e.utterance.clone());
     let mut trained = BTreeSet::new();
     for i in 0..40_000 {
-        let e = corpus.in_context(Split::Train, Hearing::Clean, 1, i).unwrap();
+        let e = corpus.in_context(Split::Train, Transcript::Clean, 1, i).unwrap();
         assert!(catalogue.check(&e.intent).is_ok(), "{e:?}");
         assert_eq!(e.slot_words.len(), e.utterance.split(' ').count(), "{e:?}");
         trained.insert(key(&e));
@@ -70,13 +70,14 @@ fn what_depends_on_the_situation_keeps_to_the_catalogue_and_its_held_out_phrasin
 }
 
 #[test]
-fn phrasings_to_judge_by_are_not_those_learnt_and_words_of_slots_are_known() {
+fn validation_phrasings_are_not_in_the_training_set_and_slot_words_are_marked() {
     let (_, corpus) = load();
     let mut in_slots = 0;
     for i in 0..4000 {
-        let [learn, tune] = [Split::Learn, Split::Tune].map(|s| corpus.example(s, Hearing::Noisy, 3, i));
-        assert_eq!(learn.intent.name, tune.intent.name);
-        for e in [learn, tune] {
+        let [train, validation] =
+            [Split::TrainWithoutValidation, Split::Validation].map(|s| corpus.example(s, Transcript::Noisy, 3, i));
+        assert_eq!(train.intent.name, validation.intent.name);
+        for e in [train, validation] {
             assert_eq!(e.slot_words.len(), e.utterance.split(' ').count(), "{e:?}");
             for (slot, (name, value)) in e.intent.slots.iter().enumerate() {
                 let words = e.utterance.split(' ').zip(&e.slot_words).filter(|(_, s)| **s == Some(slot));
@@ -91,21 +92,24 @@ fn phrasings_to_judge_by_are_not_those_learnt_and_words_of_slots_are_known() {
     assert!(in_slots > 300);
     let all = |split| -> BTreeSet<String> {
         (0..30_000)
-            .map(|i| corpus.example(split, Hearing::Clean, 1, i))
+            .map(|i| corpus.example(split, Transcript::Clean, 1, i))
             .filter(|e| e.intent.name == "help")
             .map(|e| e.utterance)
             .collect()
     };
-    let (learn, tune) = (all(Split::Learn), all(Split::Tune));
-    assert!(!tune.is_empty() && tune.iter().filter(|u| learn.contains(*u)).count() * 2 < tune.len(), "{tune:?}");
+    let (train, validation) = (all(Split::TrainWithoutValidation), all(Split::Validation));
+    assert!(
+        !validation.is_empty() && validation.iter().filter(|u| train.contains(*u)).count() * 2 < validation.len(),
+        "{validation:?}"
+    );
 }
 
 #[test]
-fn a_reply_says_what_the_scene_says_or_that_it_is_unknown() {
+fn replies_use_the_scene_or_state_that_a_value_is_unknown() {
     let (_, corpus) = load();
     let (mut known, mut unknown) = (0, 0);
     for i in 0..20_000 {
-        let e = corpus.example(Split::Train, Hearing::Clean, 1, i);
+        let e = corpus.example(Split::Train, Transcript::Clean, 1, i);
         if e.intent.name == "range_query" {
             match e.scene.fact("range") {
                 Some(range) => {
@@ -123,9 +127,10 @@ fn a_reply_says_what_the_scene_says_or_that_it_is_unknown() {
 }
 
 #[test]
-fn scenes_have_gaps_in_every_fact() {
+fn every_fact_is_unknown_in_some_scenes() {
     let (_, corpus) = load();
-    let scenes: Vec<SceneFacts> = (0..2000).map(|i| corpus.example(Split::Train, Hearing::Clean, 1, i).scene).collect();
+    let scenes: Vec<SceneFacts> =
+        (0..2000).map(|i| corpus.example(Split::Train, Transcript::Clean, 1, i).scene).collect();
     for name in ["speed", "gear", "lead", "ttc", "battery", "range", "out", "tyre", "load", "hazard", "time"] {
         let known = scenes.iter().filter(|s| s.fact(name).is_some()).count();
         assert!((200..1950).contains(&known), "{name}: {known}");
@@ -133,20 +138,20 @@ fn scenes_have_gaps_in_every_fact() {
 }
 
 #[test]
-fn a_broken_grammar_says_which_intent_and_why() {
+fn errors_of_grammars_name_the_intent_and_the_reason() {
     let (catalogue, _) = load();
-    let whole = std::fs::read_to_string(Path::new(HERE).join("grammar.toml")).unwrap();
+    let full = std::fs::read_to_string(Path::new(HERE).join("grammar.toml")).unwrap();
     let with = |from: &str, to: &str| {
-        assert!(whole.contains(from));
-        Corpus::parse(&whole.replace(from, to), "g.toml", &catalogue).map(|_| ()).unwrap_err().to_string()
+        assert!(full.contains(from));
+        Corpus::parse(&full.replace(from, to), "g.toml", &catalogue).map(|_| ()).unwrap_err().to_string()
     };
     assert!(with("name = \"hang_up\"", "name = \"hang\"").contains("intent `hang`: is not in the catalogue"));
     assert!(with("explain (the|this|that) @lamp", "explain (the|this|that) @bulb").contains("there is no list `bulb`"));
     assert!(with("dial|telephone) {who:", "dial|telephone) {whom:").contains("there is no slot `whom`"));
     assert!(with("fan off [level=off]", "fan off [level=zero]").contains("not one of its values"));
-    assert!(with("Calling {who}.", "Calling {her}.").contains("nothing is named `her`"));
+    assert!(with("Calling {who}.", "Calling {her}.").contains("there is no fact or slot `her`"));
     assert!(
         with("{ say = \"It is {time}.\" }, { say = \"I do not know the time.\" }", "{ say = \"It is {time}.\" }")
-            .contains("its last reply must be one that can always be given")
+            .contains("its last reply must be possible in any scene")
     );
 }

@@ -22,7 +22,7 @@ fn folder() -> std::path::PathBuf {
 
 /// The fixture's texts end in one token of the second segment; here that token is given as the scene's.
 #[test]
-fn bert_is_as_in_transformers() {
+fn bert_equals_transformers() {
     let encoder = Encoder::load(&folder()).unwrap();
     let reference: Reference =
         serde_json::from_str(&fs::read_to_string(folder().join("reference.json")).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Training that goes on where it was cut off, bit for bit, and does what it is for.
+//! Fine-tuning: interrupted runs are resumed bit for bit, and the loss falls.
 
 mod tiny;
 
@@ -6,11 +6,11 @@ use auriga_lm::{
     decoder::weights::Weights,
     intent::{
         catalogue::Catalogue,
-        classifier::{self, CARD, IntentEncoder, WEIGHTS},
+        classifier::{self, ADAPTER_CONFIG, IntentClassifier, WEIGHTS},
     },
     training::finetune::{
         self,
-        options::{Kinds, Method, Options},
+        options::{Method, ModelKind, Options},
     },
 };
 use clap::Parser;
@@ -47,8 +47,8 @@ fn state(folder: &Path) -> Vec<(String, Vec<f32>)> {
     all.iter().map(|(n, t)| (n.clone(), values(t))).collect()
 }
 
-/// 5 steps and 5 more are 10, although an epoch ends among them.
-fn goes_on(base: &Path, more: &str) {
+/// 5 steps and 5 more give the state of 10 steps; an epoch ends within.
+fn check_resume(base: &Path, more: &str) {
     let _alone = tiny::RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let run = |dir: &Path, stop: u64| {
@@ -59,31 +59,36 @@ fn goes_on(base: &Path, more: &str) {
     let half = state(dirs[0].path());
     run(dirs[0].path(), 10);
     run(dirs[1].path(), 10);
-    let (resumed, whole) = (state(dirs[0].path()), state(dirs[1].path()));
-    assert_eq!(resumed.len(), whole.len());
-    for (a, b) in resumed.iter().zip(&whole) {
+    let (resumed, full) = (state(dirs[0].path()), state(dirs[1].path()));
+    assert_eq!(resumed.len(), full.len());
+    for (a, b) in resumed.iter().zip(&full) {
         let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert!(a.0 == b.0 && bits(&a.1) == bits(&b.1), "{} differs", a.0);
     }
-    assert_ne!(half, whole);
+    assert_ne!(half, full);
+    let rows = |dir: &Path| -> Vec<String> {
+        let log = fs::read_to_string(dir.join("training.csv")).unwrap();
+        log.lines().skip(1).map(|row| row.split(',').take(2).collect::<Vec<_>>().join(",")).collect()
+    };
+    assert_eq!(rows(dirs[0].path()), rows(dirs[1].path()));
 }
 
 #[test]
-fn a_run_of_the_encoder_goes_on_bit_for_bit() {
+fn an_encoder_run_is_resumed_bit_for_bit() {
     let base = tempfile::tempdir().unwrap();
     tiny::base(base.path());
     for method in ["full --accumulate 2", "lora --rank 4", "adalora --rank 2"] {
-        goes_on(base.path(), &format!("--method {method} --seed 3"));
+        check_resume(base.path(), &format!("--method {method} --seed 3"));
     }
 }
 
 #[test]
-fn a_run_of_the_decoder_goes_on_bit_for_bit() {
-    goes_on(&here().join("checkpoint"), "--model decoder --method adalora --rank 2");
+fn a_decoder_run_is_resumed_bit_for_bit() {
+    check_resume(&here().join("checkpoint"), "--model decoder --method adalora --rank 2");
 }
 
 #[test]
-fn a_run_with_other_options_is_an_error() {
+fn resuming_with_other_options_is_an_error() {
     let _alone = tiny::RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
     let (base, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     tiny::base(base.path());
@@ -97,25 +102,25 @@ fn a_run_with_other_options_is_an_error() {
 }
 
 #[test]
-fn training_lowers_the_loss_and_what_is_saved_can_be_loaded() {
+fn training_lowers_the_loss_and_the_result_can_be_loaded() {
     let _alone = tiny::RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
     let (base, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     tiny::base(base.path());
     let more = format!(
-        "--base {} --method adalora --rank 3 --epochs 2 --epoch-size 1600 --batch 16 --learning-rate 3e-3 --head-pace 4",
+        "--base {} --method adalora --rank 3 --epochs 2 --epoch-size 1600 --batch 16 --learning-rate 3e-3 --head-lr-multiplier 4",
         base.path().display()
     );
     let options = options(out.path(), &more);
-    assert!(options.method == Method::Adalora && options.model == Kinds::Encoder);
+    assert!(options.method == Method::Adalora && options.model == ModelKind::Encoder);
     finetune::run(&options).unwrap();
     let log = fs::read_to_string(out.path().join("training.csv")).unwrap();
     let losses: Vec<f64> = log.lines().skip(1).filter_map(|l| l.split(',').nth(2)?.parse().ok()).collect();
     assert!(losses.len() > 5 && losses[losses.len() - 1] < 0.85 * losses[0], "{losses:?}");
     assert!(fs::read_to_string(out.path().join("training.svg")).unwrap().contains("<svg"));
     let catalogue = Catalogue::load(&options.catalogue).unwrap();
-    IntentEncoder::load(base.path(), out.path(), catalogue).unwrap();
-    assert!(classifier::read_card(&out.path().join(CARD)).unwrap().scene);
-    // As many directions as the budget allows: rank 3 for each of 2 layers' 6 matrices.
+    IntentClassifier::load(base.path(), out.path(), catalogue).unwrap();
+    assert!(classifier::read_adapter_config(&out.path().join(ADAPTER_CONFIG)).unwrap().scene);
+    // As many directions as the budget allows: rank 3 for each of the 6 matrices of 2 layers.
     let kept = Weights::load_file(&out.path().join(WEIGHTS)).unwrap().into_tensors();
     let ranks: Vec<i64> = kept.iter().filter(|(n, _)| n.ends_with("lora_lambda")).map(|(_, t)| t.size()[0]).collect();
     assert_eq!(ranks.iter().sum::<i64>(), 36, "{ranks:?}");

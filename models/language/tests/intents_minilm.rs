@@ -1,28 +1,32 @@
-//! The encoder that is shipped, where set-up could fetch its base.
+//! The shipped classifier, if set-up has fetched its base.
 
 use auriga_lm::intent::{
     catalogue::Catalogue,
-    classifier::{IntentEncoder, WEIGHTS, context::Context},
+    classifier::{IntentClassifier, WEIGHTS, context::Context},
     scene::{Gear, SceneFacts},
 };
 use std::{fs, path::Path};
 
-fn shipped() -> Option<IntentEncoder> {
+fn shipped() -> Option<IntentClassifier> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let base = here.join("../../.native/minilm");
     if !base.join("model.safetensors").exists() {
-        println!("skipped: the encoder's base is not in {}", base.display());
+        auriga_testing::skip(format!("no base encoder in {}; run make setup", base.display()));
         return None;
     }
     tch::set_num_threads(1);
     Some(
-        IntentEncoder::load(&base, &here.join("intents-minilm"), Catalogue::load(here.join("intents.toml")).unwrap())
-            .unwrap(),
+        IntentClassifier::load(
+            &base,
+            &here.join("intents-minilm"),
+            Catalogue::load(here.join("intents.toml")).unwrap(),
+        )
+        .unwrap(),
     )
 }
 
 #[test]
-fn the_shipped_encoder_understands() {
+fn the_shipped_classifier_understands_requests() {
     let Some(encoder) = shipped() else { return };
     let say = |utterance: &str| encoder.intent(&Context::default(), utterance).unwrap().to_string();
     assert_eq!(say("Navigate to the nearest charging station."), "navigate_to place=the nearest charging station;");
@@ -34,7 +38,7 @@ fn the_shipped_encoder_understands() {
 }
 
 #[test]
-fn what_was_said_is_understood_by_what_went_before() {
+fn the_context_decides_ambiguous_requests() {
     let Some(encoder) = shipped() else { return };
     let drive = SceneFacts {
         speed_mps: Some(14.0),

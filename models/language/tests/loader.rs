@@ -1,4 +1,4 @@
-//! A folder that is not what it says is refused, and the message names what is wrong.
+//! Errors of checkpoints that cannot be loaded.
 
 mod common;
 
@@ -41,14 +41,14 @@ fn shards(dir: &Path, tensors: &[(String, Tensor)]) {
 }
 
 #[test]
-fn shards_are_the_same_model_as_one_file_and_a_missing_one_is_named() {
+fn shards_give_the_same_model_as_one_file_and_a_missing_shard_is_an_error() {
     let config = common::config(Family::Qwen3);
     let tensors = common::tensors(&config, 1);
     let dir = folder(|_, _| {});
     let tokens = Tensor::from_slice(&[3i64, 1, 4, 1, 5]).unsqueeze(0);
-    let whole = Model::load(dir.path()).unwrap().forward(&tokens);
+    let full = Model::load(dir.path()).unwrap().forward(&tokens);
     shards(dir.path(), &tensors);
-    assert!(Model::load(dir.path()).unwrap().forward(&tokens).equal(&whole));
+    assert!(Model::load(dir.path()).unwrap().forward(&tokens).equal(&full));
     fs::remove_file(dir.path().join("model-2-of-2.safetensors")).unwrap();
     assert!(refused(dir.path()).contains("model-2-of-2.safetensors"));
     let index = json!({ "weight_map": { "a": "../../etc/passwd" } }).to_string();
@@ -69,21 +69,21 @@ fn half_precision_is_read() {
 }
 
 #[test]
-fn a_file_that_is_cut_off_is_refused_wherever_it_is_cut() {
+fn truncated_files_are_errors() {
     let dir = folder(|_, _| {});
     let file = dir.path().join("model.safetensors");
-    let whole = fs::read(&file).unwrap();
-    for len in [0, 4, 8, 100, whole.len() / 2, whole.len() - 1] {
-        fs::write(&file, &whole[..len]).unwrap();
+    let full = fs::read(&file).unwrap();
+    for len in [0, 4, 8, 100, full.len() / 2, full.len() - 1] {
+        fs::write(&file, &full[..len]).unwrap();
         let message = refused(dir.path());
-        assert!(message.contains("damaged or cut off"), "{len}: {message}");
+        assert!(message.contains("damaged or truncated"), "{len}: {message}");
     }
     fs::remove_file(&file).unwrap();
     assert!(refused(dir.path()).contains("expected model.safetensors"));
 }
 
 #[test]
-fn wrong_weights_are_named() {
+fn errors_of_weights_name_the_tensor() {
     let missing = folder(|_, t| t.retain(|(n, _)| n != "model.layers.1.mlp.up_proj.weight"));
     assert!(refused(missing.path()).contains("`model.layers.1.mlp.up_proj.weight` is in no file"));
     let shape = folder(|c, _| c.intermediate_size += 8);
@@ -96,9 +96,9 @@ fn wrong_weights_are_named() {
     });
     assert!(refused(nan.path()).contains("values that are not finite numbers"));
     let kind = folder(|_, _| {});
-    let whole = fs::read(kind.path().join("model.safetensors")).unwrap();
-    let text = String::from_utf8_lossy(&whole[8..2000]).replace("\"F32\"", "\"I32\"");
-    let mut changed = whole.clone();
+    let full = fs::read(kind.path().join("model.safetensors")).unwrap();
+    let text = String::from_utf8_lossy(&full[8..2000]).replace("\"F32\"", "\"I32\"");
+    let mut changed = full.clone();
     changed[8..2000].copy_from_slice(&text.as_bytes()[..1992]);
     fs::write(kind.path().join("model.safetensors"), changed).unwrap();
     assert!(refused(kind.path()).contains("expected F32, F16 or BF16"));
@@ -115,7 +115,7 @@ fn with_in(family: Family, field: &str, value: Value) -> Result<Config, String> 
 }
 
 #[test]
-fn a_field_that_would_change_the_model_is_an_error_by_its_name() {
+fn unsupported_fields_are_errors_that_name_them() {
     for (field, value) in [
         ("hidden_act", json!("gelu")),
         ("mlp_bias", json!(true)),
@@ -160,7 +160,7 @@ fn a_field_that_would_change_the_model_is_an_error_by_its_name() {
 }
 
 #[test]
-fn fields_as_transformers_writes_them_are_understood() {
+fn fields_written_by_transformers_are_read() {
     for family in [Family::Llama, Family::Mistral, Family::Qwen2, Family::Qwen3, Family::SmolLm3] {
         let config = with_in(family, "rope_parameters", Value::Null).unwrap();
         let kinds = (0..3).map(|i| common::config(family).attention_of(i)).collect();

@@ -71,7 +71,7 @@ fn exact(name: &str) {
     session.push(&reference.prompt).unwrap();
     session.step(&model, Budget::layers(5)).unwrap();
     let sampling = Sampling::GREEDY;
-    session.generate(Generate { sampling, max_tokens: reference.greedy.len(), stop: Vec::new(), guide: None });
+    session.generate(Generate { sampling, max_tokens: reference.greedy.len(), stop: Vec::new(), constraint: None });
     while session.step(&model, Budget::layers(3)).unwrap().state != State::Finished(Finish::Length) {
         if let Some(logits) = session.logits().filter(|_| session.len() == reference.prompt.len()) {
             let found: Vec<f64> = logits.iter().step_by(STRIDE).map(|v| f64::from(*v)).collect();
@@ -90,7 +90,7 @@ fn off(found: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
     square(&mut pairs().map(|(f, e)| f - e)) / square(&mut pairs().map(|(_, e)| *e))
 }
 
-fn rounded(name: &str) {
+fn quantized(name: &str) {
     let reference = reference(name);
     let run = |precision| logits(&Model::load_as(&folder(name), precision).unwrap(), &reference.prompt);
     let [bf16, int8, int4] = [Precision::Bf16, Precision::Int8, Precision::Int4].map(run);
@@ -99,31 +99,31 @@ fn rounded(name: &str) {
         ("int8", off(&int8, &reference.int8)),
         ("int4", off(&int4, &reference.int4)),
     ] {
-        eprintln!("{name:<24} {precision}: root mean square off by {off:.4} of the logits' own");
+        eprintln!("{name:<24} {precision}: root mean square error {off:.4}, relative to the logits");
         assert!(off < ROUNDING, "{name} {precision}: off by {off:.4}");
     }
-    // It would be seen if weights were rounded in another way than the reference says.
+    // Weights quantized in another way would exceed the tolerance.
     let (coarse, between) = (off(&int4, &reference.int8), off(&int8, &reference.int4));
     assert!(coarse > 5.0 * ROUNDING && between > 5.0 * ROUNDING, "{name}: {coarse:.4}, {between:.4}");
 }
 
-macro_rules! as_in_transformers {
+macro_rules! equal_transformers {
     ($($test:ident: $name:literal),* $(,)?) => {
         $(mod $test {
             #[test]
-            fn in_32_bits_logits_and_64_greedy_tokens_are_the_same() {
+            fn logits_and_64_greedy_tokens_equal_transformers_in_f32() {
                 super::exact($name);
             }
 
             #[test]
-            fn in_fewer_bits_logits_are_those_of_the_rounded_weights() {
-                super::rounded($name);
+            fn logits_equal_transformers_with_the_same_quantized_weights() {
+                super::quantized($name);
             }
         })*
     };
 }
 
-as_in_transformers! {
+equal_transformers! {
     llama: "llama",
     llama_3_scaled_rope_biases_tied: "llama3-scaled",
     smollm2_linear_rope: "smollm2-linear",

@@ -22,7 +22,7 @@ fn logits(folder: &Path, precision: Precision) -> Tensor {
 }
 
 #[test]
-fn a_quantised_folder_is_smaller_and_gives_the_same_bits() {
+fn a_quantised_checkpoint_is_smaller_and_gives_the_same_bits() {
     for (precision, share) in [(Precision::Int8, 0.75), (Precision::Int4, 0.6)] {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("model");
@@ -36,7 +36,7 @@ fn a_quantised_folder_is_smaller_and_gives_the_same_bits() {
 }
 
 #[test]
-fn what_cannot_be_done_is_told() {
+fn unsupported_quantisation_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("model");
     let e = quantize::run(&options(&out, Precision::Bf16)).unwrap_err().to_string();
@@ -52,7 +52,7 @@ fn what_cannot_be_done_is_told() {
 }
 
 #[test]
-fn a_method_of_others_and_whole_numbers_out_of_place_are_told() {
+fn other_quantisation_methods_and_misplaced_integers_are_errors() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("model");
     quantize::run(&options(&out, Precision::Int8)).unwrap();
@@ -67,5 +67,5 @@ fn a_method_of_others_and_whole_numbers_out_of_place_are_told() {
         "test",
     );
     let e = weights.take("norm.weight", &[4]).unwrap_err().to_string();
-    assert!(e.contains("norm.weight") && e.contains("whole numbers"), "{e}");
+    assert!(e.contains("norm.weight") && e.contains("integers"), "{e}");
 }

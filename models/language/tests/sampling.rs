@@ -1,8 +1,8 @@
-//! Choosing a token, against the processors of Transformers (`fixtures/make.py`).
+//! Sampling, compared with the logits processors of Transformers (`fixtures/make.py`).
 
 use auriga_lm::decoder::{
     constraint::Allowed,
-    sample::{Sampler, Sampling, Wishes},
+    sample::{Sampler, Sampling, SamplingOverrides},
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ fn cases() -> Vec<(Sampling, Case)> {
 }
 
 #[test]
-fn what_may_be_drawn_is_as_in_transformers() {
+fn the_distribution_equals_transformers() {
     for (sampling, case) in cases() {
         let mut found = vec![0.0; case.logits.len()];
         for (token, probability) in Sampler::new(sampling).distribution(&case.logits, &case.text) {
@@ -47,7 +47,7 @@ fn what_may_be_drawn_is_as_in_transformers() {
 }
 
 #[test]
-fn tokens_are_drawn_as_often_as_they_are_likely() {
+fn tokens_are_sampled_by_their_probability() {
     const DRAWS: usize = 20_000;
     for (sampling, case) in cases() {
         let mut sampler = Sampler::new(sampling);
@@ -64,7 +64,7 @@ fn tokens_are_drawn_as_often_as_they_are_likely() {
 }
 
 #[test]
-fn a_seed_repeats_what_was_drawn_and_another_does_not() {
+fn the_same_seed_gives_the_same_tokens() {
     let (sampling, case) = &cases()[0];
     let draw = |seed| {
         let mut sampler = Sampler::new(Sampling { seed, ..*sampling });
@@ -90,12 +90,13 @@ fn published() -> Value {
 }
 
 #[test]
-fn what_a_checkpoint_suggests_is_taken_unless_there_is_another_wish() {
+fn overrides_replace_the_suggested_sampling() {
     let of_file = suggested(&published()).unwrap();
     let expected = Sampling { temperature: 0.7, top_k: 20, top_p: 0.8, min_p: 0.0, repetition_penalty: 1.1, seed: 0 };
     assert_eq!(of_file, expected);
-    let wishes = Wishes { temperature: Some(0.0), min_p: Some(0.1), seed: 4, ..Wishes::default() };
-    assert_eq!(wishes.over(of_file), Sampling { temperature: 0.0, min_p: 0.1, seed: 4, ..expected });
+    let overrides =
+        SamplingOverrides { temperature: Some(0.0), min_p: Some(0.1), seed: 4, ..SamplingOverrides::default() };
+    assert_eq!(overrides.apply_to(of_file), Sampling { temperature: 0.0, min_p: 0.1, seed: 4, ..expected });
     // The defaults of Transformers: greedy, and where it samples the 50 likeliest.
     assert_eq!(suggested(&json!({ "temperature": 0.6, "_from_model_config": true })).unwrap(), Sampling::GREEDY);
     let plain = Sampling { temperature: 1.0, top_k: 50, ..Sampling::GREEDY };
@@ -104,7 +105,7 @@ fn what_a_checkpoint_suggests_is_taken_unless_there_is_another_wish() {
 }
 
 #[test]
-fn what_a_checkpoint_suggests_and_cannot_be_had_is_an_error_by_its_name() {
+fn unsupported_generation_fields_are_errors_that_name_them() {
     for (field, value) in [
         ("num_beams", json!(4)),
         ("typical_p", json!(0.9)),
@@ -131,7 +132,7 @@ fn what_a_checkpoint_suggests_and_cannot_be_had_is_an_error_by_its_name() {
 
 proptest! {
     #[test]
-    fn a_token_that_is_not_allowed_is_never_chosen(
+    fn a_token_that_is_not_allowed_is_never_sampled(
         logits in prop::collection::vec(-9.0f32..9.0, 1..40),
         mut tokens in prop::collection::vec(0..60u32, 1..8),
         temperature in prop::sample::select(vec![0.0, 0.5, 2.0]),

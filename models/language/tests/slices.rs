@@ -1,10 +1,10 @@
-//! However the work is cut, the outcome is the same.
+//! The result does not depend on how the work is sliced.
 
 mod common;
 
 use auriga_lm::decoder::{
     config::Family,
-    constraint::{Allowed, Guide},
+    constraint::{Allowed, Constraint},
     model::{CHUNK, Model},
     sample::Sampling,
     session::{Budget, Finish, Generate, Session, SessionError, State},
@@ -23,10 +23,10 @@ fn warm() -> Sampling {
 }
 
 fn generate(max_tokens: usize) -> Generate {
-    Generate { sampling: warm(), max_tokens, stop: Vec::new(), guide: None }
+    Generate { sampling: warm(), max_tokens, stop: Vec::new(), constraint: None }
 }
 
-/// The logits of the plain forward pass, [time, vocabulary].
+/// The logits of one forward pass, [time, vocabulary].
 fn reference(model: &Model, tokens: &[u32]) -> Tensor {
     let ids: Vec<i64> = tokens.iter().map(|t| i64::from(*t)).collect();
     tch::no_grad(|| model.logits(&model.forward(&Tensor::from_slice(&ids).unsqueeze(0))).squeeze_dim(0))
@@ -39,9 +39,9 @@ fn run(model: &Model, session: &mut Session, budgets: impl IntoIterator<Item = u
         let step = session.step(model, budget).unwrap();
         assert!(step.layers <= budget.layers);
         match step.state {
-            State::Paused => assert_eq!(step.layers, budget.layers, "a session pauses only when its budget is spent"),
+            State::Paused => assert_eq!(step.layers, budget.layers, "a session pauses only when its budget is used up"),
             State::Finished(finish) => return finish,
-            State::Idle => panic!("it was told to generate"),
+            State::Idle => panic!("generation was requested"),
         }
     }
 }
@@ -58,7 +58,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn sliced_is_unsliced_bit_for_bit(
+    fn sliced_inference_equals_unsliced_inference_bit_for_bit(
         which in 0..FAMILIES.len(),
         len in 1..80usize,
         budgets in prop::collection::vec(1..9usize, 0..60),
@@ -68,7 +68,7 @@ proptest! {
         let mut session = Session::new(&model, 200);
         session.push(&prompt(len)).unwrap();
         session.generate(generate(20));
-        // The budgets, and when they are used up layers one by one.
+        // The given budgets, then single layers.
         prop_assert_eq!(run(&model, &mut session, budgets.into_iter().chain(std::iter::repeat_n(1, 500))), Finish::Length);
         let (tokens, logits) = unsliced(&model, &prompt(len), 20);
         prop_assert_eq!(session.generated(), tokens);
@@ -77,28 +77,28 @@ proptest! {
 }
 
 #[test]
-fn a_prompt_fed_in_chunks_gives_the_logits_of_one_fed_whole() {
+fn a_prompt_in_chunks_gives_the_logits_of_one_forward_pass() {
     for family in FAMILIES {
         let model = common::model(family);
         for len in [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7] {
             let mut session = Session::new(&model, 200);
             session.push(&prompt(len)).unwrap();
             assert_eq!(session.step(&model, Budget::UNLIMITED).unwrap().state, State::Idle);
-            let whole = reference(&model, &prompt(len)).get(len as i64 - 1);
-            let off = (Tensor::from_slice(session.logits().unwrap()) - whole).abs().max().double_value(&[]);
+            let full = reference(&model, &prompt(len)).get(len as i64 - 1);
+            let off = (Tensor::from_slice(session.logits().unwrap()) - full).abs().max().double_value(&[]);
             assert!(off < 1e-4, "{family}, {len} tokens: off by {off}");
         }
     }
 }
 
 #[test]
-fn a_preempted_session_goes_on_as_if_nothing_had_happened() {
+fn a_preempted_session_continues_unchanged() {
     let model = common::model(Family::Qwen3);
     let (expected, logits) = unsliced(&model, &prompt(50), 30);
     let mut dialogue = Session::new(&model, 200);
     dialogue.push(&prompt(50)).unwrap();
     dialogue.generate(generate(30));
-    // In the middle of the layers of a token, others come first, three times.
+    // Preempted three times in the middle of the layers of a token.
     for cut in [5, 9, 14] {
         assert_eq!(dialogue.step(&model, Budget::layers(cut)).unwrap().state, State::Paused);
         let mut intent = Session::new(&model, 100);
@@ -111,12 +111,12 @@ fn a_preempted_session_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
-fn a_fork_goes_on_from_the_common_beginning_and_leaves_it_untouched() {
+fn a_fork_continues_from_the_common_prefix_and_does_not_change_it() {
     let model = common::model(Family::Llama);
     let mut scene = Session::new(&model, 200);
     scene.push(&prompt(40)).unwrap();
     let e = scene.fork().map(|_| ()).unwrap_err();
-    assert!(matches!(e, SessionError::Unfed { tokens: 40 }), "{e}");
+    assert!(matches!(e, SessionError::Pending { tokens: 40 }), "{e}");
     scene.step(&model, Budget::UNLIMITED).unwrap();
     let answer = |tail: &[u32]| {
         let mut fork = scene.fork().unwrap();
@@ -128,17 +128,17 @@ fn a_fork_goes_on_from_the_common_beginning_and_leaves_it_untouched() {
     let first = answer(&[1, 2, 3]);
     assert_ne!(first, answer(&[4, 5, 6]));
     assert_eq!(first, answer(&[1, 2, 3]));
-    let mut whole = Session::new(&model, 200);
-    whole.push(&prompt(40)).unwrap();
-    whole.step(&model, Budget::UNLIMITED).unwrap();
-    whole.push(&[1, 2, 3]).unwrap();
-    whole.generate(generate(10));
-    run(&model, &mut whole, []);
-    assert_eq!(first, whole.generated());
+    let mut full = Session::new(&model, 200);
+    full.push(&prompt(40)).unwrap();
+    full.step(&model, Budget::UNLIMITED).unwrap();
+    full.push(&[1, 2, 3]).unwrap();
+    full.generate(generate(10));
+    run(&model, &mut full, []);
+    assert_eq!(first, full.generated());
 }
 
 #[test]
-fn a_text_that_begins_as_another_goes_on_from_there_and_says_what_it_would_have_said() {
+fn a_prompt_with_a_cached_prefix_gives_the_same_tokens_in_fewer_layers() {
     let model = common::model(Family::Mistral);
     let mut kept = Session::new(&model, 200);
     kept.push(&prompt(60)).unwrap();
@@ -154,27 +154,27 @@ fn a_text_that_begins_as_another_goes_on_from_there_and_says_what_it_would_have_
             }
         }
     };
-    // Shares 40 tokens; all; is a beginning itself; shares nothing.
+    // Shares 40 tokens; shares all; is a prefix itself; shares nothing.
     let other = [&prompt(60)[..40], &[7, 8, 9]].concat();
     for (text, shared) in [(other, 40), (prompt(60), 59), (prompt(30), 29), (vec![3, 2, 1], 0)] {
         let fork = kept.fork_for(&text).unwrap();
-        assert_eq!((fork.fed(), fork.len()), (shared, text.len()));
-        let mut whole = Session::new(&model, 200);
-        whole.push(&text).unwrap();
-        let (fork, whole) = (answer(fork), answer(whole));
-        assert_eq!(fork.0, whole.0);
-        assert!(shared < CHUNK || fork.1 < whole.1, "{} layers, {} from nothing", fork.1, whole.1);
+        assert_eq!((fork.processed(), fork.len()), (shared, text.len()));
+        let mut full = Session::new(&model, 200);
+        full.push(&text).unwrap();
+        let (fork, full) = (answer(fork), answer(full));
+        assert_eq!(fork.0, full.0);
+        assert!(shared < CHUNK || fork.1 < full.1, "{} layers, {} from nothing", fork.1, full.1);
     }
 }
 
-/// Bytes of this process that are in memory.
+/// Resident memory of this process in bytes.
 fn resident() -> usize {
     let pages: usize = std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     pages * 4096
 }
 
 #[test]
-fn a_session_that_is_dropped_in_the_middle_gives_its_memory_back() {
+fn dropping_an_unfinished_session_releases_its_memory() {
     let config = auriga_lm::decoder::config::Config { max_positions: 1 << 16, ..common::config(Family::Llama) };
     let folder = tempfile::tempdir().unwrap();
     common::write(folder.path(), &config, &common::tensors(&config, 7));
@@ -192,12 +192,12 @@ fn a_session_that_is_dropped_in_the_middle_gives_its_memory_back() {
     let (rounds, size) = (20, (1 << 16) * config.cache_per_token() * 4);
     (0..rounds).for_each(|_| cut_off());
     let grown = resident().saturating_sub(before);
-    // Other tests run meanwhile; what leaked would be many times a cache.
+    // Other tests run at the same time; a leak would be many times the size of a cache.
     assert!(grown < size * rounds / 4, "{grown} bytes more after {rounds} sessions of {size}");
 }
 
 #[test]
-fn greedy_decoding_is_the_argmax_of_the_plain_forward_pass() {
+fn greedy_decoding_is_the_argmax_of_the_forward_pass() {
     for family in FAMILIES {
         let model = common::model(family);
         let mut session = Session::new(&model, 200);
@@ -213,13 +213,13 @@ fn greedy_decoding_is_the_argmax_of_the_plain_forward_pass() {
     }
 }
 
-/// Leads along one path, with a choice at every second token.
+/// Allows one path, with a choice at every second token.
 struct Path {
     at: u32,
     probabilities: Vec<f64>,
 }
 
-impl Guide for Path {
+impl Constraint for Path {
     fn allowed(&self) -> Allowed {
         match self.at {
             6 => Allowed::Done,
@@ -237,21 +237,21 @@ impl Guide for Path {
 }
 
 #[test]
-fn a_guide_is_obeyed_and_what_is_certain_costs_no_layers_of_its_own() {
+fn a_constraint_is_obeyed_and_its_determined_tokens_cost_no_layers() {
     let model = common::model(Family::Qwen2);
     let mut session = Session::new(&model, 50);
     session.push(&prompt(5)).unwrap();
-    let guide = Some(Box::new(Path { at: 0, probabilities: Vec::new() }) as Box<dyn Guide>);
-    session.generate(Generate { guide, ..generate(40) });
+    let constraint = Some(Box::new(Path { at: 0, probabilities: Vec::new() }) as Box<dyn Constraint>);
+    session.generate(Generate { constraint, ..generate(40) });
     let step = session.step(&model, Budget::UNLIMITED).unwrap();
-    assert_eq!(step.state, State::Finished(Finish::Guide));
+    assert_eq!(step.state, State::Finished(Finish::Constraint));
     assert_eq!(session.generated().len(), 6);
-    // Prompt, and two runs of a chosen token with the certain one after it: three times the layers and the output.
+    // The prompt, and two chunks of a sampled and a determined token: three times the layers and the output matrix.
     assert_eq!(step.layers, 3 * (model.config().layers + 1));
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_what_fills_up_ends() {
+fn tokens_that_do_not_fit_are_errors_and_generation_ends_when_the_cache_is_full() {
     let model = common::model(Family::Llama);
     let mut session = Session::new(&model, 10);
     assert!(matches!(session.push(&prompt(11)), Err(SessionError::Full { wanted: 11, capacity: 10, .. })));
@@ -263,12 +263,12 @@ fn what_does_not_fit_is_refused_and_what_fills_up_ends() {
     let mut empty = Session::new(&model, 10);
     empty.generate(generate(4));
     assert!(matches!(empty.step(&model, Budget::UNLIMITED), Err(SessionError::Empty)));
-    // A model that cannot count further than 256 gives no session room for more.
+    // The context of the model has 256 tokens.
     assert!(Session::new(&model, 1 << 40).push(&prompt(257)).is_err());
 }
 
 #[test]
-fn a_stop_token_ends_it_and_is_not_part_of_it() {
+fn a_stop_token_ends_generation_and_is_not_part_of_it() {
     let model = common::model(Family::Llama);
     let (tokens, _) = unsliced(&model, &prompt(9), 20);
     let stop = tokens[7];
@@ -281,7 +281,7 @@ fn a_stop_token_ends_it_and_is_not_part_of_it() {
 }
 
 #[test]
-fn no_layer_is_run_on_a_budget_of_none() {
+fn a_budget_of_0_runs_no_layer() {
     let model = common::model(Family::Llama);
     let mut session = Session::new(&model, 100);
     session.push(&prompt(9)).unwrap();

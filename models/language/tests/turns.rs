@@ -1,14 +1,14 @@
-//! Turns with a model that has learnt nothing: whatever it would like to say, the intent parses.
+//! Turns with an untrained model: the intent always parses.
 
 mod common;
 
 use auriga_lm::{
     decoder::{
         config::{Config, Family},
-        constraint::{Allowed, Guide},
+        constraint::{Allowed, Constraint},
         model::Model,
         sample::Sampling,
-        session::Budget,
+        session::{Budget, Finish},
     },
     dialogue::{
         codec::Codec,
@@ -18,11 +18,11 @@ use auriga_lm::{
     },
     intent::{
         catalogue::Catalogue,
-        constrained::{IntentGuide, IntentSource, Names},
+        constrained::{CatalogueConstraint, IntentConstraint, NameTrie},
         output::IntentOutput,
         scene::SceneFacts,
     },
-    training::corpus::{Corpus, Hearing, Split},
+    training::corpus::{Corpus, Split, Transcript},
 };
 use proptest::prelude::*;
 use std::{
@@ -40,11 +40,11 @@ fn corpus() -> Corpus {
     Corpus::load(&Path::new(HERE).join("grammar.toml"), &catalogue()).unwrap()
 }
 
-/// The file of a tokenizer trained on a little of the corpus.
+/// A tokenizer trained on a small part of the corpus.
 static TOKENIZER: LazyLock<(tempfile::TempDir, std::path::PathBuf)> = LazyLock::new(|| {
     let corpus = corpus();
     let texts: Vec<String> = (0..1500)
-        .map(|i| corpus.example(Split::Train, Hearing::Noisy, 5, i))
+        .map(|i| corpus.example(Split::Train, Transcript::Noisy, 5, i))
         .flat_map(|e| [e.scene.preamble(), e.utterance, e.intent.to_string(), e.reply])
         .collect();
     let dir = tempfile::tempdir().unwrap();
@@ -58,14 +58,18 @@ fn tokenizer() -> Tokenizer {
 }
 
 fn untrained(seed: i64) -> Lm {
-    let config = Config { vocab_size: 900, max_positions: 512, ..common::config(Family::Qwen3) };
+    untrained_with_context(seed, 512)
+}
+
+fn untrained_with_context(seed: i64, max_positions: usize) -> Lm {
+    let config = Config { vocab_size: 900, max_positions, ..common::config(Family::Qwen3) };
     let dir = tempfile::tempdir().unwrap();
     common::write(dir.path(), &config, &common::tensors(&config, seed));
     Lm::new(Model::load(dir.path()).unwrap(), tokenizer(), catalogue(), "test").unwrap()
 }
 
 #[test]
-fn a_reply_to_an_intent_understood_elsewhere_is_the_one_to_an_intent_of_ones_own() {
+fn a_given_intent_gets_the_same_reply_as_a_decoded_one() {
     let scene = SceneFacts { range_km: Some(212.0), ..SceneFacts::default() };
     for (seed, utterance) in [(0, "call anna now"), (1, "how far can i go"), (2, "play some jazz")] {
         let lm = untrained(seed);
@@ -90,19 +94,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn an_untrained_model_gives_an_intent_of_the_catalogue_for_any_words(
+    fn an_untrained_model_gives_an_intent_of_the_catalogue_for_any_utterance(
         seed in 0..6i64,
         utterance in "[a-zäß']{1,9}( [a-z0-9]{1,7}){0,12}",
     ) {
         let lm = untrained(seed);
         let mut turn = lm.turn(&SceneFacts::default(), &utterance, Sampling::GREEDY).unwrap();
-        prop_assert_eq!(turn.step(&lm, Budget::UNLIMITED).unwrap().state, TurnState::Understood);
+        let state = turn.step(&lm, Budget::UNLIMITED).unwrap().state;
         let intent = turn.intent().unwrap();
+        prop_assert_eq!(&state, &TurnState::Understood(intent.clone()));
         prop_assert!(lm.catalogue().check(intent).is_ok(), "{}", intent);
         prop_assert!((0.0..=1.0).contains(&intent.confidence));
         let parsed = IntentOutput { confidence: intent.confidence, ..IntentOutput::parse(&intent.to_string()).unwrap() };
         prop_assert_eq!(&parsed, intent);
-        // A text slot holds words that were said.
+        // Text slots hold words of the utterance.
         for (name, value) in &intent.slots {
             if ["place", "who", "what"].contains(&name.as_str()) {
                 prop_assert!(utterance.contains(value.as_str()), "{}", value);
@@ -116,7 +121,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(5))]
 
     #[test]
-    fn a_turn_cut_into_slices_says_the_same(layers in 1..6usize, seed in 0..3i64) {
+    fn a_sliced_turn_gives_the_same_result(layers in 1..6usize, seed in 0..3i64) {
         let lm = untrained(seed);
         let say = |budget: Budget| {
             let sampling = Sampling { temperature: 0.8, top_p: 0.9, seed: 11, ..Sampling::GREEDY };
@@ -131,13 +136,13 @@ proptest! {
     }
 
     #[test]
-    fn text_comes_in_whole_characters(text in "[a-z äß€🚗日本]{0,24}") {
+    fn streamed_text_consists_of_complete_characters(text in "[a-z äß€🚗日本]{0,24}") {
         let tokenizer = tokenizer();
         let (mut stream, mut out) = (TextStream::default(), String::new());
         for token in tokenizer.encode(&text).unwrap() {
             let piece = tokenizer.decode_next(token, &mut stream).unwrap();
-            let whole = !piece.contains(char::REPLACEMENT_CHARACTER);
-            prop_assert!(whole);
+            let full = !piece.contains(char::REPLACEMENT_CHARACTER);
+            prop_assert!(full);
             out += &piece;
         }
         prop_assert_eq!(out, text);
@@ -145,23 +150,23 @@ proptest! {
 }
 
 #[test]
-fn a_scene_fed_before_changes_nothing_but_the_time() {
+fn processing_the_scene_before_gives_the_same_intent_in_fewer_layers() {
     let lm = untrained(1);
     let scene = SceneFacts { speed_mps: Some(20.0), battery: Some(0.5), ..SceneFacts::default() };
-    let mut fed = lm.scene(&scene).unwrap();
-    assert!(matches!(lm.turn_after(&fed, &scene, "hello", Sampling::GREEDY), Err(LmError::Session(_))));
-    fed.step(lm.model(), Budget::UNLIMITED).unwrap();
-    let mut after = lm.turn_after(&fed, &scene, "set it to 21 degrees", Sampling::GREEDY).unwrap();
-    let mut whole = lm.turn(&scene, "set it to 21 degrees", Sampling::GREEDY).unwrap();
-    let (a, b) = (after.step(&lm, Budget::UNLIMITED).unwrap(), whole.step(&lm, Budget::UNLIMITED).unwrap());
+    let mut session = lm.scene(&scene).unwrap();
+    assert!(matches!(lm.turn_after(&session, &scene, "hello", Sampling::GREEDY), Err(LmError::Session(_))));
+    session.step(lm.model(), Budget::UNLIMITED).unwrap();
+    let mut after = lm.turn_after(&session, &scene, "set it to 21 degrees", Sampling::GREEDY).unwrap();
+    let mut full = lm.turn(&scene, "set it to 21 degrees", Sampling::GREEDY).unwrap();
+    let (a, b) = (after.step(&lm, Budget::UNLIMITED).unwrap(), full.step(&lm, Budget::UNLIMITED).unwrap());
     assert!(a.layers < b.layers);
-    let (a, b) = (after.intent().unwrap(), whole.intent().unwrap());
+    let (a, b) = (after.intent().unwrap(), full.intent().unwrap());
     assert_eq!(a.to_string(), b.to_string());
     assert!((a.confidence - b.confidence).abs() < 1e-5);
 }
 
 #[test]
-fn what_is_said_cannot_end_a_turn() {
+fn special_tokens_in_an_utterance_are_plain_text() {
     let tokenizer = tokenizer();
     let codec = Codec::new(tokenizer).unwrap();
     let special = [codec.end, codec.scene, codec.user, codec.intent, codec.reply];
@@ -169,7 +174,7 @@ fn what_is_said_cannot_end_a_turn() {
 }
 
 #[test]
-fn nothing_said_is_an_error_and_so_is_a_tokenizer_of_another_model() {
+fn an_utterance_without_words_and_a_tokenizer_of_another_model_are_errors() {
     let lm = untrained(1);
     assert!(matches!(lm.turn(&SceneFacts::default(), " ?! ", Sampling::GREEDY), Err(LmError::NoWords)));
     let e = Lm::new(common::model(Family::Llama), tokenizer(), catalogue(), "here").map(|_| ()).unwrap_err();
@@ -177,22 +182,37 @@ fn nothing_said_is_an_error_and_so_is_a_tokenizer_of_another_model() {
 }
 
 #[test]
-fn the_tokens_of_a_trained_intent_are_a_path_of_the_guide() {
+fn the_constraint_allows_the_tokens_of_every_training_intent() {
     let (corpus, catalogue) = (corpus(), Arc::new(catalogue()));
     let codec = Arc::new(Codec::new(tokenizer()).unwrap());
-    let names = Arc::new(Names::new(&catalogue, &codec).unwrap());
+    let names = Arc::new(NameTrie::new(&catalogue, &codec).unwrap());
     for i in 0..800 {
         let split = if i % 2 == 0 { Split::Train } else { Split::HeldOut };
-        let e = corpus.example(split, Hearing::Noisy, 9, i);
-        let mut guide = IntentGuide::new(catalogue.clone(), codec.clone(), names.clone(), &e.utterance);
+        let e = corpus.example(split, Transcript::Noisy, 9, i);
+        let mut constraint = CatalogueConstraint::new(catalogue.clone(), codec.clone(), names.clone(), &e.utterance);
         for token in codec.intent_part(&e.intent).unwrap() {
-            match guide.allowed() {
+            match constraint.allowed() {
                 Allowed::Only(tokens) => assert!(tokens.contains(&token), "{e:?}: {token} is none of {tokens:?}"),
                 other => panic!("{e:?}: {other:?}"),
             }
-            guide.advance(token, 1.0);
+            constraint.advance(token, 1.0);
         }
-        assert_eq!(guide.allowed(), Allowed::Done);
-        assert_eq!(guide.output().unwrap().to_string(), e.intent.to_string());
+        assert_eq!(constraint.allowed(), Allowed::Done);
+        assert_eq!(constraint.output().unwrap().to_string(), e.intent.to_string());
     }
+}
+
+#[test]
+fn an_intent_that_does_not_fit_into_the_context_is_an_error() {
+    let (scene, utterance) = (SceneFacts::default(), "call anna now");
+    let codec = Codec::new(tokenizer()).unwrap();
+    let prompt = codec.scene_part(&scene).unwrap().len() + codec.user_part(utterance).unwrap().len();
+    let lm = untrained_with_context(1, prompt + 1);
+    let mut turn = lm.turn(&scene, utterance, Sampling::GREEDY).unwrap();
+    for _ in 0..2 {
+        let error = turn.step(&lm, Budget::UNLIMITED).unwrap_err();
+        assert!(matches!(error, LmError::IncompleteIntent { finish: Finish::Full }), "{error}");
+        assert_eq!(turn.intent(), None);
+    }
+    assert!(matches!(turn.understand(&lm), Err(LmError::IncompleteIntent { .. })));
 }

@@ -13,7 +13,7 @@ use auriga_language::{
 };
 use auriga_lm::{
     intent::{catalogue::Catalogue, classifier::context::Context},
-    training::corpus::{Corpus, Hearing, Split},
+    training::corpus::{Corpus, Split, Transcript},
 };
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn a_reply_of_the_corpus_is_never_replaced() {
     let mut replaced = BTreeSet::new();
     let mut answered = 0;
     for number in 0..20_000 {
-        let e = corpus.example(Split::Train, Hearing::Clean, 7, number);
+        let e = corpus.example(Split::Train, Transcript::Clean, 7, number);
         if let Some(degrees) = e.intent.slot("degrees").and_then(|d| d.parse().ok()) {
             assert!(numbers(&e.utterance).iter().any(|n| n.is_rounded(degrees)), "{degrees}: {}", e.utterance);
         }

@@ -1,19 +1,19 @@
-//! `auriga-lm eval` and `auriga-lm chat`.
+//! The commands `auriga-lm eval` and `auriga-lm chat`.
 
 use crate::{
     decoder::{
-        sample::{Sampling, Wishes},
+        sample::{Sampling, SamplingOverrides},
         session::Budget,
     },
     dialogue::turn::{Lm, TurnState},
     intent::{
         catalogue::{Catalogue, OUT_OF_SCOPE},
-        classifier::IntentEncoder,
+        classifier::IntentClassifier,
         scene::{Gear, SceneFacts},
     },
     kernels::linear::Precision,
     training::{
-        corpus::{Corpus, Example, Hearing, Split},
+        corpus::{Corpus, Example, Split, Transcript},
         evaluate::{self, Report},
         finetune, plots,
     },
@@ -25,15 +25,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What every command that runs a model is told.
+/// Options of all commands that run the decoder.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// Folder in Hugging Face layout
     #[arg(long, default_value = "models/language/checkpoint")]
     pub checkpoint: PathBuf,
+    /// Intent catalogue
     #[arg(long, default_value = "models/language/intents.toml")]
     pub catalogue: PathBuf,
-    /// The numbers that the checkpoint is computed with
+    /// Precision of the weights
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
     /// Threads of libtorch
@@ -42,43 +43,52 @@ pub struct Common {
 }
 
 impl Common {
+    /// Loads the decoder.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
     pub fn load(&self) -> anyhow::Result<Lm> {
         tch::set_num_threads(self.threads);
         Ok(Lm::load_as(&self.checkpoint, Catalogue::load(&self.catalogue)?, self.precision)?)
     }
 }
 
+/// Options of `auriga-lm eval`.
 #[derive(Debug, Clone, Args)]
 pub struct EvalOptions {
+    /// Options of all commands.
     #[command(flatten)]
     pub common: Common,
+    /// Grammar of the corpus
     #[arg(long, default_value = "models/language/grammar.toml")]
     pub grammar: PathBuf,
-    /// Exchanges of each set but the first
+    /// Examples of each set except the first
     #[arg(long, default_value_t = 1000)]
     pub examples: u64,
-    /// Of the examples; training uses other ones
+    /// Seed of the examples; training uses other ones
     #[arg(long, default_value_t = 1_000_001)]
     pub seed: u64,
-    /// Show what was understood wrongly
-    #[arg(long)]
-    pub wrong: bool,
-    /// Judge the encoder with the adapter in this folder, instead of the decoder
+    /// Print the examples that were predicted wrongly
+    #[arg(long, alias = "wrong")]
+    pub errors: bool,
+    /// Evaluate the classifier with the adapter in this folder, instead of the decoder
     #[arg(long)]
     pub adapter: Option<PathBuf>,
-    /// The encoder's base
+    /// Base encoder
     #[arg(long, default_value = finetune::encoder::BASE)]
     pub base: PathBuf,
-    /// A picture of what held-out phrasings were taken for, as SVG
+    /// Write the confusion matrix of held-out phrasings to this file, as SVG
     #[arg(long)]
     pub confusion: Option<PathBuf>,
-    /// A file of utterances, one a line, none of which is for the car: how many of them the encoder takes to be so
-    #[arg(long)]
-    pub outside: Option<PathBuf>,
+    /// A file of out-of-scope utterances, one per line: report how many of them the classifier detects
+    #[arg(long, alias = "outside")]
+    pub out_of_scope: Option<PathBuf>,
 }
 
-/// Tables for: held-out phrasings as written, the same with names, politeness and mishearing varied, and phrasings that
-/// were trained on.
+/// Prints metrics for held-out phrasings as written, the same with variations and recognition errors, and training phrasings.
+///
+/// # Errors
+/// A file that cannot be read or written.
 pub fn eval(options: &EvalOptions) -> anyhow::Result<()> {
     if let Some(adapter) = &options.adapter {
         return eval_encoder(options, adapter);
@@ -87,7 +97,7 @@ pub fn eval(options: &EvalOptions) -> anyhow::Result<()> {
     let corpus = Corpus::load(&options.grammar, lm.catalogue())?;
     for (i, (name, examples)) in sets(&corpus, options).into_iter().enumerate() {
         let report = evaluate::turns(&lm, &examples)?;
-        show(name, &report, options.wrong);
+        show(name, &report, options.errors);
         if i == 0 {
             draw(options, &report)?;
         }
@@ -96,13 +106,13 @@ pub fn eval(options: &EvalOptions) -> anyhow::Result<()> {
 }
 
 fn sets(corpus: &Corpus, options: &EvalOptions) -> [(&'static str, Vec<Example>); 3] {
-    let varied = |split, hearing| -> Vec<Example> {
-        (0..options.examples).map(|i| corpus.example(split, hearing, options.seed, i)).collect()
+    let varied = |split, transcript| -> Vec<Example> {
+        (0..options.examples).map(|i| corpus.example(split, transcript, options.seed, i)).collect()
     };
     [
         ("held-out phrasings, as written", corpus.held_out(options.seed)),
-        ("held-out phrasings, varied and misheard", varied(Split::HeldOut, Hearing::Noisy)),
-        ("trained phrasings, varied and misheard", varied(Split::Train, Hearing::Noisy)),
+        ("held-out phrasings, varied, with recognition errors", varied(Split::HeldOut, Transcript::Noisy)),
+        ("training phrasings, varied, with recognition errors", varied(Split::Train, Transcript::Noisy)),
     ]
 }
 
@@ -114,59 +124,65 @@ fn draw(options: &EvalOptions, report: &Report) -> anyhow::Result<()> {
 
 fn eval_encoder(options: &EvalOptions, adapter: &Path) -> anyhow::Result<()> {
     tch::set_num_threads(options.common.threads);
-    let encoder = IntentEncoder::load(&options.base, adapter, Catalogue::load(&options.common.catalogue)?)?;
+    let encoder = IntentClassifier::load(&options.base, adapter, Catalogue::load(&options.common.catalogue)?)?;
     let corpus = Corpus::load(&options.grammar, encoder.catalogue())?;
-    let situations = ("held-out phrasings in their situations", corpus.held_out_in_context(options.seed));
-    for (i, (name, examples)) in sets(&corpus, options).into_iter().chain([situations]).enumerate() {
+    let contexts = ("held-out phrasings in their contexts", corpus.held_out_in_context(options.seed));
+    for (i, (name, examples)) in sets(&corpus, options).into_iter().chain([contexts]).enumerate() {
         let report = evaluate::encoder(&encoder, &examples)?;
-        show(name, &report, options.wrong);
+        show(name, &report, options.errors);
         if i == 0 {
             draw(options, &report)?;
         }
     }
-    let Some(path) = &options.outside else { return Ok(()) };
+    let Some(path) = &options.out_of_scope else { return Ok(()) };
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let (mut all, mut rejected) = (0, 0);
     for line in text.lines().filter(|l| !l.trim().is_empty()) {
         let intent = encoder.intent(&Default::default(), line)?;
         all += 1;
         rejected += usize::from(intent.name == OUT_OF_SCOPE);
-        if options.wrong && intent.name != OUT_OF_SCOPE {
-            println!("  {line:?}: found {intent} ({:.2})", intent.confidence);
+        if options.errors && intent.name != OUT_OF_SCOPE {
+            println!("  {line:?}: predicted {intent} ({:.2})", intent.confidence);
         }
     }
-    println!("{rejected} of {all} utterances that are not for the car are taken to be so");
+    println!("{rejected} of {all} out-of-scope utterances are detected");
     Ok(())
 }
 
-fn show(name: &str, report: &Report, wrong: bool) {
+fn show(name: &str, report: &Report, errors: bool) {
     println!("{name}\n{}", report.table());
     println!(
-        "{} examples: intents {:.2} %, intents with all slots {:.2} % of {}, calibration error {:.4} ({:.4} by chance), \
-         replies word for word {:.2} % of {}\n",
+        "{} examples: intent accuracy {:.2} %, with all slots {:.2} % of {}, calibration error {:.4} ({:.4} if calibrated), \
+         replies identical {:.2} % of {}\n",
         report.examples(),
         100.0 * report.accuracy(),
         100.0 * report.slot_accuracy(),
         report.with_slots,
         report.calibration_error(),
-        report.calibration_error_by_chance(),
+        report.calibration_noise(),
         100.0 * report.reply_accuracy(),
         report.replies,
     );
-    for o in report.wrong.iter().filter(|_| wrong) {
-        println!("  {:?}: expected {}, found {} ({:.2})", o.utterance, o.expected, o.found, o.confidence);
+    for o in report.errors.iter().filter(|_| errors) {
+        println!("  {:?}: expected {}, predicted {} ({:.2})", o.utterance, o.expected, o.predicted, o.confidence);
     }
 }
 
+/// Options of `auriga-lm chat`.
 #[derive(Debug, Clone, Args)]
 pub struct ChatOptions {
+    /// Options of all commands.
     #[command(flatten)]
     pub common: Common,
+    /// Sampling of replies.
     #[command(flatten)]
-    pub wishes: Wishes,
+    pub overrides: SamplingOverrides,
 }
 
-/// A line is an utterance; the scene is that of a drive through a town.
+/// Reads utterances from standard input, one per line, and prints intents and replies; the scene is a drive through a town.
+///
+/// # Errors
+/// A file that cannot be read.
 pub fn chat(options: &ChatOptions) -> anyhow::Result<()> {
     let lm = options.common.load()?;
     let scene = SceneFacts {
@@ -180,7 +196,7 @@ pub fn chat(options: &ChatOptions) -> anyhow::Result<()> {
         driving_load: Some(0.3),
         ..SceneFacts::default()
     };
-    let sampling = options.wishes.over(lm.sampling());
+    let sampling = options.overrides.apply_to(lm.sampling());
     println!("the scene: {}\nreplies: {sampling}", scene.preamble());
     let prompt = || -> std::io::Result<()> {
         print!("> ");
@@ -209,15 +225,15 @@ fn answer(lm: &Lm, scene: &SceneFacts, line: &str, sampling: Sampling) -> anyhow
         let step = turn.step(lm, Budget::layers(lm.model().config().layers))?;
         print!("{}", turn.take_text());
         std::io::stdout().flush()?;
-        match (step.state, turn.intent()) {
-            (TurnState::Understood, Some(intent)) => {
+        match step.state {
+            TurnState::Understood(intent) => {
                 let rule =
                     lm.catalogue().get(&intent.name).map(|i| i.permit(&intent.slots, scene.speed_mps, scene.gear));
                 let refused = rule.and_then(Result::err).map_or(String::new(), |r| format!(", refused: {r}"));
                 println!("[{intent} ({:.2}){refused}]", intent.confidence);
             }
-            (TurnState::Finished(_), _) => break,
-            _ => {}
+            TurnState::Finished(_) => break,
+            TurnState::Paused => {}
         }
     }
     println!();

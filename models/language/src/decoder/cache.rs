@@ -1,16 +1,16 @@
-//! The keys and values of the tokens so far, in memory that is taken once.
+//! The key-value cache, allocated once.
 
 use crate::decoder::config::Config;
 use tch::{Device, Kind, Tensor};
 
-/// Of one layer: [1, kv_heads, capacity, head_dim] each.
+/// Keys and values of one layer, [1, kv_heads, capacity, head_dim] each.
 pub struct LayerCache {
     keys: Tensor,
     values: Tensor,
 }
 
 impl LayerCache {
-    /// Writes keys and values of a run that begins at `start` and gives back all up to its end, without copying them.
+    /// Writes keys and values of a chunk at `start` and returns views of all keys and values up to its end.
     pub(crate) fn extend(&mut self, start: i64, keys: &Tensor, values: &Tensor) -> (Tensor, Tensor) {
         let time = keys.size()[2];
         self.keys.narrow(2, start, time).copy_(keys);
@@ -19,20 +19,21 @@ impl LayerCache {
     }
 }
 
-/// Of all layers.
+/// Keys and values of all layers.
 pub struct Cache {
     layers: Vec<LayerCache>,
     capacity: usize,
 }
 
 impl Cache {
-    /// Room for `capacity` tokens, in the numbers and at the place where the model computes.
+    /// A cache for `capacity` tokens; `options`: data type and device of the model.
     pub fn new(config: &Config, capacity: usize, options: (Kind, Device)) -> Self {
         let empty = || Tensor::zeros([1, config.kv_heads, capacity as i64, config.head_dim], options);
         let layers = (0..config.layers).map(|_| LayerCache { keys: empty(), values: empty() }).collect();
         Self { layers, capacity }
     }
 
+    /// The number of tokens that fit.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -41,7 +42,7 @@ impl Cache {
         &mut self.layers[index]
     }
 
-    /// A cache of its own with the first `used` tokens of this one.
+    /// A new cache with a copy of the first `used` tokens.
     pub fn fork(&self, used: usize) -> Self {
         let copy = |from: &Tensor| {
             let to = from.zeros_like();

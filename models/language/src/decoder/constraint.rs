@@ -1,20 +1,21 @@
-//! What a session may generate next.
+//! Restrictions on the tokens that a session may generate.
 
-/// What may come next.
+/// The tokens that may come next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allowed {
-    /// Anything.
+    /// All tokens.
     Any,
-    /// One of these, in ascending order; not empty. A single one is taken without asking the model.
+    /// One of these, in ascending order; never empty. A single token is taken without running the model.
     Only(Vec<u32>),
-    /// Nothing: what was to be said has been said.
+    /// None: the output is complete.
     Done,
 }
 
-/// Leads a session token by token.
-pub trait Guide: Send {
+/// Restricts generation token by token.
+pub trait Constraint: Send {
+    /// The tokens that may come next.
     fn allowed(&self) -> Allowed;
 
-    /// `probability`: of the token among those that were allowed.
+    /// Takes note of the token that was generated. `probability` is its probability among the allowed tokens.
     fn advance(&mut self, token: u32, probability: f64);
 }

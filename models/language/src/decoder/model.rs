@@ -26,24 +26,35 @@ use crate::{
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
+/// An error of loading a model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// The configuration is not supported.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The weights cannot be loaded.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The weights are stored in another precision than the requested one.
     #[error("the weights in {folder} are {found}, not {wanted}: set the precision to {found}")]
-    Quantised { folder: String, found: Precision, wanted: Precision },
+    Quantised {
+        /// The checkpoint.
+        folder: String,
+        /// Precision of the file.
+        found: Precision,
+        /// The requested precision.
+        wanted: Precision,
+    },
 }
 
-/// What depends only on the positions of a run of tokens: made once for all layers.
+/// Rotary embeddings and attention masks of a chunk of tokens; computed once for all layers.
 pub struct Positions {
-    /// Where the run begins.
+    /// The position of the first token.
     start: i64,
     /// [time, 1, head_dim]; the first half of the sines is negative, see [`rotate`].
     cos: Tensor,
     sin: Tensor,
-    /// Of layers that see all, and of those with a window.
+    /// Attention mask of layers with full attention, and of those with a sliding window.
     full: Option<Tensor>,
     windowed: Option<Tensor>,
 }
@@ -51,7 +62,7 @@ pub struct Positions {
 struct Attention {
     qkv: Linear,
     o: Linear,
-    /// Of each head's query and key, [heads + kv_heads, head_dim] (Qwen3).
+    /// Norm of each head's query and key, [heads + kv_heads, head_dim] (Qwen3).
     qk_norm: Option<RmsNorm>,
     kind: LayerAttention,
     heads: i64,
@@ -83,39 +94,39 @@ impl Attention {
         })
     }
 
-    fn forward(&self, x: &Tensor, at: &Positions, cache: Option<&mut LayerCache>) -> Tensor {
+    fn forward(&self, x: &Tensor, positions: &Positions, cache: Option<&mut LayerCache>) -> Tensor {
         let (batch, time) = (x.size()[0], x.size()[1]);
         let qkv = self.qkv.forward(x).view([batch, time, self.heads + 2 * self.kv_heads, self.head_dim]);
-        // Queries and keys go the same way, [batch, time, heads + kv_heads, head_dim].
+        // Queries and keys are processed together, [batch, time, heads + kv_heads, head_dim].
         let mut qk = qkv.narrow(2, 0, self.heads + self.kv_heads);
         if let Some(norm) = &self.qk_norm {
             qk = norm.forward(&qk);
         }
         if self.kind.rope {
-            qk = rotate(&qk, at);
+            qk = rotate(&qk, positions);
         }
         let q = qk.narrow(2, 0, self.heads).transpose(1, 2);
         let k = qk.narrow(2, self.heads, self.kv_heads).transpose(1, 2);
         let v = qkv.narrow(2, self.heads + self.kv_heads, self.kv_heads).transpose(1, 2);
         let (k, v) = match cache {
-            Some(cache) => cache.extend(at.start, &k, &v),
+            Some(cache) => cache.extend(positions.start, &k, &v),
             None => (k, v),
         };
-        let y = self.attend(&q, &k, &v, at).transpose(1, 2);
+        let y = self.attend(&q, &k, &v, positions).transpose(1, 2);
         self.o.forward(&y.reshape([batch, time, self.heads * self.head_dim]))
     }
 
-    /// Softmax over the keys that each query sees. Queries that share a head of keys lie behind one another in time, so
-    /// that the keys need not be copied for each.
-    fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, at: &Positions) -> Tensor {
+    /// Scaled dot-product attention. Queries of the same group are placed one after another in the time dimension, so that
+    /// their shared keys need not be copied.
+    fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, positions: &Positions) -> Tensor {
         let (batch, time, total) = (q.size()[0], q.size()[2], k.size()[2]);
-        let mask = if self.kind.window.is_some() { &at.windowed } else { &at.full };
+        let mask = if self.kind.window.is_some() { &positions.windowed } else { &positions.full };
         if mask.is_none() && time > 1 {
             let gqa = self.heads != self.kv_heads;
             return Tensor::scaled_dot_product_attention(q, k, v, None::<Tensor>, 0.0, true, None, gqa);
         }
         let group = self.heads / self.kv_heads;
-        // A single token needs no mask: the window is cut out.
+        // A single token needs no mask: the keys are cut to the window.
         let seen = self.kind.window.filter(|_| time == 1).map_or(total, |window| window.min(total));
         let (k, v) = (k.narrow(2, total - seen, seen), v.narrow(2, total - seen, seen));
         let q = q.reshape([batch, self.kv_heads, group * time, self.head_dim]);
@@ -125,10 +136,10 @@ impl Attention {
     }
 }
 
-/// RoPE in the half-split layout: (a, b) → (a·cos − b·sin, b·cos + a·sin).
-fn rotate(x: &Tensor, at: &Positions) -> Tensor {
+/// Applies RoPE in the half-split layout: (a, b) → (a·cos − b·sin, b·cos + a·sin).
+fn rotate(x: &Tensor, positions: &Positions) -> Tensor {
     let half = x.size()[3] / 2;
-    (x * &at.cos).addcmul(&x.roll([half], [3]), &at.sin)
+    (x * &positions.cos).addcmul(&x.roll([half], [3]), &positions.sin)
 }
 
 struct Mlp {
@@ -159,37 +170,43 @@ struct Layer {
     mlp: Mlp,
 }
 
-/// The most tokens that go through the layers together, in models that are small enough ([`Model::chunk`]). Longer runs
-/// use the processor better; a slice of one layer of such a run is the longest that a session stays on the processor
-/// beyond its budget.
+/// The largest number of tokens that are processed together ([`Model::chunk`]). A larger chunk uses the processor better,
+/// but a session cannot be paused within a layer of a chunk.
 pub const CHUNK: usize = 32;
 
-/// Products of two numbers in a layer of a run: about 2 ms of a core that makes 60 thousand million of them a second.
+/// Multiply-accumulate operations of a layer for one chunk: about 2 ms on a core with 60 G operations per second.
 const CHUNK_PRODUCTS: i64 = 120_000_000;
 
-/// The model: weights and nothing that changes while it runs.
+/// A decoder. It holds no state of its sessions.
 pub struct Model {
     config: Config,
     precision: Precision,
-    /// `None` where the rows of `head` serve.
+    /// `None` if the rows of `head` are used (tied embeddings).
     embedding: Option<Tensor>,
     layers: Vec<Layer>,
     norm: RmsNorm,
     head: Linear,
-    /// Of RoPE, one for each pair of a head's dimensions.
+    /// Rotary frequencies, one for each pair of a head's dimensions.
     frequencies: Tensor,
 }
 
 impl Model {
-    /// From a Hugging Face folder, in 32-bit numbers, on the processor.
+    /// Loads a checkpoint folder in Hugging Face layout, in 32-bit floating point, on the CPU.
+    ///
+    /// # Errors
+    /// A configuration or weights that cannot be used; see [`ModelError`].
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
         Self::load_on(folder, Precision::F32, Device::Cpu)
     }
 
-    /// On the graphics processor if there is one, but for whole numbers, whose kernels are the processor's.
+    /// Loads a checkpoint folder with the weights converted to `precision`, on the GPU if there is one. Integer precisions
+    /// always run on the CPU.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
     pub fn load_as(folder: &Path, precision: Precision) -> Result<Self, ModelError> {
-        let whole = matches!(precision, Precision::Int8 | Precision::Int4);
-        Self::load_on(folder, precision, if whole { Device::Cpu } else { device::best() })
+        let integer = matches!(precision, Precision::Int8 | Precision::Int4);
+        Self::load_on(folder, precision, if integer { Device::Cpu } else { device::best() })
     }
 
     fn load_on(folder: &Path, precision: Precision, device: Device) -> Result<Self, ModelError> {
@@ -202,18 +219,21 @@ impl Model {
         Ok(tch::no_grad(|| Self::assemble(config, weights, Form::Run(precision)))?)
     }
 
-    /// From the tensors themselves, so that it can be trained.
+    /// Builds a model for training: gradients reach the tensors of `weights`.
+    ///
+    /// # Errors
+    /// A tensor that is missing, unknown or of the wrong shape.
     pub fn from_weights(config: Config, weights: Weights) -> Result<Self, WeightsError> {
         Self::assemble(config, weights, Form::Trained)
     }
 
-    /// All tensors must be used.
+    /// Builds the model; an error if a tensor is left over.
     fn assemble(config: Config, mut weights: Weights, form: Form) -> Result<Self, WeightsError> {
         let (c, w) = (&config, &mut weights);
         let table = w.take("model.embed_tokens.weight", &[c.vocab_size, c.hidden_size])?;
         let layer = |i| -> Result<Layer, WeightsError> {
             let name = format!("model.layers.{i}");
-            // Old files carry the frequencies; they are computed here.
+            // Stored in old files; computed here.
             w.discard(&format!("{name}.self_attn.rotary_emb.inv_freq"));
             let norm = |w: &mut Weights, which: &str| {
                 RmsNorm::load(w, &format!("{name}.{which}_layernorm"), c.hidden_size, c.rms_norm_eps, form)
@@ -227,7 +247,7 @@ impl Model {
         };
         let layers = (0..c.layers).map(layer).collect::<Result<_, _>>()?;
         let norm = RmsNorm::load(w, "model.norm", c.hidden_size, c.rms_norm_eps, form)?;
-        // Four bits are too coarse for the choice among all tokens.
+        // 4 bits are too coarse for the output matrix.
         let head_form = if form == Form::Run(Precision::Int4) { Form::Run(Precision::Int8) } else { form };
         let head = if c.tied {
             w.discard("lm_head.weight");
@@ -244,23 +264,25 @@ impl Model {
         Ok(Self { config, precision, embedding, layers, norm, head, frequencies })
     }
 
+    /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// In which numbers it computes.
+    /// The precision of the weights.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// What depends on where a run of `time` tokens lies: it begins after `start` tokens.
+    /// Rotary embeddings and masks of `time` tokens that follow `start` tokens.
     pub fn positions(&self, start: i64, time: i64) -> Positions {
         let device = self.frequencies.device();
         let at = Tensor::arange_start(start, start + time, (Kind::Float, device));
         let angles = (at.unsqueeze(1) * &self.frequencies).unsqueeze(1);
         let (cos, sin) = (angles.cos(), angles.sin());
-        let growth = self.config.rope_scaling.attention_factor();
-        let turns = |first: &Tensor, second: &Tensor| (Tensor::cat(&[first, second], -1) * growth).to_kind(self.kind());
+        let scale = self.config.rope_scaling.attention_factor();
+        let rotation =
+            |first: &Tensor, second: &Tensor| (Tensor::cat(&[first, second], -1) * scale).to_kind(self.kind());
         let end = start + time;
         let window = self.config.window();
         let beyond = window.is_some_and(|w| end > w);
@@ -270,10 +292,10 @@ impl Model {
             Some(window) if beyond && time > 1 => Some(causal().triu(start - window + 1)),
             _ => full.as_ref().map(Tensor::shallow_clone),
         };
-        Positions { start, cos: turns(&cos, &cos), sin: turns(&sin.neg(), &sin), full, windowed }
+        Positions { start, cos: rotation(&cos, &cos), sin: rotation(&sin.neg(), &sin), full, windowed }
     }
 
-    /// Token ids [batch, time] → x.
+    /// The embedding: token ids [batch, time] → x [batch, time, hidden].
     pub fn embed(&self, tokens: &Tensor) -> Tensor {
         let tokens = tokens.to_device(self.device());
         match &self.embedding {
@@ -282,42 +304,43 @@ impl Model {
         }
     }
 
-    /// One layer: x → x. With a cache, what came before the run is read from it and the run is added.
-    pub fn layer(&self, index: usize, x: &Tensor, at: &Positions, cache: Option<&mut LayerCache>) -> Tensor {
+    /// One layer: x → x, [batch, time, hidden]. With a cache, the keys and values of earlier tokens are read from it and those
+    /// of this chunk are added.
+    pub fn layer(&self, index: usize, x: &Tensor, positions: &Positions, cache: Option<&mut LayerCache>) -> Tensor {
         let layer = &self.layers[index];
-        let x = x + layer.attention.forward(&layer.attention_norm.forward(x), at, cache);
+        let x = x + layer.attention.forward(&layer.attention_norm.forward(x), positions, cache);
         &x + layer.mlp.forward(&layer.mlp_norm.forward(&x))
     }
 
-    /// x → the logits of the next token, for each position of x; on the processor.
+    /// The logits of the next token for each position of x: [.., hidden] → [.., vocabulary], on the CPU.
     pub fn logits(&self, x: &Tensor) -> Tensor {
         self.head.forward(&self.norm.forward(x)).to_kind(Kind::Float).to_device(Device::Cpu)
     }
 
-    /// All layers without a cache: token ids [batch, time] → x. For training and as the plain reference of the slices.
+    /// All layers without a cache: token ids [batch, time] → x. For training, and the reference of sliced inference.
     pub fn forward(&self, tokens: &Tensor) -> Tensor {
-        let at = self.positions(0, tokens.size()[1]);
-        (0..self.layers.len()).fold(self.embed(tokens), |x, i| self.layer(i, &x, &at, None))
+        let positions = self.positions(0, tokens.size()[1]);
+        (0..self.layers.len()).fold(self.embed(tokens), |x, i| self.layer(i, &x, &positions, None))
     }
 
-    /// Of activations and of what the cache keeps.
+    /// Data type of activations and cache.
     pub fn kind(&self) -> Kind {
         self.precision.kind(self.device())
     }
 
+    /// The device of the weights.
     pub fn device(&self) -> Device {
         self.frequencies.device()
     }
 
-    /// The most tokens that should go through a layer together: a slice of one layer ends in time, whatever the model's
-    /// size.
+    /// The number of tokens to process together so that one layer takes about the same time for any model size.
     pub fn chunk(&self) -> usize {
         let c = &self.config;
         let layer = c.hidden_size * (2 * (c.heads + c.kv_heads) * c.head_dim + 3 * c.intermediate_size);
         ((CHUNK_PRODUCTS / layer) as usize).clamp(1, CHUNK)
     }
 
-    /// Bytes of weights that one token reads: all but the embedding, of which it reads a row.
+    /// Bytes of weights that are read for one token: all except the embedding, of which one row is read.
     pub fn bytes_per_token(&self) -> usize {
         let of = |l: &Layer| {
             [&l.attention.qkv, &l.attention.o, &l.mlp.gate_up, &l.mlp.down].iter().map(|m| m.bytes()).sum::<usize>()

@@ -1,7 +1,8 @@
 //! RMSNorm (arXiv 1910.07467): x / rms(x) ⊙ w, over the last dimension.
 //!
-//! libtorch makes six operators of it on the processor, which cost more than the numbers of one token: in a decoder of half a
-//! billion 8-bit weights about a tenth of the time. So it is written out here, for 32-bit numbers that are not being trained.
+//! libtorch runs it as six operators on the CPU, whose overhead exceeds the computation for one token: in a decoder with half
+//! a billion 8-bit weights about a tenth of the time. So inference in 32-bit floating point is implemented here; training uses
+//! libtorch.
 
 use crate::{
     decoder::weights::{Weights, WeightsError},
@@ -9,18 +10,20 @@ use crate::{
 };
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Sums that go side by side, so that the compiler may use wide registers.
+/// Independent partial sums, so that the compiler can vectorize.
 const LANES: usize = 16;
 
+/// y = x / rms(x) ⊙ w.
 pub(crate) struct RmsNorm {
-    /// [rows, size]: the rows of x take turns.
+    /// [size], or [rows, size] for the rows of x in turn.
     weight: Tensor,
     eps: f64,
-    /// The same numbers, where this file does the work.
-    ours: Option<Vec<f32>>,
+    /// The same values if the implementation of this file is used.
+    values: Option<Vec<f32>>,
 }
 
 impl RmsNorm {
+    /// Takes the tensor `NAME.weight`, [size].
     pub fn load(w: &mut Weights, name: &str, size: i64, eps: f64, form: Form) -> Result<Self, WeightsError> {
         Ok(Self::new(w.take(&format!("{name}.weight"), &[size])?, eps, form)?)
     }
@@ -28,15 +31,15 @@ impl RmsNorm {
     /// `weight`: [size] or [rows, size], 32-bit.
     pub fn new(weight: Tensor, eps: f64, form: Form) -> Result<Self, TchError> {
         let weight = weight.f_to_kind(form.kind(weight.device()))?;
-        let ours = form != Form::Trained && weight.kind() == Kind::Float && weight.device() == Device::Cpu;
-        let ours = if ours { Some(Vec::try_from(weight.f_flatten(0, -1)?)?) } else { None };
-        Ok(Self { weight, eps, ours })
+        let own = form != Form::Trained && weight.kind() == Kind::Float && weight.device() == Device::Cpu;
+        let values = if own { Some(Vec::try_from(weight.f_flatten(0, -1)?)?) } else { None };
+        Ok(Self { weight, eps, values })
     }
 
-    /// x: [.., size] or [.., rows, size], of the same shape as what comes out.
+    /// x: [.., size] or [.., rows, size] → the same shape.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let size = self.weight.size().last().copied().unwrap_or_default();
-        let Some(weight) = &self.ours else {
+        let Some(weight) = &self.values else {
             return x.rms_norm([size], None::<Tensor>, self.eps) * &self.weight;
         };
         let x = x.contiguous();
@@ -72,20 +75,20 @@ mod tests {
     use crate::kernels::{linear::Precision, tensor_slices::waves};
 
     #[test]
-    fn it_is_what_libtorch_makes_of_it() {
+    fn result_equals_libtorch() {
         let options = (Kind::Float, Device::Cpu);
         for (shape, weights) in [(vec![1, 3, 50], vec![50]), (vec![2, 5, 4, 32], vec![4, 32])] {
             let x = waves(&shape, 0.7);
             let weight = Tensor::arange(weights.iter().product::<i64>(), options).cos().view(&weights[..]);
-            let [ours, theirs] = [Form::Run(Precision::F32), Form::Trained]
+            let [own, libtorch] = [Form::Run(Precision::F32), Form::Trained]
                 .map(|form| RmsNorm::new(weight.copy(), 1e-6, form).unwrap().forward(&x));
-            assert_eq!(ours.size(), shape);
-            assert!((ours - theirs).abs().max().double_value(&[]) < 1e-6);
+            assert_eq!(own.size(), shape);
+            assert!((own - libtorch).abs().max().double_value(&[]) < 1e-6);
         }
     }
 
     #[test]
-    fn what_lies_apart_in_memory_is_read_right() {
+    fn non_contiguous_input_is_read_correctly() {
         let x = Tensor::arange(24, (Kind::Float, Device::Cpu)).view([2, 3, 4]).narrow(1, 1, 2);
         let norm = RmsNorm::new(Tensor::ones([4], (Kind::Float, Device::Cpu)), 0.0, Form::Run(Precision::F32)).unwrap();
         let found = norm.forward(&x);

@@ -1,124 +1,162 @@
-//! Inference that can be left and taken up again between any two layers.
+//! Inference that can be paused and resumed between any two layers.
 //!
-//! A [`Session`] is a state machine: tokens wait to be fed, a run of them is somewhere in the middle of the layers, or a
-//! token is to be chosen. [`Session::step`] goes on until its budget is spent; everything is kept, so it is of no
-//! consequence how the work was sliced: runs are cut by [`Session::with_chunk`] alone, never by the budget, and the same tokens go
-//! through the same sums. To cancel a session, drop it.
+//! A [`Session`] is a state machine: tokens wait to be processed, a chunk of them is somewhere in the middle of the layers, or
+//! a token is to be sampled. [`Session::step`] runs until its budget is used up. How the work is sliced does not change the
+//! result: chunks are cut by [`Session::with_chunk`] alone, never by the budget, and the same tokens go through the same sums.
+//! To cancel a session, drop it.
 
 use crate::decoder::{
     cache::Cache,
-    constraint::{Allowed, Guide},
+    constraint::{Allowed, Constraint},
     model::{Model, Positions},
     sample::{Chosen, Sampler, Sampling},
 };
 use tch::Tensor;
 
+/// An error of a session.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
+    /// A token beyond the model's vocabulary.
     #[error("token {token} is not in the model's vocabulary of {vocabulary}")]
-    Token { token: u32, vocabulary: i64 },
+    Token {
+        /// The token id.
+        token: u32,
+        /// Vocabulary size of the model.
+        vocabulary: i64,
+    },
+    /// The tokens do not fit into the cache or the context.
     #[error("{wanted} tokens do not fit: the session has room for {capacity}, the model for {max_positions}")]
-    Full { wanted: usize, capacity: usize, max_positions: usize },
-    #[error("nothing to go on from: push a prompt first")]
+    Full {
+        /// Tokens in total.
+        wanted: usize,
+        /// Cache capacity of the session in tokens.
+        capacity: usize,
+        /// Length of the model's context in tokens.
+        max_positions: usize,
+    },
+    /// There is no token to continue from.
+    #[error("the session is empty: push a prompt first")]
     Empty,
-    #[error("{tokens} tokens are still to be fed: step the session until it is idle before it is forked")]
-    Unfed { tokens: usize },
-    #[error("the guide allows the token {token}, which is not in the model's vocabulary of {vocabulary}")]
-    Guide { token: u32, vocabulary: i64 },
-    #[error("the model's logits are not numbers after {tokens} tokens; its weights are damaged")]
-    NotFinite { tokens: usize },
+    /// A session can be forked only when it is idle.
+    #[error("{tokens} tokens are not processed yet: step the session until it is idle before it is forked")]
+    Pending {
+        /// Tokens that are not processed yet.
+        tokens: usize,
+    },
+    /// The constraint allowed a token beyond the model's vocabulary.
+    #[error("the constraint allows the token {token}, which is not in the model's vocabulary of {vocabulary}")]
+    Constraint {
+        /// The token id.
+        token: u32,
+        /// Vocabulary size of the model.
+        vocabulary: i64,
+    },
+    /// The model computed NaN or infinity.
+    #[error("the model's logits are not finite after {tokens} tokens; its weights are damaged")]
+    NotFinite {
+        /// Tokens processed.
+        tokens: usize,
+    },
 }
 
-/// How much may be done before the processor is given back: layers of a run of tokens; the output matrix counts as one.
-/// The caller knows what a layer costs on its machine ([`Step::layers`] and its own clock tell).
+/// How much work a step may do: the number of layers, each for one chunk of tokens; the output matrix counts as one layer.
+/// The caller can measure what a layer costs on its machine by [`Step::layers`] and its own clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
+    /// Layers that may be run.
     pub layers: usize,
 }
 
 impl Budget {
+    /// No limit.
     pub const UNLIMITED: Self = Self { layers: usize::MAX };
 
+    /// At most this many layers.
     pub fn layers(layers: usize) -> Self {
         Self { layers }
     }
 }
 
-/// Where a step has left the session.
+/// State of a session after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// The budget is spent; there is more to do.
+    /// The budget is used up; there is more to do.
     Paused,
-    /// All that was pushed has been fed, and nothing is to be generated.
+    /// All tokens are processed, and nothing is to be generated.
     Idle,
-    /// What was to be generated is there.
+    /// Generation has ended.
     Finished(Finish),
 }
 
-/// Why generating ended.
+/// Why generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// A stop token came.
+    /// A stop token was generated.
     Stop,
-    /// The guide had no more to ask.
-    Guide,
+    /// The constraint is complete.
+    Constraint,
     /// `max_tokens` were generated.
     Length,
     /// The cache is full.
     Full,
 }
 
+/// The result of [`Session::step`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// Layers run in this step.
     pub layers: usize,
+    /// State of the session after the step.
     pub state: State,
 }
 
-/// What is to be generated.
+/// What to generate.
 pub struct Generate {
+    /// How tokens are sampled.
     pub sampling: Sampling,
+    /// The largest number of tokens.
     pub max_tokens: usize,
-    /// Tokens that end it; they are not part of what is generated.
+    /// Tokens that end generation; they are not part of the generated tokens.
     pub stop: Vec<u32>,
-    pub guide: Option<Box<dyn Guide>>,
+    /// Restricts the tokens that may be generated.
+    pub constraint: Option<Box<dyn Constraint>>,
 }
 
 struct Generating {
     sampler: Sampler,
     max_tokens: usize,
     stop: Vec<u32>,
-    guide: Option<Box<dyn Guide>>,
+    constraint: Option<Box<dyn Constraint>>,
     tokens: Vec<u32>,
     finish: Option<Finish>,
 }
 
-/// A run of tokens on its way through the layers.
-struct Run {
+/// A chunk of tokens on its way through the layers.
+struct Chunk {
     tokens: usize,
-    at: Positions,
+    positions: Positions,
     x: Tensor,
     next_layer: usize,
 }
 
-/// One conversation with a model. It belongs to one model: what it keeps of one means nothing to another.
+/// A sequence of tokens with its key-value cache. It belongs to one model and must always be stepped with that model.
 pub struct Session {
     cache: Cache,
     vocabulary: i64,
     max_positions: usize,
     chunk: usize,
-    /// All tokens: fed, in the run under way, and to be fed.
-    text: Vec<u32>,
-    /// Tokens in the cache, those of a run under way not counted.
-    fed: usize,
-    run: Option<Run>,
-    /// Of the token after all that was fed.
+    /// All tokens: processed, in the current chunk, and pending.
+    tokens: Vec<u32>,
+    /// Tokens that are processed; those of the current chunk are not.
+    processed: usize,
+    current: Option<Chunk>,
+    /// Of the token after all processed ones.
     logits: Option<Vec<f32>>,
     generating: Option<Generating>,
 }
 
 impl Session {
-    /// Room for `capacity` tokens, taken now.
+    /// An empty session with a cache for `capacity` tokens, allocated now.
     pub fn new(model: &Model, capacity: usize) -> Self {
         let config = model.config();
         Self {
@@ -126,20 +164,23 @@ impl Session {
             vocabulary: config.vocab_size,
             max_positions: config.max_positions,
             chunk: model.chunk(),
-            text: Vec::new(),
-            fed: 0,
-            run: None,
+            tokens: Vec::new(),
+            processed: 0,
+            current: None,
             logits: None,
             generating: None,
         }
     }
 
-    /// Runs of at most this many tokens. Sessions whose runs are cut in another way may differ in the last bits.
+    /// Processes at most this many tokens together. Sessions with different chunks may differ in the last bits.
     pub fn with_chunk(self, chunk: usize) -> Self {
         Self { chunk: chunk.max(1), ..self }
     }
 
-    /// Adds tokens to what the model is to read.
+    /// Appends tokens to the prompt.
+    ///
+    /// # Errors
+    /// [`SessionError::Token`] or [`SessionError::Full`]; the session is unchanged then.
     pub fn push(&mut self, tokens: &[u32]) -> Result<(), SessionError> {
         if let Some(&token) = tokens.iter().find(|&&t| i64::from(t) >= self.vocabulary) {
             return Err(SessionError::Token { token, vocabulary: self.vocabulary });
@@ -148,94 +189,103 @@ impl Session {
         if wanted > capacity {
             return Err(SessionError::Full { wanted, capacity, max_positions: self.max_positions });
         }
-        self.text.extend_from_slice(tokens);
+        self.tokens.extend_from_slice(tokens);
         Ok(())
     }
 
-    /// Begins to generate after what was pushed. What was generated before stays part of the text.
+    /// Begins to generate after all tokens so far. Tokens that were generated before stay in the sequence.
     pub fn generate(&mut self, what: Generate) {
-        let Generate { sampling, max_tokens, stop, guide } = what;
+        let Generate { sampling, max_tokens, stop, constraint } = what;
         let sampler = Sampler::new(sampling);
-        self.generating = Some(Generating { sampler, max_tokens, stop, guide, tokens: Vec::new(), finish: None });
+        self.generating = Some(Generating { sampler, max_tokens, stop, constraint, tokens: Vec::new(), finish: None });
     }
 
     /// Tokens pushed and generated.
     pub fn len(&self) -> usize {
-        self.text.len()
+        self.tokens.len()
     }
 
+    /// Whether there are no tokens.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What has been generated since [`Session::generate`].
+    /// The tokens generated since [`Session::generate`].
     pub fn generated(&self) -> &[u32] {
         self.generating.as_ref().map_or(&[], |g| &g.tokens)
     }
 
-    /// The logits of the token after all that has been fed; `None` while a run is under way.
+    /// The logits of the token after all processed ones; `None` while a chunk is being processed.
     pub fn logits(&self) -> Option<&[f32]> {
         self.logits.as_deref()
     }
 
-    /// Tokens that are neither fed nor in the run under way.
+    /// Tokens that are neither processed nor in the current chunk.
     fn pending(&self) -> usize {
-        self.text.len() - self.fed - self.run.as_ref().map_or(0, |r| r.tokens)
+        self.tokens.len() - self.processed - self.current.as_ref().map_or(0, |c| c.tokens)
     }
 
-    /// A session of its own that goes on from here: what was fed is copied, not computed again. What is being generated
-    /// stays behind. Everything pushed must have been fed ([`State::Idle`]).
+    /// A new session that continues from here: the cache is copied, not computed again. A generation that is under way is not
+    /// copied.
+    ///
+    /// # Errors
+    /// [`SessionError::Pending`] if the session is not idle ([`State::Idle`]).
     pub fn fork(&self) -> Result<Self, SessionError> {
-        if self.len() > self.fed {
-            return Err(SessionError::Unfed { tokens: self.len() - self.fed });
+        if self.len() > self.processed {
+            return Err(SessionError::Pending { tokens: self.len() - self.processed });
         }
-        Ok(Self { logits: self.logits.clone(), ..self.fork_at(self.fed) })
+        Ok(Self { logits: self.logits.clone(), ..self.fork_at(self.processed) })
     }
 
-    /// A session of its own that is to read `tokens`: as many as this one has read from its beginning are copied, not
-    /// computed again.
+    /// A new session with the prompt `tokens`. The cache of the common prefix is copied, not computed again.
+    ///
+    /// # Errors
+    /// As [`Session::push`].
     pub fn fork_for(&self, tokens: &[u32]) -> Result<Self, SessionError> {
-        let shared = self.text[..self.fed].iter().zip(tokens).take_while(|(a, b)| a == b).count();
-        // The last token is fed again: what follows it is asked for.
+        let shared = self.tokens[..self.processed].iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        // The last token is processed again, because its logits are needed.
         let mut fork = self.fork_at(shared.min(tokens.len().saturating_sub(1)));
-        fork.push(&tokens[fork.fed..])?;
+        fork.push(&tokens[fork.processed..])?;
         Ok(fork)
     }
 
-    fn fork_at(&self, fed: usize) -> Self {
+    fn fork_at(&self, processed: usize) -> Self {
         Self {
-            cache: self.cache.fork(fed),
+            cache: self.cache.fork(processed),
             vocabulary: self.vocabulary,
             max_positions: self.max_positions,
             chunk: self.chunk,
-            text: self.text[..fed].to_vec(),
-            fed,
-            run: None,
+            tokens: self.tokens[..processed].to_vec(),
+            processed,
+            current: None,
             logits: None,
             generating: None,
         }
     }
 
-    /// A session of its own that has read what this one has read so far, and nothing else.
+    /// A new session with the tokens processed so far.
     pub fn snapshot(&self) -> Self {
-        self.fork_at(self.fed)
+        self.fork_at(self.processed)
     }
 
-    /// Tokens that are fed.
-    pub fn fed(&self) -> usize {
-        self.fed
+    /// The number of processed tokens.
+    pub fn processed(&self) -> usize {
+        self.processed
     }
 
-    /// Goes on until the budget is spent, or there is nothing left to do.
+    /// Runs until the budget is used up, or there is nothing left to do.
+    ///
+    /// # Errors
+    /// [`SessionError::Empty`], [`SessionError::Constraint`] or [`SessionError::NotFinite`].
     pub fn step(&mut self, model: &Model, budget: Budget) -> Result<Step, SessionError> {
         let mut layers = 0;
         let state = tch::no_grad(|| {
             loop {
-                // Before what is pending: the last tokens chosen are fed only if something is to follow them.
+                // Checked before pending tokens: the last tokens are processed only if something follows them.
                 if let Some(finish) = self.generating.as_ref().and_then(|g| g.finish) {
                     return Ok(State::Finished(finish));
                 }
-                if self.run.is_none() && self.pending() == 0 {
+                if self.current.is_none() && self.pending() == 0 {
                     if let Some(state) = self.choose()? {
                         return Ok(state);
                     }
@@ -250,56 +300,58 @@ impl Session {
         Ok(Step { layers, state })
     }
 
-    /// One layer of the run under way, or of the next one; or the output matrix.
+    /// Runs one layer, or the output matrix, for the current chunk or the next one.
     fn advance(&mut self, model: &Model) -> Result<(), SessionError> {
-        let mut run = match self.run.take() {
-            Some(run) => run,
+        let mut chunk = match self.current.take() {
+            Some(chunk) => chunk,
             None => self.begin(model),
         };
-        if run.next_layer < model.config().layers {
-            run.x = model.layer(run.next_layer, &run.x, &run.at, Some(self.cache.layer(run.next_layer)));
-            run.next_layer += 1;
-            // Only the last run of what is to be read goes on to the output matrix.
-            if run.next_layer == model.config().layers && self.text.len() > self.fed + run.tokens {
-                self.fed += run.tokens;
+        if chunk.next_layer < model.config().layers {
+            let cache = self.cache.layer(chunk.next_layer);
+            chunk.x = model.layer(chunk.next_layer, &chunk.x, &chunk.positions, Some(cache));
+            chunk.next_layer += 1;
+            // Only the last chunk needs logits.
+            if chunk.next_layer == model.config().layers && self.tokens.len() > self.processed + chunk.tokens {
+                self.processed += chunk.tokens;
             } else {
-                self.run = Some(run);
+                self.current = Some(chunk);
             }
             return Ok(());
         }
-        self.fed += run.tokens;
-        let logits = model.logits(&run.x.narrow(1, run.tokens as i64 - 1, 1)).flatten(0, -1);
+        self.processed += chunk.tokens;
+        let logits = model.logits(&chunk.x.narrow(1, chunk.tokens as i64 - 1, 1)).flatten(0, -1);
         let mut values = vec![0f32; logits.numel()];
         logits.copy_data(&mut values, logits.numel());
         if values.iter().any(|v| !v.is_finite()) {
-            return Err(SessionError::NotFinite { tokens: self.fed });
+            return Err(SessionError::NotFinite { tokens: self.processed });
         }
         self.logits = Some(values);
         Ok(())
     }
 
-    fn begin(&mut self, model: &Model) -> Run {
-        let end = self.text.len().min(self.fed + self.chunk);
-        let tokens: Vec<i64> = self.text[self.fed..end].iter().map(|t| i64::from(*t)).collect();
+    fn begin(&mut self, model: &Model) -> Chunk {
+        let end = self.tokens.len().min(self.processed + self.chunk);
+        let tokens: Vec<i64> = self.tokens[self.processed..end].iter().map(|t| i64::from(*t)).collect();
         self.logits = None;
-        Run {
+        Chunk {
             tokens: tokens.len(),
-            at: model.positions(self.fed as i64, tokens.len() as i64),
+            positions: model.positions(self.processed as i64, tokens.len() as i64),
             x: model.embed(&Tensor::from_slice(&tokens).unsqueeze(0)),
             next_layer: 0,
         }
     }
 
-    /// Chooses the next token, and those that are certain after it. `Some` when nothing is to be chosen.
+    /// Samples the next token, and all that the constraint determines after it. Returns a state if there is nothing to
+    /// sample.
     fn choose(&mut self) -> Result<Option<State>, SessionError> {
-        let (fed, capacity, vocabulary) = (self.fed, self.cache.capacity(), self.vocabulary);
+        let (processed, capacity, vocabulary) = (self.processed, self.cache.capacity(), self.vocabulary);
         let Some(g) = &mut self.generating else { return Ok(Some(State::Idle)) };
         let mut logits = self.logits.as_deref();
         loop {
-            let allowed = g.guide.as_ref().map_or(Allowed::Any, |guide| guide.allowed());
-            let full = self.text.len() >= capacity;
+            let allowed = g.constraint.as_ref().map_or(Allowed::Any, |constraint| constraint.allowed());
+            let full = self.tokens.len() >= capacity;
             g.finish = match &allowed {
-                Allowed::Done => Some(Finish::Guide),
+                Allowed::Done => Some(Finish::Constraint),
                 _ if g.tokens.len() >= g.max_tokens => Some(Finish::Length),
                 _ if full => Some(Finish::Full),
                 _ => None,
@@ -310,27 +362,27 @@ impl Session {
             let chosen = match &allowed {
                 Allowed::Only(tokens) if tokens.len() == 1 => Chosen { token: tokens[0], probability: 1.0 },
                 _ => match logits.take() {
-                    Some(logits) => match g.sampler.certain(logits).filter(|_| g.guide.is_none()) {
+                    Some(logits) => match g.sampler.greedy(logits).filter(|_| g.constraint.is_none()) {
                         Some(token) => Chosen { token, probability: 1.0 },
-                        None => g.sampler.choose(logits, &allowed, &self.text),
+                        None => g.sampler.choose(logits, &allowed, &self.tokens),
                     },
-                    None if self.text.len() == fed => return Err(SessionError::Empty),
+                    None if self.tokens.len() == processed => return Err(SessionError::Empty),
                     None => return Ok(None),
                 },
             };
             if i64::from(chosen.token) >= vocabulary {
-                return Err(SessionError::Guide { token: chosen.token, vocabulary });
+                return Err(SessionError::Constraint { token: chosen.token, vocabulary });
             }
             if g.stop.contains(&chosen.token) {
                 g.finish = Some(Finish::Stop);
                 return Ok(None);
             }
             g.tokens.push(chosen.token);
-            self.text.push(chosen.token);
-            if let Some(guide) = &mut g.guide {
-                guide.advance(chosen.token, chosen.probability);
+            self.tokens.push(chosen.token);
+            if let Some(constraint) = &mut g.constraint {
+                constraint.advance(chosen.token, chosen.probability);
             }
-            if g.guide.is_none() {
+            if g.constraint.is_none() {
                 return Ok(None);
             }
         }

@@ -1,5 +1,5 @@
-//! Speaking with a checkpoint that knows nothing of this project, in its own chat template: a list of calls in the system
-//! message, scene and utterance from the user, and from the assistant one call as JSON, then a sentence.
+//! Prompts for checkpoints that were not trained on this project's format, in their own chat template: the list of intents
+//! in the system message, scene and utterance from the user, and from the assistant one tool call as JSON, then a sentence.
 
 use crate::{
     decoder::{
@@ -15,7 +15,7 @@ use crate::{
         catalogue::Catalogue,
         output::IntentOutput,
         scene::SceneFacts,
-        tool_call::{ToolGuide, Tools},
+        tool_call::{ToolCallConstraint, ToolCallGrammar},
     },
 };
 use std::{
@@ -23,28 +23,30 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Tokens a turn has room for after the system message.
+/// Cache capacity in tokens for what follows the system message.
 const TURN_TOKENS: usize = 512;
 
 const TASK: &str = "You are the voice of a car. Answer what the driver says with the one call of this list that fits it best, \
 as JSON on one line, then on the next line one short sentence for the driver. Values of the scene are written by their name in \
 braces, as in \"You can go {range} kilometres.\"; the car puts the values in. In the scene, ? is what is not known.";
 
+/// The chat template of a checkpoint with the prompt parts that do not change between turns.
 pub(crate) struct Chat {
     template: ChatTemplate,
-    tools: Tools,
+    tool_calls: ToolCallGrammar,
     tokenizer: Arc<Tokenizer>,
     system: String,
-    /// Some templates refuse a system message: then it is the beginning of the user's.
+    /// Some templates reject a system message: its text is then put in front of the user's.
     has_system: bool,
-    /// Tokens that end what the assistant says.
+    /// Tokens that end the assistant's message.
     pub stop: Vec<u32>,
     capacity: usize,
-    /// The beginning that all turns have in common has been read in here, once one of them was.
-    kept: Mutex<Option<Session>>,
+    /// A session that has processed the common prefix of all turns; set by the first turn.
+    prefix: Mutex<Option<Session>>,
 }
 
 impl Chat {
+    /// Loads the template of a checkpoint and compiles the grammar of tool calls.
     pub fn load(
         folder: &Path,
         model: &Model,
@@ -59,14 +61,14 @@ impl Chat {
         stop.dedup();
         let vocabulary = model.config().vocab_size;
         if stop.is_empty() || stop.iter().any(|t| i64::from(*t) >= vocabulary) {
-            return Err(LmError::NoEnd { path, found: stop });
+            return Err(LmError::NoEndToken { path, found: stop });
         }
         let tokens = tokenizer.environment(vocabulary as usize, &stop)?;
-        let tools = Tools::new(&tokens, catalogue)?;
-        let system = format!("{TASK}\n\n{}", tools.description());
+        let tool_calls = ToolCallGrammar::new(&tokens, catalogue)?;
+        let system = format!("{TASK}\n\n{}", tool_calls.description());
         let has_system = template.render(&[Message::system("a"), Message::user("b")]).is_ok();
         let mut chat =
-            Self { template, tools, tokenizer, system, has_system, stop, capacity: 0, kept: Mutex::new(None) };
+            Self { template, tool_calls, tokenizer, system, has_system, stop, capacity: 0, prefix: Mutex::new(None) };
         let fixed = chat.prompt(&SceneFacts::default(), "")?.len();
         chat.capacity = fixed + TURN_TOKENS;
         if chat.capacity > model.config().max_positions {
@@ -76,31 +78,31 @@ impl Chat {
         Ok(chat)
     }
 
-    /// What the model reads before it answers.
+    /// The tokens of the whole prompt.
     fn prompt(&self, scene: &SceneFacts, utterance: &str) -> Result<Vec<u32>, LmError> {
         Ok(self.tokenizer.encode(&self.text(scene, utterance)?)?)
     }
 
     fn text(&self, scene: &SceneFacts, utterance: &str) -> Result<String, TemplateError> {
-        let said = format!("{}{utterance}", situation(scene));
+        let user = format!("{}{utterance}", situation(scene));
         if self.has_system {
-            self.template.render(&[Message::system(&*self.system), Message::user(said)])
+            self.template.render(&[Message::system(&*self.system), Message::user(user)])
         } else {
-            self.template.render(&[Message::user(format!("{}\n{said}", self.system))])
+            self.template.render(&[Message::user(format!("{}\n{user}", self.system))])
         }
     }
 
-    /// A session that is to read `tokens`; what another turn has read of them is not read again.
+    /// A session with the prompt `tokens`; their common prefix with earlier turns is not computed again.
     fn session(&self, model: &Model, tokens: &[u32]) -> Result<Session, SessionError> {
-        if let Some(kept) = &*self.kept.lock().unwrap_or_else(PoisonError::into_inner) {
-            return kept.fork_for(tokens);
+        if let Some(prefix) = &*self.prefix.lock().unwrap_or_else(PoisonError::into_inner) {
+            return prefix.fork_for(tokens);
         }
         let mut session = Session::new(model, self.capacity);
         session.push(tokens)?;
         Ok(session)
     }
 
-    /// Up to where the driver's words come.
+    /// A session with the prompt up to the utterance.
     pub fn scene(&self, model: &Model, scene: &SceneFacts) -> Result<Session, LmError> {
         let text = self.text(scene, "")?;
         let situation = situation(scene);
@@ -108,23 +110,23 @@ impl Chat {
         Ok(self.session(model, &self.tokenizer.encode(&text[..end])?)?)
     }
 
-    /// `before`: a session that has read the scene, if there is one.
+    /// `scene_session`: a session that has processed the scene, if there is one.
     pub fn turn(
         &self,
         model: &Model,
-        before: Option<&Session>,
+        scene_session: Option<&Session>,
         scene: &SceneFacts,
         utterance: &str,
-    ) -> Result<(Session, ToolGuide), LmError> {
+    ) -> Result<(Session, ToolCallConstraint), LmError> {
         let tokens = self.prompt(scene, utterance)?;
-        let session = match before {
-            Some(before) => before.fork_for(&tokens)?,
+        let session = match scene_session {
+            Some(session) => session.fork_for(&tokens)?,
             None => self.session(model, &tokens)?,
         };
-        Ok((session, self.tools.guide(utterance)?))
+        Ok((session, self.tool_calls.constraint(utterance)?))
     }
 
-    /// With the call made already.
+    /// A session whose prompt ends after the tool call of `intent`.
     pub fn reply(
         &self,
         model: &Model,
@@ -132,20 +134,20 @@ impl Chat {
         utterance: &str,
         intent: &IntentOutput,
     ) -> Result<Session, LmError> {
-        let tokens = [self.prompt(scene, utterance)?, self.tokenizer.encode(&self.tools.call(intent))?].concat();
+        let tokens = [self.prompt(scene, utterance)?, self.tokenizer.encode(&self.tool_calls.call(intent))?].concat();
         Ok(self.session(model, &tokens)?)
     }
 
-    /// What stands between the call and the sentence.
-    pub fn gap(&self) -> Result<Vec<u32>, TokenizerError> {
+    /// The tokens between the tool call and the reply.
+    pub fn line_break(&self) -> Result<Vec<u32>, TokenizerError> {
         self.tokenizer.encode("\n")
     }
 
-    /// A turn has read its prompt: the next ones begin with it.
-    pub fn keep(&self, session: &Session) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.is_none() {
-            *kept = Some(session.snapshot());
+    /// Keeps what `session` has processed as the common prefix of later turns, unless there is one.
+    pub fn cache_prefix(&self, session: &Session) {
+        let mut prefix = self.prefix.lock().unwrap_or_else(PoisonError::into_inner);
+        if prefix.is_none() {
+            *prefix = Some(session.snapshot());
         }
     }
 }

@@ -1,43 +1,43 @@
-//! Values in replies. The model writes `{range}` where the range is to be said, and the value is put in from the scene (or
-//! the intent's slots): a number that is spoken is one that was measured, a name one that was heard. What is not known
-//! is "unknown", whatever the model would like to say.
+//! Placeholders in replies. The model writes `{range}`, and the value is filled in from the scene or the intent's slots: a
+//! spoken number is always a measured one. A value that is not known becomes "unknown".
 
 use crate::intent::scene::SceneFacts;
 
-/// The longest name between braces; text that goes on longer is none.
-const LONGEST_NAME: usize = 16;
+/// The longest name of a placeholder in bytes; a longer text between braces is not a placeholder.
+const MAX_NAME_BYTES: usize = 16;
 
-/// Puts values into a text that comes in pieces.
+/// Fills placeholders in a text that arrives in pieces.
 #[derive(Debug, Clone)]
-pub struct Filler {
+pub struct ReplyFiller {
     scene: SceneFacts,
     slots: Vec<(String, String)>,
-    /// From a `{` on whose `}` has not come.
-    held: Option<String>,
+    /// The name of a placeholder whose `}` has not arrived yet.
+    open: Option<String>,
 }
 
-impl Filler {
+impl ReplyFiller {
+    /// A filler with the values of a scene and of an intent's slots.
     pub fn new(scene: SceneFacts, slots: Vec<(String, String)>) -> Self {
-        Self { scene, slots, held: None }
+        Self { scene, slots, open: None }
     }
 
-    /// The text that can be said now.
+    /// Adds a piece; returns the text that is complete.
     pub fn push(&mut self, piece: &str) -> String {
         let mut ready = String::new();
         for c in piece.chars() {
-            match (&mut self.held, c) {
-                (None, '{') => self.held = Some(String::new()),
+            match (&mut self.open, c) {
+                (None, '{') => self.open = Some(String::new()),
                 (None, c) => ready.push(c),
                 (Some(name), '}') => {
-                    ready += &spoken(name, &self.scene, &self.slots).unwrap_or_else(|| "unknown".into());
-                    self.held = None;
+                    ready += &spoken_value(name, &self.scene, &self.slots).unwrap_or_else(|| "unknown".into());
+                    self.open = None;
                 }
-                (Some(name), c) if name.len() < LONGEST_NAME => name.push(c),
-                // No name is that long: what was held was text.
+                (Some(name), c) if name.len() < MAX_NAME_BYTES => name.push(c),
+                // Too long for a placeholder: plain text.
                 (Some(name), c) => {
                     ready += name;
                     ready.push(c);
-                    self.held = None;
+                    self.open = None;
                 }
             }
         }
@@ -45,13 +45,13 @@ impl Filler {
     }
 }
 
-/// A whole reply with its values.
+/// A complete reply with its placeholders filled.
 pub fn fill(text: &str, scene: &SceneFacts, slots: &[(String, String)]) -> String {
-    Filler::new(scene.clone(), slots.to_vec()).push(text)
+    ReplyFiller::new(scene.clone(), slots.to_vec()).push(text)
 }
 
-/// A fact of the scene or a slot of the intent as it is said; `None` when it is not known.
-pub fn spoken(name: &str, scene: &SceneFacts, slots: &[(String, String)]) -> Option<String> {
+/// The spoken form of a slot of the intent or a fact of the scene; `None` if it is not known.
+pub fn spoken_value(name: &str, scene: &SceneFacts, slots: &[(String, String)]) -> Option<String> {
     if let Some((_, value)) = slots.iter().find(|(n, _)| n == name) {
         return Some(value.replace('_', " "));
     }
@@ -85,7 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn values_are_put_in_and_what_is_not_known_is_said_to_be() {
+    fn placeholders_are_filled_and_unknown_values_become_unknown() {
         let scene = SceneFacts { range_km: Some(211.7), ..SceneFacts::default() };
         let slots = [("who".to_string(), "aunt mary".to_string())];
         let text = "{range} kilometres, {battery} percent, calling {who}, {nonsense}.";
@@ -98,9 +98,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_where_a_text_is_cut(text in "[a-c{} ]{0,30}|(\\{range\\}|[a-z ]){0,9}", cut in 0..30usize) {
+        fn result_does_not_depend_on_how_the_text_is_split(text in "[a-c{} ]{0,30}|(\\{range\\}|[a-z ]){0,9}", cut in 0..30usize) {
             let scene = SceneFacts { range_km: Some(3.0), ..SceneFacts::default() };
-            let mut filler = Filler::new(scene.clone(), Vec::new());
+            let mut filler = ReplyFiller::new(scene.clone(), Vec::new());
             let (a, b) = text.split_at(cut.min(text.len()));
             let pieces = filler.push(a) + &filler.push(b);
             prop_assert_eq!(pieces, fill(&text, &scene, &[]));

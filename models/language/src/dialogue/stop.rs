@@ -1,49 +1,49 @@
-//! Strings that end a text wherever they come, even when their parts come in several pieces.
+//! Stop strings in a text that arrives in pieces.
 
-/// Lets a text through piece by piece, up to the stop string that is complete first (of two that end together, the longer
-/// one). What may be the beginning of one is held back until it is known.
+/// Passes a text through up to the first complete stop string (of two that end together, the longer one). A text that may be
+/// the beginning of a stop string is delayed until this is decided.
 #[derive(Debug, Clone, Default)]
 pub struct StopStrings {
     stops: Vec<String>,
-    held: String,
+    pending: String,
     hit: bool,
 }
 
 impl StopStrings {
-    /// Empty strings stop nothing.
+    /// A filter for these stop strings; empty ones are ignored.
     pub fn new(stops: &[String]) -> Self {
-        Self { stops: stops.iter().filter(|s| !s.is_empty()).cloned().collect(), held: String::new(), hit: false }
+        Self { stops: stops.iter().filter(|s| !s.is_empty()).cloned().collect(), pending: String::new(), hit: false }
     }
 
-    /// The text that surely comes before any stop string.
+    /// Adds a piece; returns the text that is certainly before any stop string.
     pub fn push(&mut self, piece: &str) -> String {
         if self.hit {
             return String::new();
         }
-        self.held += piece;
-        if let Some(at) = first(&self.stops, &self.held) {
-            self.held.truncate(at);
+        self.pending += piece;
+        if let Some(at) = first(&self.stops, &self.pending) {
+            self.pending.truncate(at);
             self.hit = true;
-            return std::mem::take(&mut self.held);
+            return std::mem::take(&mut self.pending);
         }
-        let begins = |at: &usize| self.stops.iter().any(|s| s.starts_with(&self.held[*at..]));
-        let safe = self.held.char_indices().map(|(at, _)| at).find(begins).unwrap_or(self.held.len());
-        let rest = self.held.split_off(safe);
-        std::mem::replace(&mut self.held, rest)
+        let begins = |at: &usize| self.stops.iter().any(|s| s.starts_with(&self.pending[*at..]));
+        let safe = self.pending.char_indices().map(|(at, _)| at).find(begins).unwrap_or(self.pending.len());
+        let rest = self.pending.split_off(safe);
+        std::mem::replace(&mut self.pending, rest)
     }
 
-    /// Whether a stop string has come.
+    /// Whether a stop string was found.
     pub fn hit(&self) -> bool {
         self.hit
     }
 
-    /// The text has ended: what was held back was no stop string.
+    /// Ends the text; returns the delayed rest, which was not a stop string.
     pub fn finish(&mut self) -> String {
-        std::mem::take(&mut self.held)
+        std::mem::take(&mut self.pending)
     }
 }
 
-/// Where the stop string begins that is complete first: by its end, so that it does not matter how the text was cut.
+/// The start of the stop string that ends first, so that the result does not depend on how the text is split.
 fn first(stops: &[String], text: &str) -> Option<usize> {
     let places = stops.iter().filter_map(|s| text.find(s.as_str()).map(|at| (at + s.len(), at)));
     places.min().map(|(_, at)| at)
@@ -55,7 +55,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_first_stop_string_ends_the_text_however_it_is_cut() {
+    fn text_ends_at_the_first_stop_string() {
         let mut stops = StopStrings::new(&["\n\n".into(), "User:".into(), String::new()]);
         let out: Vec<String> = ["Hello", " Us", "e it.\n", "User", ": x", "y"].iter().map(|p| stops.push(p)).collect();
         assert_eq!(out, ["Hello", " ", "Use it.", "\n", "", ""]);
@@ -64,7 +64,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cut_into_pieces_it_is_the_text_before_the_first_stop_string(
+        fn result_does_not_depend_on_how_the_text_is_split(
             text in "[abü]{0,24}",
             stops in prop::collection::vec("[abü]{1,3}", 0..3),
             cuts in prop::collection::vec(1..5usize, 24),

@@ -1,27 +1,51 @@
-//! The chat template that a checkpoint was published with: how its messages become one text.
+//! The chat template of a checkpoint, which renders messages as one text.
 //!
 //! It is a Jinja template in `chat_template.jinja` or in `tokenizer_config.json`, written for Python's Jinja and rendered
-//! here by minijinja. It is given no clock: a template that asks for the date is told that it is unknown.
+//! here by minijinja. `strftime_now` returns "unknown", because no clock is read here.
 
 use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
 use serde_json::{Map, Value};
 use std::path::Path;
 
+/// An error of a chat template.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
+    /// A file cannot be read.
     #[error("cannot read {path}: {source}")]
-    Read { path: String, source: std::io::Error },
+    Read {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// `tokenizer_config.json` is not JSON.
     #[error("{path} is not JSON: {source}")]
-    Json { path: String, source: serde_json::Error },
+    Json {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// The checkpoint has no chat template.
     #[error(
-        "{path} has no chat template: expected chat_template.jinja, or `chat_template` in tokenizer_config.json; take the \
-         folder of a model that was trained to talk (\"instruct\" or \"chat\")"
+        "{path} has no chat template: expected chat_template.jinja, or `chat_template` in tokenizer_config.json; use a \
+         model that was trained for dialogue (\"instruct\" or \"chat\")"
     )]
-    None { path: String },
+    None {
+        /// The checkpoint.
+        path: String,
+    },
+    /// The template cannot be parsed or rendered.
     #[error("the chat template of {path} cannot be rendered: {source:#}")]
-    Template { path: String, source: Error },
+    Template {
+        /// The checkpoint.
+        path: String,
+        /// The cause.
+        source: Error,
+    },
 }
 
+/// A message of a dialogue.
 #[derive(Debug, Clone)]
 pub struct Message {
     role: &'static str,
@@ -29,19 +53,23 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message of the system.
     pub fn system(content: impl Into<String>) -> Self {
         Self { role: "system", content: content.into() }
     }
 
+    /// A message of the user.
     pub fn user(content: impl Into<String>) -> Self {
         Self { role: "user", content: content.into() }
     }
 
+    /// A message of the assistant.
     pub fn assistant(content: impl Into<String>) -> Self {
         Self { role: "assistant", content: content.into() }
     }
 }
 
+/// A chat template.
 pub struct ChatTemplate {
     path: String,
     environment: Environment<'static>,
@@ -51,7 +79,10 @@ pub struct ChatTemplate {
 const NAME: &str = "chat";
 
 impl ChatTemplate {
-    /// Of a Hugging Face folder.
+    /// Loads the template of a Hugging Face folder.
+    ///
+    /// # Errors
+    /// A file that cannot be read or parsed, or a folder without a template.
     pub fn load(folder: &Path) -> Result<Self, TemplateError> {
         let config = folder.join("tokenizer_config.json");
         let config: Map<String, Value> = match read(&config)? {
@@ -68,7 +99,10 @@ impl ChatTemplate {
         Self::new(&source, &config, &path)
     }
 
-    /// `config`: `tokenizer_config.json`; `path` is for messages.
+    /// From its source. `config`: the fields of `tokenizer_config.json`; `path` is named in error messages.
+    ///
+    /// # Errors
+    /// A template that cannot be parsed.
     pub fn new(source: &str, config: &Map<String, Value>, path: &str) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
@@ -79,8 +113,8 @@ impl ChatTemplate {
         let fail = |source| TemplateError::Template { path: path.into(), source };
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(fail)?;
         environment.set_syntax(syntax);
-        environment.add_template_owned(NAME, without_training_marks(source)).map_err(fail)?;
-        // A token is a text, or an object with its text as `content`.
+        environment.add_template_owned(NAME, without_generation_tags(source)).map_err(fail)?;
+        // A token is a string, or an object with the string as `content`.
         let token = |name| config.get(name).and_then(|v| v.as_str().or_else(|| v.get("content")?.as_str()));
         for name in ["bos_token", "eos_token", "unk_token", "pad_token"] {
             if let Some(text) = token(name) {
@@ -90,24 +124,27 @@ impl ChatTemplate {
         Ok(Self { path: path.into(), environment, eos: token("eos_token").map(String::from) })
     }
 
-    /// The text of the messages, up to where the assistant is to speak.
+    /// Renders the messages up to the beginning of the assistant's answer.
+    ///
+    /// # Errors
+    /// Messages that the template rejects.
     pub fn render(&self, messages: &[Message]) -> Result<String, TemplateError> {
         let fail = |source| TemplateError::Template { path: self.path.clone(), source };
         let template = self.environment.get_template(NAME).map_err(fail)?;
-        // Models that can think aloud are asked not to: the driver waits.
+        // No reasoning before the answer: the driver waits.
         let messages: minijinja::Value =
             messages.iter().map(|m| context! { role => m.role, content => m.content.as_str() }).collect();
         let chat = context! { messages, add_generation_prompt => true, enable_thinking => false };
         template.render(chat).map_err(fail)
     }
 
-    /// The text of the token that ends a message, as far as `tokenizer_config.json` names one.
+    /// The end token, if `tokenizer_config.json` names one.
     pub fn eos(&self) -> Option<&str> {
         self.eos.as_deref()
     }
 }
 
-/// `None` where there is no such file.
+/// `None` if there is no such file.
 fn read(file: &Path) -> Result<Option<String>, TemplateError> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),
@@ -116,18 +153,18 @@ fn read(file: &Path) -> Result<Option<String>, TemplateError> {
     }
 }
 
-/// The template itself, or of a list of named ones the default.
+/// The template, or the default one of a list of named templates.
 fn named(value: &Value) -> Option<&str> {
     let entry = |v: &'_ Value| v.get("name").and_then(Value::as_str) == Some("default");
     value.as_str().or_else(|| value.as_array()?.iter().find(|v| entry(v))?.get("template")?.as_str())
 }
 
-/// Transformers marks what is to be trained on by `{% generation %}`, which is no Jinja; a comment takes up as much space.
-fn without_training_marks(source: &str) -> String {
+/// Replaces the tag `{% generation %}`, which Transformers uses for training and minijinja does not know, by a comment.
+fn without_generation_tags(source: &str) -> String {
     let mut source = source.to_string();
-    for mark in ["generation", "endgeneration"] {
+    for tag in ["generation", "endgeneration"] {
         for (left, right) in [("", ""), ("-", ""), ("", "-"), ("-", "-")] {
-            source = source.replace(&format!("{{%{left} {mark} {right}%}}"), &format!("{{#{left} {right}#}}"));
+            source = source.replace(&format!("{{%{left} {tag} {right}%}}"), &format!("{{#{left} {right}#}}"));
         }
     }
     source
@@ -147,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_as_it_is_published_is_rendered() {
+    fn published_templates_are_rendered() {
         let source = "{%- for message in messages %}
     {%- if message['role'] == 'system' %}
         {{- bos_token + '[' + message['content'].strip() + ']' }}
@@ -171,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_template_refuses_is_told_and_so_is_what_is_none() {
+    fn errors_of_templates_are_reported() {
         let message = render("{{ raise_exception('no system message, please') }}").unwrap_err().to_string();
         assert!(message.contains("no system message, please"), "{message}");
         assert!(render("{% for %}").unwrap_err().to_string().contains("chat template of test"));

@@ -1,27 +1,26 @@
-//! A turn of the dialogue: scene and utterance in, the intent first, then the reply as it comes.
+//! A turn of the dialogue: from scene and utterance to the intent, then to the reply, piece by piece.
 
 use crate::{
     decoder::{
-        constraint::{Allowed, Guide},
+        constraint::{Allowed, Constraint},
         model::{Model, ModelError},
         sample::Sampling,
-        session::{Budget, Finish, Generate, Session, SessionError, State},
+        session::{Budget, Finish, Generate, Session, State},
     },
     dialogue::{
         chat::Chat,
         codec::Codec,
-        fill::Filler,
+        error::LmError,
+        fill::ReplyFiller,
         stop::StopStrings,
-        template::TemplateError,
-        tokenizer::{TextStream, Tokenizer, TokenizerError},
+        tokenizer::{TextStream, Tokenizer},
     },
     intent::{
         catalogue::Catalogue,
-        constrained::{IntentGuide, IntentSource, Names},
+        constrained::{CatalogueConstraint, IntentConstraint, NameTrie},
         output::IntentOutput,
         prompt::clean_utterance,
         scene::SceneFacts,
-        tool_call::ToolError,
     },
     kernels::linear::Precision,
 };
@@ -30,115 +29,138 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// How a model is spoken to.
-enum Dialect {
-    /// In the format of [`crate::intent::prompt`], which the project's own models have learnt.
-    Own(Arc<Codec>, Arc<Names>),
-    /// In its own chat template.
+/// The text format in which a model is prompted.
+enum PromptFormat {
+    /// The format of [`crate::intent::prompt`], which `auriga-lm train` teaches.
+    Native(Arc<Codec>, Arc<NameTrie>),
+    /// The model's own chat template.
     Chat(Box<Chat>),
 }
 
-/// A model with its tokenizer and the catalogue it speaks of.
+/// A decoder with its tokenizer and the intent catalogue.
 pub struct Lm {
     model: Model,
     tokenizer: Arc<Tokenizer>,
     catalogue: Arc<Catalogue>,
-    dialect: Dialect,
+    format: PromptFormat,
     sampling: Sampling,
 }
 
-/// Tokens a turn has room for: preamble, utterance, intent and [`MAX_REPLY_TOKENS`].
+/// Cache capacity of a turn in tokens: scene, utterance, intent and [`MAX_REPLY_TOKENS`].
 const TURN_TOKENS: usize = 384;
-/// A reply that is longer is cut.
+/// A longer reply is cut.
 const MAX_REPLY_TOKENS: usize = 96;
-/// The longest name and slots; the guide ends before.
+/// An upper bound on the tokens of an intent; the constraint is complete before.
 const MAX_INTENT_TOKENS: usize = 128;
 
 impl Lm {
-    /// `checkpoint`: a folder as it is published on Hugging Face. Where its tokenizer has the special tokens of
-    /// [`crate::intent::prompt`] it is spoken to in that format, otherwise in its chat template.
+    /// Loads a checkpoint folder in Hugging Face layout, in 32-bit floating point. If its tokenizer has the special tokens
+    /// of [`crate::intent::prompt`] it is prompted in that format, otherwise in its chat template.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or not supported; see [`LmError`].
     pub fn load(checkpoint: &Path, catalogue: Catalogue) -> Result<Self, LmError> {
         Self::load_as(checkpoint, catalogue, Precision::F32)
     }
 
-    /// In other numbers than 32-bit ones: its weights are rounded at load.
+    /// As [`Lm::load`], with the weights converted to `precision`.
+    ///
+    /// # Errors
+    /// As [`Lm::load`].
     pub fn load_as(checkpoint: &Path, catalogue: Catalogue, precision: Precision) -> Result<Self, LmError> {
         let tokenizer = Tokenizer::load(&checkpoint.join("tokenizer.json"))?;
         let model = Model::load_as(checkpoint, precision)?;
         let sampling = Sampling::suggested(&checkpoint.join("generation_config.json")).map_err(ModelError::from)?;
-        if tokenizer.is_own() {
-            let own = Self::new(model, tokenizer, catalogue, &checkpoint.display().to_string())?;
-            return Ok(Self { sampling, ..own });
+        if tokenizer.has_prompt_tokens() {
+            let native = Self::new(model, tokenizer, catalogue, &checkpoint.display().to_string())?;
+            return Ok(Self { sampling, ..native });
         }
         let (tokenizer, catalogue) = (Arc::new(tokenizer.with_special_tokens()), Arc::new(catalogue));
         fits(&model, &tokenizer, &checkpoint.display().to_string())?;
         let chat = Chat::load(checkpoint, &model, tokenizer.clone(), catalogue.clone())?;
-        Ok(Self { model, tokenizer, catalogue, dialect: Dialect::Chat(Box::new(chat)), sampling })
+        Ok(Self { model, tokenizer, catalogue, format: PromptFormat::Chat(Box::new(chat)), sampling })
     }
 
-    /// Of a model that has learnt the format of [`crate::intent::prompt`]. `path`: for messages.
+    /// From a model that was trained on the format of [`crate::intent::prompt`]. `path` is named in error messages.
+    ///
+    /// # Errors
+    /// A tokenizer that does not belong to the model.
     pub fn new(model: Model, tokenizer: Tokenizer, catalogue: Catalogue, path: &str) -> Result<Self, LmError> {
         fits(&model, &tokenizer, path)?;
         let tokenizer = Arc::new(tokenizer);
         let codec = Arc::new(Codec::new(tokenizer.clone())?);
-        let names = Arc::new(Names::new(&catalogue, &codec)?);
-        let (catalogue, dialect) = (Arc::new(catalogue), Dialect::Own(codec, names));
-        Ok(Self { model, tokenizer, catalogue, dialect, sampling: Sampling::GREEDY })
+        let names = Arc::new(NameTrie::new(&catalogue, &codec)?);
+        let (catalogue, format) = (Arc::new(catalogue), PromptFormat::Native(codec, names));
+        Ok(Self { model, tokenizer, catalogue, format, sampling: Sampling::GREEDY })
     }
 
+    /// The decoder.
     pub fn model(&self) -> &Model {
         &self.model
     }
 
+    /// The intent catalogue.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
 
-    /// What the checkpoint's `generation_config.json` suggests for replies, for who has no other wish; greedy where there is
-    /// none.
+    /// The sampling that the checkpoint's `generation_config.json` suggests for replies; greedy if there is no such file.
     pub fn sampling(&self) -> Sampling {
         self.sampling
     }
 
-    /// A session with the scene pushed, to be fed ([`Session::step`] until [`State::Idle`]) while the driver still speaks;
-    /// [`Lm::turn_after`] goes on from it, as often as one likes.
+    /// A session whose prompt ends after the scene. Run it ([`Session::step`] until [`State::Idle`]) while the driver still
+    /// speaks; [`Lm::turn_after`] then continues from it, any number of times.
+    ///
+    /// # Errors
+    /// A prompt that does not fit into the context.
     pub fn scene(&self, scene: &SceneFacts) -> Result<Session, LmError> {
-        match &self.dialect {
-            Dialect::Own(codec, _) => {
+        match &self.format {
+            PromptFormat::Native(codec, _) => {
                 let mut session = Session::new(&self.model, TURN_TOKENS);
                 session.push(&codec.scene_part(scene)?)?;
                 Ok(session)
             }
-            Dialect::Chat(chat) => chat.scene(&self.model, scene),
+            PromptFormat::Chat(chat) => chat.scene(&self.model, scene),
         }
     }
 
-    /// Turns to come begin with what `fed` has read, as far as they read the same: of a model that is spoken to in its chat
-    /// template this is the list of intents, which takes it longer than all that follows. A model's first turn is kept so by
-    /// itself; this is for reading it before anybody has spoken (`fed`: what [`Lm::scene`] made of any scene).
-    pub fn keep(&self, fed: &Session) {
-        if let Dialect::Chat(chat) = &self.dialect {
-            chat.keep(fed);
+    /// Keeps the tokens that `session` has processed as a shared prefix of later turns. With a chat template this prefix
+    /// holds the list of intents, which takes longer than the rest of the prompt. The first turn keeps its prefix by itself;
+    /// call this with a session of [`Lm::scene`] to prepare it before the first utterance.
+    pub fn cache_prefix(&self, session: &Session) {
+        if let PromptFormat::Chat(chat) = &self.format {
+            chat.cache_prefix(session);
         }
     }
 
-    /// A turn from its beginning. `sampling` is of the reply: the intent is always the likeliest one.
+    /// Begins a turn. `sampling` applies to the reply; the intent is always decoded greedily.
+    ///
+    /// # Errors
+    /// An utterance without words, or one that does not fit into the context.
     pub fn turn(&self, scene: &SceneFacts, utterance: &str, sampling: Sampling) -> Result<Turn, LmError> {
         self.begin(None, scene, utterance, sampling)
     }
 
-    /// A turn after a scene that has been fed: `fed` is what [`Lm::scene`] made of `scene`.
+    /// Begins a turn after `session`, which [`Lm::scene`] made from the same `scene` and which has been run until
+    /// [`State::Idle`].
+    ///
+    /// # Errors
+    /// As [`Lm::turn`], and a session that still has tokens to process.
     pub fn turn_after(
         &self,
-        fed: &Session,
+        session: &Session,
         scene: &SceneFacts,
         utterance: &str,
         sampling: Sampling,
     ) -> Result<Turn, LmError> {
-        self.begin(Some(fed), scene, utterance, sampling)
+        self.begin(Some(session), scene, utterance, sampling)
     }
 
-    /// A turn whose intent somebody else has understood: it begins with the reply.
+    /// Begins a turn whose intent is known already, for example from the classifier: it starts with the reply.
+    ///
+    /// # Errors
+    /// As [`Lm::turn`].
     pub fn reply(
         &self,
         scene: &SceneFacts,
@@ -146,51 +168,52 @@ impl Lm {
         intent: &IntentOutput,
         sampling: Sampling,
     ) -> Result<Turn, LmError> {
-        let utterance = words(utterance)?;
-        let session = match &self.dialect {
-            Dialect::Own(codec, _) => {
+        let utterance = non_empty(utterance)?;
+        let session = match &self.format {
+            PromptFormat::Native(codec, _) => {
                 let mut session = self.scene(scene)?;
                 session.push(&codec.user_part(&utterance)?)?;
                 session.push(&codec.intent_part(intent)?)?;
                 session
             }
-            Dialect::Chat(chat) => chat.reply(&self.model, scene, &utterance, intent)?,
+            PromptFormat::Chat(chat) => chat.reply(&self.model, scene, &utterance, intent)?,
         };
         Ok(Turn::new(session, None, scene, Some(intent.clone()), sampling))
     }
 
     fn begin(
         &self,
-        fed: Option<&Session>,
+        scene_session: Option<&Session>,
         scene: &SceneFacts,
         utterance: &str,
         sampling: Sampling,
     ) -> Result<Turn, LmError> {
-        let utterance = words(utterance)?;
-        let (mut session, guide) = match &self.dialect {
-            Dialect::Own(codec, names) => {
-                let mut session = fed.map_or_else(|| self.scene(scene), |fed| Ok(fed.fork()?))?;
+        let utterance = non_empty(utterance)?;
+        let (mut session, constraint) = match &self.format {
+            PromptFormat::Native(codec, names) => {
+                let mut session = scene_session.map_or_else(|| self.scene(scene), |session| Ok(session.fork()?))?;
                 session.push(&codec.user_part(&utterance)?)?;
-                let guide = IntentGuide::new(self.catalogue.clone(), codec.clone(), names.clone(), &utterance);
-                (session, Shared::new(guide))
+                let constraint =
+                    CatalogueConstraint::new(self.catalogue.clone(), codec.clone(), names.clone(), &utterance);
+                (session, SharedConstraint::new(constraint))
             }
-            Dialect::Chat(chat) => {
-                let (session, guide) = chat.turn(&self.model, fed, scene, &utterance)?;
-                (session, Shared::new(guide))
+            PromptFormat::Chat(chat) => {
+                let (session, constraint) = chat.turn(&self.model, scene_session, scene, &utterance)?;
+                (session, SharedConstraint::new(constraint))
             }
         };
         session.generate(Generate {
             sampling: Sampling::GREEDY,
             max_tokens: MAX_INTENT_TOKENS,
             stop: Vec::new(),
-            guide: Some(Box::new(guide.clone())),
+            constraint: Some(Box::new(constraint.clone())),
         });
-        Ok(Turn::new(session, Some(guide), scene, None, sampling))
+        Ok(Turn::new(session, Some(constraint), scene, None, sampling))
     }
 }
 
-/// An utterance as models read it.
-fn words(utterance: &str) -> Result<String, LmError> {
+/// The normalized utterance; an error if it has no words.
+fn non_empty(utterance: &str) -> Result<String, LmError> {
     let utterance = clean_utterance(utterance);
     if utterance.is_empty() { Err(LmError::NoWords) } else { Ok(utterance) }
 }
@@ -203,62 +226,64 @@ fn fits(model: &Model, tokenizer: &Tokenizer, path: &str) -> Result<(), LmError>
     Ok(())
 }
 
-/// The guide is led by the session and read by the turn.
+/// A constraint that the session advances and the turn reads.
 #[derive(Clone)]
-struct Shared(Arc<Mutex<dyn IntentSource>>);
+struct SharedConstraint(Arc<Mutex<dyn IntentConstraint>>);
 
-impl Shared {
-    fn new(guide: impl IntentSource + 'static) -> Self {
-        Self(Arc::new(Mutex::new(guide)))
+impl SharedConstraint {
+    fn new(constraint: impl IntentConstraint + 'static) -> Self {
+        Self(Arc::new(Mutex::new(constraint)))
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut dyn IntentSource) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut dyn IntentConstraint) -> T) -> T {
         f(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Guide for Shared {
+impl Constraint for SharedConstraint {
     fn allowed(&self) -> Allowed {
-        self.with(|g| g.allowed())
+        self.with(|c| c.allowed())
     }
 
     fn advance(&mut self, token: u32, probability: f64) {
-        self.with(|g| g.advance(token, probability));
+        self.with(|c| c.advance(token, probability));
     }
 }
 
-/// Where a step has left the turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// State of a turn after a step.
+#[derive(Debug, Clone, PartialEq)]
 pub enum TurnState {
-    /// The budget is spent; there is more to do.
+    /// The budget is used up; there is more to do.
     Paused,
-    /// The intent is there ([`Turn::intent`]). The next step goes on with the reply; drop the turn if none is wanted.
-    Understood,
+    /// The intent is complete. The next step continues with the reply; drop the turn if no reply is needed.
+    Understood(IntentOutput),
     /// The reply is complete.
     Finished(Finish),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The result of [`Turn::step`].
+#[derive(Debug, Clone, PartialEq)]
 pub struct TurnStep {
     /// Layers run in this step.
     pub layers: usize,
+    /// State of the turn after the step.
     pub state: TurnState,
 }
 
-/// One utterance on its way to intent and reply. Drop it to cancel.
+/// The processing of one utterance to intent and reply. Drop it to cancel.
 pub struct Turn {
     session: Session,
-    /// None where the intent was given.
-    guide: Option<Shared>,
+    /// `None` if the intent was given.
+    constraint: Option<SharedConstraint>,
     sampling: Sampling,
     scene: SceneFacts,
     intent: Option<IntentOutput>,
-    /// Puts the values into the reply, from its first step on.
-    reply: Option<Filler>,
-    /// Tokens of the reply that are in `text` or `stream`.
-    read: usize,
+    /// Fills values into the reply; set when the reply begins.
+    reply: Option<ReplyFiller>,
+    /// Tokens of the reply that have been decoded into `text` or `stream`.
+    decoded: usize,
     stream: TextStream,
-    /// A reply of a chat is one line.
+    /// With a chat template the reply ends at the first line break.
     stops: StopStrings,
     text: String,
 }
@@ -266,40 +291,44 @@ pub struct Turn {
 impl Turn {
     fn new(
         session: Session,
-        guide: Option<Shared>,
+        constraint: Option<SharedConstraint>,
         scene: &SceneFacts,
         intent: Option<IntentOutput>,
         sampling: Sampling,
     ) -> Self {
         Self {
             session,
-            guide,
+            constraint,
             sampling,
             scene: scene.clone(),
             intent,
             reply: None,
-            read: 0,
+            decoded: 0,
             stream: TextStream::default(),
             stops: StopStrings::default(),
             text: String::new(),
         }
     }
 
-    /// Goes on until the budget is spent, the intent is there, or the reply is complete.
+    /// Runs until the budget is used up, the intent is complete, or the reply is complete.
+    ///
+    /// # Errors
+    /// [`LmError::IncompleteIntent`] if the context is full before the intent is complete; an error of session or
+    /// tokenizer.
     pub fn step(&mut self, lm: &Lm, budget: Budget) -> Result<TurnStep, LmError> {
         if let (Some(intent), None) = (&self.intent, &self.reply) {
-            self.reply = Some(Filler::new(self.scene.clone(), intent.slots.clone()));
-            let stop = match &lm.dialect {
-                Dialect::Own(codec, _) => vec![codec.end],
-                Dialect::Chat(chat) => {
-                    chat.keep(&self.session);
-                    self.session.push(&chat.gap()?)?;
+            self.reply = Some(ReplyFiller::new(self.scene.clone(), intent.slots.clone()));
+            let stop = match &lm.format {
+                PromptFormat::Native(codec, _) => vec![codec.end],
+                PromptFormat::Chat(chat) => {
+                    chat.cache_prefix(&self.session);
+                    self.session.push(&chat.line_break()?)?;
                     self.stops = StopStrings::new(&["\n".into()]);
                     chat.stop.clone()
                 }
             };
             let (sampling, max_tokens) = (self.sampling, MAX_REPLY_TOKENS);
-            self.session.generate(Generate { sampling, max_tokens, stop, guide: None });
+            self.session.generate(Generate { sampling, max_tokens, stop, constraint: None });
         }
         if self.stops.hit() {
             return Ok(TurnStep { layers: 0, state: TurnState::Finished(Finish::Stop) });
@@ -307,17 +336,19 @@ impl Turn {
         let step = self.session.step(&lm.model, budget)?;
         let mut state = match step.state {
             State::Finished(finish) if self.reply.is_some() => TurnState::Finished(finish),
-            State::Finished(_) => {
-                self.intent = self.guide.as_ref().and_then(|guide| guide.with(|g| g.output()));
-                TurnState::Understood
+            State::Finished(finish) => {
+                let intent = self.constraint.as_ref().and_then(|constraint| constraint.with(|c| c.output()));
+                let intent = intent.ok_or(LmError::IncompleteIntent { finish })?;
+                self.intent = Some(intent.clone());
+                TurnState::Understood(intent)
             }
             State::Paused | State::Idle => TurnState::Paused,
         };
         if let Some(filler) = &mut self.reply {
-            for &token in &self.session.generated()[self.read..] {
+            for &token in &self.session.generated()[self.decoded..] {
                 let piece = self.stops.push(&lm.tokenizer.decode_next(token, &mut self.stream)?);
                 self.text += &filler.push(&piece);
-                self.read += 1;
+                self.decoded += 1;
             }
             if self.stops.hit() {
                 state = TurnState::Finished(Finish::Stop);
@@ -328,18 +359,32 @@ impl Turn {
         Ok(TurnStep { layers: step.layers, state })
     }
 
-    /// What was understood, from [`TurnState::Understood`] on.
+    /// Runs until the intent is complete, with no limit on the work, and returns it.
+    ///
+    /// # Errors
+    /// As [`Turn::step`].
+    pub fn understand(&mut self, lm: &Lm) -> Result<IntentOutput, LmError> {
+        loop {
+            if let Some(intent) = &self.intent {
+                return Ok(intent.clone());
+            }
+            self.step(lm, Budget::UNLIMITED)?;
+        }
+    }
+
+    /// The intent: `Some` once a step has returned [`TurnState::Understood`], or from the beginning if it was given
+    /// ([`Lm::reply`]).
     pub fn intent(&self) -> Option<&IntentOutput> {
         self.intent.as_ref()
     }
 
-    /// The text of the reply that has come since it was last asked for.
+    /// The text of the reply that was generated since the last call.
     pub fn take_text(&mut self) -> String {
         std::mem::take(&mut self.text)
     }
 
-    /// Tokens of the reply so far.
+    /// The number of reply tokens so far.
     pub fn reply_tokens(&self) -> usize {
-        self.read
+        self.decoded
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! x = LayerNorm(word + position + segment)
-//! x = LayerNorm(x + W_o · softmax(q·kᵀ / √d) · v)     q, k, v from x; every token sees every other
+//! x = LayerNorm(x + W_o · softmax(q·kᵀ / √d) · v)     q, k, v from x; every token attends to every other
 //! x = LayerNorm(x + W_2 · gelu(W_1 · x))
 //! ```
 //!
 //! BERT: arXiv 1810.04805. The reference for every detail is `modeling_bert.py` of Transformers. The texts of a batch have
-//! one length: they are cut so, and nothing is computed for padding.
+//! the same length, so there is no padding.
 
 use crate::{
     decoder::{
@@ -15,17 +15,21 @@ use crate::{
         weights::{Weights, WeightsError},
     },
     encoder::config::EncoderConfig,
-    training::lora::{AdapterError, Beside},
+    training::lora::{AdapterError, LoraAdapter},
 };
 use std::{collections::BTreeMap, path::Path};
 use tch::{Kind, Tensor};
 
+/// An error of loading an encoder.
 #[derive(Debug, thiserror::Error)]
 pub enum EncoderError {
+    /// The configuration is not supported.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The weights cannot be loaded.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// An adapter does not fit.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
 }
@@ -33,25 +37,25 @@ pub enum EncoderError {
 struct Linear {
     weight: Tensor,
     bias: Tensor,
-    /// In training.
-    correction: Option<Beside>,
+    /// Only during training.
+    adapter: Option<LoraAdapter>,
 }
 
-/// Corrections of matrices by the names of their parts, and the scale on them.
-pub type Corrections = (BTreeMap<String, Tensor>, f64);
+/// Tensors of LoRA adapters by name, and their scale.
+pub type Adapters = (BTreeMap<String, Tensor>, f64);
 
 impl Linear {
-    fn load(w: &mut Weights, name: &str, shape: [i64; 2], beside: &Corrections) -> Result<Self, EncoderError> {
+    fn load(w: &mut Weights, name: &str, shape: [i64; 2], adapters: &Adapters) -> Result<Self, EncoderError> {
         let target = format!("{name}.weight");
         let weight = w.take(&target, &shape)?;
-        let correction = Beside::of(&beside.0, &target, &weight, beside.1)?;
-        Ok(Self { weight, bias: w.take(&format!("{name}.bias"), &shape[..1])?, correction })
+        let adapter = LoraAdapter::find(&adapters.0, &target, &weight, adapters.1)?;
+        Ok(Self { weight, bias: w.take(&format!("{name}.bias"), &shape[..1])?, adapter })
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
         let y = x.linear(&self.weight, Some(&self.bias));
-        match &self.correction {
-            Some(correction) => y + correction.forward(x),
+        match &self.adapter {
+            Some(adapter) => y + adapter.forward(x),
             None => y,
         }
     }
@@ -88,7 +92,7 @@ struct Layer {
     norm: LayerNorm,
 }
 
-/// The matrices of a layer that an adapter may correct, by what follows `encoder.layer.N.`.
+/// The matrices of a layer that LoRA adapts, without the prefix `encoder.layer.N.`.
 pub const MATRICES: [&str; 6] = [
     "attention.self.query",
     "attention.self.key",
@@ -99,9 +103,9 @@ pub const MATRICES: [&str; 6] = [
 ];
 
 impl Layer {
-    fn load(w: &mut Weights, name: &str, c: &EncoderConfig, beside: &Corrections) -> Result<Self, EncoderError> {
+    fn load(w: &mut Weights, name: &str, c: &EncoderConfig, adapters: &Adapters) -> Result<Self, EncoderError> {
         let (h, inner) = (c.hidden_size, c.intermediate_size);
-        let mut linear = |which: usize, shape| Linear::load(w, &format!("{name}.{}", MATRICES[which]), shape, beside);
+        let mut linear = |which: usize, shape| Linear::load(w, &format!("{name}.{}", MATRICES[which]), shape, adapters);
         Ok(Self {
             query: linear(0, [h, h])?,
             key: linear(1, [h, h])?,
@@ -115,7 +119,7 @@ impl Layer {
     }
 }
 
-/// Weights, and nothing that changes while it runs.
+/// An encoder. It holds no state of its inputs.
 pub struct Encoder {
     config: EncoderConfig,
     words: Tensor,
@@ -123,18 +127,24 @@ pub struct Encoder {
     types: Tensor,
     norm: LayerNorm,
     layers: Vec<Layer>,
-    /// The share of values that training leaves out; 0 otherwise.
+    /// Dropout rate in training, otherwise 0.
     dropout: f64,
 }
 
 impl Encoder {
-    /// From a Hugging Face folder.
+    /// Loads a Hugging Face folder.
+    ///
+    /// # Errors
+    /// A configuration or weights that cannot be used.
     pub fn load(folder: &Path) -> Result<Self, EncoderError> {
         let config = EncoderConfig::load(&folder.join("config.json"))?;
         Self::from_weights(config, Weights::load(folder)?)
     }
 
-    /// The tensors of a Hugging Face folder that the encoder reads, for training and for adapters.
+    /// The tensors of a Hugging Face folder that the encoder uses, for training and adapters.
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
     pub fn tensors(folder: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
         let mut weights = Weights::load(folder)?;
         for unused in ["embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"] {
@@ -143,20 +153,26 @@ impl Encoder {
         Ok(weights.into_tensors())
     }
 
-    /// From tensors by their Hugging Face names; all of them must be used.
+    /// From tensors with Hugging Face names.
+    ///
+    /// # Errors
+    /// A tensor that is missing, unknown or of the wrong shape.
     pub fn from_weights(config: EncoderConfig, weights: Weights) -> Result<Self, EncoderError> {
-        Self::in_training(config, weights, &(BTreeMap::new(), 0.0), 0.0)
+        Self::for_training(config, weights, &(BTreeMap::new(), 0.0), 0.0)
     }
 
-    /// With corrections beside its matrices, and this share of values left out.
-    pub fn in_training(
+    /// An encoder for training, with LoRA adapters and dropout (rate 0 to 1).
+    ///
+    /// # Errors
+    /// As [`Encoder::from_weights`], and an adapter that does not fit.
+    pub fn for_training(
         config: EncoderConfig,
         mut weights: Weights,
-        corrections: &Corrections,
+        adapters: &Adapters,
         dropout: f64,
     ) -> Result<Self, EncoderError> {
         let (c, w) = (&config, &mut weights);
-        // The positions counted out, and the head of another task.
+        // Position ids, and the head of another task.
         for unused in ["embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"] {
             w.discard(unused);
         }
@@ -165,17 +181,19 @@ impl Encoder {
         let types = w.take("embeddings.token_type_embeddings.weight", &[c.types, c.hidden_size])?;
         let norm = LayerNorm::load(w, "embeddings.LayerNorm", c)?;
         let layers = (0..c.layers)
-            .map(|i| Layer::load(w, &format!("encoder.layer.{i}"), c, corrections))
+            .map(|i| Layer::load(w, &format!("encoder.layer.{i}"), c, adapters))
             .collect::<Result<_, _>>()?;
         weights.finish()?;
         Ok(Self { config, words, positions, types, norm, layers, dropout })
     }
 
+    /// The configuration.
     pub fn config(&self) -> &EncoderConfig {
         &self.config
     }
 
-    /// Token ids [batch, time] → x. `scene` [batch, hidden] stands at the end as the one token of the second segment.
+    /// The embedding: token ids [batch, time] → x [batch, time, hidden]. `scene` [batch, hidden] is appended as the only token
+    /// of the second segment, if it is given.
     pub fn embed(&self, tokens: &Tensor, scene: Option<&Tensor>) -> Tensor {
         let words = Tensor::embedding(&self.words, tokens, -1, false, false);
         let time = tokens.size()[1];
@@ -185,10 +203,10 @@ impl Encoder {
             None => x,
         };
         let time = time + i64::from(scene.is_some());
-        self.drop(&self.norm.forward(&(x + self.positions.narrow(0, 0, time))))
+        self.dropout(&self.norm.forward(&(x + self.positions.narrow(0, 0, time))))
     }
 
-    /// One layer: x → x.
+    /// One layer: x → x, [batch, time, hidden].
     pub fn layer(&self, index: usize, x: &Tensor) -> Tensor {
         let layer = &self.layers[index];
         let (batch, time) = (x.size()[0], x.size()[1]);
@@ -197,22 +215,22 @@ impl Encoder {
         let (q, k, v) = (split(layer.query.forward(x)), split(layer.key.forward(x)), split(layer.value.forward(x)));
         let y = Tensor::scaled_dot_product_attention(&q, &k, &v, None::<Tensor>, self.dropout, false, None, false);
         let y = layer.output.forward(&y.transpose(1, 2).reshape([batch, time, hidden]));
-        let x = layer.attention_norm.forward(&(x + self.drop(&y)));
+        let x = layer.attention_norm.forward(&(x + self.dropout(&y)));
         let y = layer.down.forward(&layer.up.forward(&x).gelu("none"));
-        layer.norm.forward(&(&x + self.drop(&y)))
+        layer.norm.forward(&(&x + self.dropout(&y)))
     }
 
-    /// All layers: token ids [batch, time] → x.
+    /// Embedding and all layers: token ids [batch, time] → x [batch, time, hidden].
     pub fn forward(&self, tokens: &Tensor, scene: Option<&Tensor>) -> Tensor {
         (0..self.layers.len()).fold(self.embed(tokens, scene), |x, i| self.layer(i, &x))
     }
 
-    fn drop(&self, x: &Tensor) -> Tensor {
+    fn dropout(&self, x: &Tensor) -> Tensor {
         if self.dropout > 0.0 { x.dropout(self.dropout, true) } else { x.shallow_clone() }
     }
 }
 
-/// Token ids of texts of one length as [batch, time].
+/// Token ids of texts of the same length as a tensor [batch, time].
 pub fn batch(texts: &[&[i64]]) -> Tensor {
     let time = texts.first().map_or(0, |t| t.len()) as i64;
     Tensor::from_slice(&texts.concat()).to_kind(Kind::Int64).view([texts.len() as i64, time])

@@ -1,24 +1,32 @@
 //! `config.json` of a Hugging Face folder of the BERT family. As with the decoder's ([`crate::decoder::config`]), every field is
-//! used, known to change nothing, or an error by its name.
+//! used, known to have no influence, or an error that names it.
 
 use crate::decoder::config::fields::{self, ConfigError, Fields};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
+/// Configuration of an encoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderConfig {
+    /// Vocabulary size.
     pub vocab_size: i64,
+    /// Size of the hidden state.
     pub hidden_size: i64,
+    /// Inner size of the MLP.
     pub intermediate_size: i64,
+    /// Number of layers.
     pub layers: usize,
+    /// Number of attention heads.
     pub heads: i64,
+    /// Longest text in tokens.
     pub max_positions: i64,
-    /// Segments a text may have; the second one is the scene's.
+    /// Number of segment types; the second one marks the scene.
     pub types: i64,
+    /// Epsilon of LayerNorm.
     pub layer_norm_eps: f64,
 }
 
-/// Beside those of the decoder: what is for training alone, or for heads that are not read.
+/// LoraAdapter those of the decoder: what is for training alone, or for heads that are not read.
 const IGNORED: [&str; 8] = [
     "attention_probs_dropout_prob",
     "classifier_dropout",
@@ -46,13 +54,19 @@ fn only_supported() -> [(&'static str, Value); 9] {
 }
 
 impl EncoderConfig {
-    /// From `config.json`.
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a field that is missing, wrong, unknown or not supported.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let (text, name) = fields::read(path)?;
         Self::parse(&text, &name)
     }
 
-    /// `name`: of the text, for messages.
+    /// Parses the text of a `config.json`; `name` is named in error messages.
+    ///
+    /// # Errors
+    /// As [`EncoderConfig::load`].
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
         fields::with_fields(text, name, Self::from_map)
     }
@@ -62,21 +76,21 @@ impl EncoderConfig {
         if !map.contains_key("model_type") {
             return Err("`model_type` is missing: expected \"bert\"".into());
         }
-        f.only(&only_supported())?;
+        f.check_supported(&only_supported())?;
         let config = Self {
-            vocab_size: f.needed("vocab_size", 1, 1 << 20)?,
-            hidden_size: f.needed("hidden_size", 1, 1 << 16)?,
-            intermediate_size: f.needed("intermediate_size", 1, 1 << 18)?,
-            layers: f.needed("num_hidden_layers", 1, 1 << 10)? as usize,
-            heads: f.needed("num_attention_heads", 1, 1 << 10)?,
-            max_positions: f.needed("max_position_embeddings", 4, 1 << 24)?,
+            vocab_size: f.required_int("vocab_size", 1, 1 << 20)?,
+            hidden_size: f.required_int("hidden_size", 1, 1 << 16)?,
+            intermediate_size: f.required_int("intermediate_size", 1, 1 << 18)?,
+            layers: f.required_int("num_hidden_layers", 1, 1 << 10)? as usize,
+            heads: f.required_int("num_attention_heads", 1, 1 << 10)?,
+            max_positions: f.required_int("max_position_embeddings", 4, 1 << 24)?,
             types: f.int("type_vocab_size", 2, 1 << 10)?.unwrap_or(2),
             layer_norm_eps: f.positive("layer_norm_eps")?.unwrap_or(1e-12),
         };
         if config.hidden_size % config.heads != 0 {
             return Err(format!("`hidden_size` = {} is not a multiple of {} heads", config.hidden_size, config.heads));
         }
-        f.all_read().map(|()| config)
+        f.check_all_read().map(|()| config)
     }
 }
 
@@ -94,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_used_or_harmless_or_an_error_by_its_name() {
+    fn unsupported_fields_are_errors_that_name_them() {
         assert_eq!(with("hidden_dropout_prob", json!(0.1)).unwrap().layer_norm_eps, 1e-12);
         for (name, value) in [
             ("model_type", json!("roberta")),

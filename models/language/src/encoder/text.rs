@@ -1,9 +1,9 @@
-//! Words ↔ word pieces: the `tokenizer.json` of an encoder.
+//! The encoder's tokenizer (WordPiece), which keeps the position of each word.
 
 use crate::dialogue::tokenizer::TokenizerError;
 use std::path::Path;
 
-/// The tokenizer of an encoder; it knows of each word where its pieces begin.
+/// A WordPiece tokenizer.
 pub struct WordPieces {
     inner: tokenizers::Tokenizer,
     begin: i64,
@@ -11,21 +11,26 @@ pub struct WordPieces {
     unknown: i64,
 }
 
-/// A text in word pieces, between the tokens that begin and end it.
+/// A tokenized text with its start and end token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pieces {
+    /// Token ids.
     pub tokens: Vec<i64>,
-    /// Where the first piece of each word stands in `tokens`.
+    /// Index in `tokens` of the first piece of each word.
     pub words: Vec<i64>,
-    /// Words that there was no room for.
-    pub left_out: usize,
+    /// Number of words at the end that did not fit.
+    pub truncated_words: usize,
 }
 
 impl WordPieces {
+    /// Loads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that lacks a special token of BERT.
     pub fn load(path: &Path) -> Result<Self, TokenizerError> {
         let fail = |what: String| TokenizerError::Load { path: path.display().to_string(), what };
         let mut inner = tokenizers::Tokenizer::from_file(path).map_err(|e| fail(e.to_string()))?;
-        // Texts are cut here, with a note, and batches are made of texts of one length.
+        // Texts are truncated in encode(), and batches have texts of the same length.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| fail(e.to_string()))?;
         inner.set_encode_special_tokens(true);
@@ -37,14 +42,18 @@ impl WordPieces {
         Ok(Self { inner, begin, end, unknown })
     }
 
-    /// One more than the largest id.
+    /// The largest id plus one.
     pub fn vocabulary(&self) -> i64 {
         self.inner.get_vocab(true).into_values().max().map_or(0, |id| i64::from(id) + 1)
     }
 
-    /// Words of a clean utterance; at most `room` tokens with beginning and end. Whole words only.
+    /// Tokenizes the words of a normalized utterance into at most `room` tokens, start and end token included. Words that do
+    /// not fit completely are left out.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Encode`].
     pub fn encode(&self, words: &[&str], room: usize) -> Result<Pieces, TokenizerError> {
-        let mut pieces = Pieces { tokens: vec![self.begin], words: Vec::new(), left_out: 0 };
+        let mut pieces = Pieces { tokens: vec![self.begin], words: Vec::new(), truncated_words: 0 };
         for word in words {
             let encoding = self
                 .inner
@@ -54,8 +63,8 @@ impl WordPieces {
             if ids.is_empty() {
                 ids.push(self.unknown);
             }
-            if pieces.left_out > 0 || pieces.tokens.len() + ids.len() + 1 > room {
-                pieces.left_out += 1;
+            if pieces.truncated_words > 0 || pieces.tokens.len() + ids.len() + 1 > room {
+                pieces.truncated_words += 1;
                 continue;
             }
             pieces.words.push(pieces.tokens.len() as i64);

@@ -1,7 +1,7 @@
-//! The intent catalogue (`intents.toml`): names, slots, what may be done when, and what the machine will need next.
+//! The intent catalogue (`intents.toml`): names, slots, rules of permission, and forecasts of resource demand.
 //!
-//! It is the only place where an intent is named. The decoder is held to it ([`crate::intent::constrained`]), the corpus is checked
-//! against it ([`crate::training::corpus`]), and the language node reads rules and demand from it.
+//! It is the only place where intents are defined. The decoder is constrained to it ([`crate::intent::constrained`]), the
+//! corpus is checked against it ([`crate::training::corpus`]), and the language node reads rules and demand from it.
 
 use crate::intent::{
     output::{IntentOutput, is_name, is_value},
@@ -10,97 +10,139 @@ use crate::intent::{
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path};
 
-/// The intent of an utterance that is not for the car; every catalogue has it.
+/// The intent of utterances that no other intent covers; every catalogue has it.
 pub const OUT_OF_SCOPE: &str = "out_of_scope";
 
+/// The largest number of words in the value of a text slot.
+pub const MAX_SPAN_WORDS: usize = 8;
+
+/// An error of a catalogue.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
+    /// The file cannot be read.
     #[error("cannot read the intent catalogue {path}: {source}")]
-    Read { path: String, source: std::io::Error },
+    Read {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The text is not TOML, or has unknown or missing keys.
     #[error("{name}: {source}")]
-    Toml { name: String, source: Box<toml::de::Error> },
+    Toml {
+        /// The file.
+        name: String,
+        /// The cause.
+        source: Box<toml::de::Error>,
+    },
+    /// An intent is defined wrongly.
     #[error("{name}: intent `{intent}`: {what}")]
-    Entry { name: String, intent: String, what: String },
+    Entry {
+        /// The file.
+        name: String,
+        /// The intent.
+        intent: String,
+        /// What is wrong.
+        what: String,
+    },
 }
 
-/// What kind of thing an intent is.
+/// The kind of an intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Answered from the scene.
     Query,
-    /// Something is done.
+    /// Performs an action.
     Action,
-    /// Only talk.
+    /// Dialogue without an action.
     Dialogue,
-    /// The driver or the drive is in trouble.
+    /// An emergency or another safety matter.
     Safety,
 }
 
-/// What a slot may hold.
+/// The type of a slot's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SlotKind {
-    /// Words of the utterance, as they were said.
+    /// Consecutive words of the utterance, at most [`MAX_SPAN_WORDS`].
     Text,
+    /// An integer within bounds.
     Integer {
+        /// The smallest value.
         min: i64,
+        /// The largest value.
         max: i64,
     },
+    /// One of these values.
     Choice(Vec<String>),
 }
 
+/// A slot of an intent.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "SlotEntry")]
 pub struct Slot {
+    /// Its name.
     pub name: String,
+    /// The type of its value.
     pub kind: SlotKind,
-    /// Without it the intent is not complete.
+    /// Whether the intent needs it.
     pub required: bool,
 }
 
-/// The intent may be done only within these bounds.
+/// A condition on the vehicle state under which an intent is permitted.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// The rule holds only where these slots have these values.
+    /// The rule applies only if these slots have these values.
     #[serde(default)]
     pub when: BTreeMap<String, String>,
+    /// The highest permitted speed, m/s.
     pub max_speed_mps: Option<f64>,
+    /// The permitted gears.
     pub gears: Option<Vec<Gear>>,
-    /// What the driver is told.
+    /// The reply if the rule does not permit the intent.
     pub refusal: String,
 }
 
-/// What the machine will likely need after an intent.
+/// A workload that is likely needed after an intent.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Demand {
-    /// Of `launch/workloads.toml`.
+    /// Name of the workload in `launch/workloads.toml`.
     pub workload: String,
+    /// Probability that it is needed, 0 to 1.
     pub probability: f64,
-    /// Seconds from the intent.
+    /// Time from the intent within which it is needed, s.
     pub horizon_s: f64,
-    /// On the workload's utility while the forecast holds.
+    /// Factor on the workload's utility while the forecast is valid.
     pub weight: f64,
+    /// The reason, for people.
     pub reason: String,
 }
 
+/// An intent of the catalogue.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
+    /// Its name.
     pub name: String,
+    /// Its kind.
     pub kind: Kind,
-    /// A proposal: what is done about it is decided by [`Intent::permit`], not by the model.
+    /// It changes the vehicle: it is only a proposal, and [`Intent::permit`] decides, not the model.
     pub touches_vehicle: bool,
-    /// A passenger's word is not enough.
+    /// Only the driver may request it.
     #[serde(default)]
     pub driver_only: bool,
-    /// One line for people.
-    pub says: String,
+    /// One line for people and for prompts.
+    #[serde(alias = "says")]
+    pub description: String,
+    /// Its slots.
     #[serde(default)]
     pub slots: Vec<Slot>,
+    /// Conditions under which it is permitted; all must hold.
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
+    /// Workloads that are likely needed after it.
     #[serde(default)]
     pub demand: Vec<Demand>,
 }
@@ -149,6 +191,10 @@ impl TryFrom<SlotEntry> for Slot {
 }
 
 impl Catalogue {
+    /// Reads a catalogue.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or an intent that is defined wrongly.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, CatalogueError> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)
@@ -156,7 +202,10 @@ impl Catalogue {
         Self::parse(&text, &path.display().to_string())
     }
 
-    /// `name`: of the text, for messages.
+    /// Parses a catalogue; `name` is named in error messages.
+    ///
+    /// # Errors
+    /// An intent that is defined wrongly.
     pub fn parse(text: &str, name: &str) -> Result<Self, CatalogueError> {
         let file: File = toml::from_str(text)
             .map_err(|source| CatalogueError::Toml { name: name.into(), source: Box::new(source) })?;
@@ -164,35 +213,39 @@ impl Catalogue {
             |intent: &str, what: String| CatalogueError::Entry { name: name.into(), intent: intent.into(), what };
         for (i, intent) in file.intent.iter().enumerate() {
             if file.intent[..i].iter().any(|other| other.name == intent.name) {
-                return Err(fail(&intent.name, "is there twice".into()));
+                return Err(fail(&intent.name, "is defined twice".into()));
             }
             intent.check().map_err(|what| fail(&intent.name, what))?;
         }
         if !file.intent.iter().any(|i| i.name == OUT_OF_SCOPE && i.slots.is_empty()) {
             return Err(fail(
                 OUT_OF_SCOPE,
-                "is missing, or has slots: it is the answer to what is not for the car".into(),
+                "is missing, or has slots: it is the intent of utterances that no other intent covers".into(),
             ));
         }
         Ok(Self { intents: file.intent })
     }
 
+    /// All intents in the order of the file.
     pub fn intents(&self) -> &[Intent] {
         &self.intents
     }
 
+    /// The intent of this name.
     pub fn get(&self, name: &str) -> Option<&Intent> {
         self.intents.iter().find(|i| i.name == name)
     }
 
-    /// Whether an output keeps to the catalogue: its name, its slots, their values, and none missing. The error says what
-    /// does not.
+    /// Checks an output against the catalogue, and returns its intent.
+    ///
+    /// # Errors
+    /// An unknown name or slot, a value out of bounds, or a required slot that is missing, as text.
     pub fn check(&self, output: &IntentOutput) -> Result<&Intent, String> {
         let intent = self.get(&output.name).ok_or_else(|| format!("no intent is named `{}`", output.name))?;
         for (i, (name, value)) in output.slots.iter().enumerate() {
             let slot = intent.slot(name).ok_or_else(|| format!("`{}` has no slot `{name}`", intent.name))?;
             if output.slots[..i].iter().any(|(other, _)| other == name) {
-                return Err(format!("slot `{name}` of `{}` is there twice", intent.name));
+                return Err(format!("slot `{name}` of `{}` is given twice", intent.name));
             }
             slot.kind.check(value).map_err(|what| format!("slot `{name}` of `{}`: {what}", intent.name))?;
         }
@@ -204,6 +257,7 @@ impl Catalogue {
 }
 
 impl SlotKind {
+    /// Checks a value; the error describes what was expected.
     pub(crate) fn check(&self, value: &str) -> Result<(), String> {
         let holds = match self {
             Self::Text => is_value(value),
@@ -215,21 +269,25 @@ impl SlotKind {
 }
 
 impl Intent {
+    /// The slot of this name.
     pub fn slot(&self, name: &str) -> Option<&Slot> {
         self.slots.iter().find(|s| s.name == name)
     }
 
-    /// What a passenger is told who asks for what is the driver's alone.
+    /// The reply to a passenger's request, if only the driver may request the intent.
     pub fn refusal_to_passenger(&self) -> Option<&'static str> {
         self.driver_only.then_some("That is for the driver to ask.")
     }
 
-    /// Whether the intent may be done now; the error is what the driver is told. `speed_mps` and `gear` are `None` when not
-    /// known: a bound on them refuses then.
+    /// Checks the rules. `speed_mps` (m/s) and `gear` are `None` if not known; a rule on an unknown value does not permit the
+    /// intent.
+    ///
+    /// # Errors
+    /// The reply to the driver if the intent is not permitted.
     pub fn permit(&self, slots: &[(String, String)], speed_mps: Option<f64>, gear: Option<Gear>) -> Result<(), &str> {
         for rule in &self.rules {
             let holds = rule.when.iter().all(|(name, value)| slots.iter().any(|(n, v)| n == name && v == value));
-            // Written so that a speed which is not a number refuses too.
+            // NaN is not permitted either.
             let speed_ok = rule.max_speed_mps.is_none_or(|max| speed_mps.is_some_and(|v| v.abs() <= max));
             let gear_ok = rule.gears.as_ref().is_none_or(|gears| gear.is_some_and(|g| gears.contains(&g)));
             if holds && !(speed_ok && gear_ok) {
@@ -292,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_catalogue_loads_and_knows_its_intents() {
+    fn the_shipped_catalogue_loads() {
         let catalogue = shipped();
         assert_eq!(catalogue.intents().len(), 39);
         assert_eq!(catalogue.get("call").unwrap().slots[0].kind, SlotKind::Text);
@@ -300,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_refuses_beyond_its_bounds_and_where_the_value_is_not_known() {
+    fn rules_do_not_permit_values_out_of_bounds_or_unknown() {
         let catalogue = shipped();
         let window = catalogue.get("window_open").unwrap();
         let all = [("which".to_string(), "all".to_string())];
@@ -316,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lights_and_the_drivers_messages_are_not_a_passengers_to_ask() {
+    fn only_the_driver_may_request_lights_and_messages() {
         let catalogue = shipped();
         for name in ["lights", "read_messages"] {
             assert!(catalogue.get(name).unwrap().refusal_to_passenger().is_some(), "{name}");
@@ -327,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_is_held_to_the_catalogue() {
+    fn outputs_are_checked_against_the_catalogue() {
         let catalogue = shipped();
         let check = |text: &str| catalogue.check(&IntentOutput::parse(text).unwrap()).map(|_| ());
         assert_eq!(check("set_temperature degrees=21;"), Ok(()));
@@ -338,12 +396,12 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_catalogue_says_which_intent_and_why() {
-        let out = "[[intent]]\nname = 'out_of_scope'\nkind = 'dialogue'\ntouches_vehicle = false\nsays = 'no'\n";
+    fn errors_name_the_intent_and_the_reason() {
+        let out = "[[intent]]\nname = 'out_of_scope'\nkind = 'dialogue'\ntouches_vehicle = false\ndescription = 'no'\n";
         let with =
             |more: &str| Catalogue::parse(&format!("{out}{more}"), "x.toml").map(|_| ()).map_err(|e| e.to_string());
         assert_eq!(with(""), Ok(()));
-        assert!(with(out).unwrap_err().contains("x.toml: intent `out_of_scope`: is there twice"));
+        assert!(with(out).unwrap_err().contains("x.toml: intent `out_of_scope`: is defined twice"));
         assert!(with("colour = 1").unwrap_err().contains("colour"));
         assert!(with("slots = [{name='a', type='integer', required=true}]").unwrap_err().contains("slot `a` of type"));
         assert!(with("[[intent.rule]]\nrefusal = 'no'").unwrap_err().contains("a rule needs max_speed_mps or gears"));

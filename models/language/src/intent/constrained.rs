@@ -1,25 +1,25 @@
-//! What the decoder may say next: free text, or a path through a tree of token sequences.
+//! Constrained decoding of an intent in the format of [`crate::intent::prompt`]: a path through a trie of token sequences.
 //!
-//! The intent is always decoded along such paths, so it always parses and always names something of the catalogue; a text
-//! slot holds words of the utterance and no others, so no name and no place is made up.
+//! A decoded intent always parses and is always in the catalogue; a text slot holds words of the utterance only, so no name
+//! and no place is made up.
 
 use crate::{
+    decoder::constraint::{Allowed, Constraint},
     dialogue::{codec::Codec, tokenizer::TokenizerError},
     intent::{
-        catalogue::{Catalogue, SlotKind},
+        catalogue::{Catalogue, MAX_SPAN_WORDS, SlotKind},
         output::IntentOutput,
     },
 };
 use std::sync::Arc;
 
-/// A guide at whose end an intent stands.
-pub trait IntentSource: Guide {
-    /// What was understood, once it is complete.
+/// A constraint whose complete output is an intent.
+pub trait IntentConstraint: Constraint {
+    /// The intent, once it is complete.
     fn output(&self) -> Option<IntentOutput>;
 }
 
-/// Token sequences that share their beginnings. None may be the beginning of another: each ends in a sign that is within
-/// none.
+/// A prefix tree of token sequences. No sequence may be a prefix of another: each ends in a token that occurs in none.
 #[derive(Debug, Clone)]
 pub struct Trie<T> {
     nodes: Vec<Node<T>>,
@@ -39,9 +39,10 @@ impl<T> Default for Trie<T> {
 }
 
 impl<T> Trie<T> {
-    /// The root, where every path begins.
+    /// The root node.
     pub const ROOT: usize = 0;
 
+    /// Adds a sequence with its value.
     pub fn insert(&mut self, tokens: &[u32], end: T) {
         let mut at = Self::ROOT;
         for &token in tokens {
@@ -59,21 +60,23 @@ impl<T> Trie<T> {
         self.nodes[at].end = Some(end);
     }
 
-    /// The tokens that lead on from a node.
+    /// The tokens that continue from a node.
     pub fn next(&self, node: usize) -> impl Iterator<Item = u32> {
         self.nodes[node].children.iter().map(|c| c.0)
     }
 
+    /// The node after a token.
     pub fn follow(&self, node: usize, token: u32) -> Option<usize> {
         let children = &self.nodes[node].children;
         children.binary_search_by_key(&token, |c| c.0).ok().map(|i| children[i].1)
     }
 
+    /// The value of the sequence that ends at a node.
     pub fn end(&self, node: usize) -> Option<&T> {
         self.nodes[node].end.as_ref()
     }
 
-    /// The ends that can be reached from a node.
+    /// The values that can be reached from a node.
     fn ends_below(&self, node: usize) -> Vec<&T> {
         let mut found: Vec<&T> = self.nodes[node].end.iter().collect();
         for (_, child) in &self.nodes[node].children {
@@ -83,44 +86,48 @@ impl<T> Trie<T> {
     }
 }
 
-/// After a name or a value: which slot comes, or that the intent is complete.
+/// What follows a name or a value: a slot, or the end of the intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Turn {
+struct Branch {
     intent: usize,
     slot: Option<usize>,
 }
 
-/// The paths of all names; made once for a catalogue and a tokenizer.
+/// The token sequences of all intent names; built once for a catalogue and a tokenizer.
 #[derive(Debug)]
-pub struct Names {
-    trie: Trie<Turn>,
-    /// Nodes at which the name is not yet decided.
-    open: Vec<bool>,
+pub struct NameTrie {
+    trie: Trie<Branch>,
+    /// Nodes at which more than one intent is possible.
+    ambiguous: Vec<bool>,
 }
 
-impl Names {
+impl NameTrie {
+    /// Builds the trie.
+    ///
+    /// # Errors
+    /// A name that cannot be encoded.
     pub fn new(catalogue: &Catalogue, codec: &Codec) -> Result<Self, TokenizerError> {
         let mut trie = Trie::default();
         for (i, intent) in catalogue.intents().iter().enumerate() {
             let name = codec.encode(&intent.name)?;
             if intent.slots.iter().all(|s| !s.required) {
-                trie.insert(&[&name[..], &[codec.reply]].concat(), Turn { intent: i, slot: None });
+                trie.insert(&[&name[..], &[codec.reply]].concat(), Branch { intent: i, slot: None });
             }
             for (s, slot) in intent.slots.iter().enumerate() {
                 let path = [name.clone(), codec.slot_start(&slot.name, true)?].concat();
-                trie.insert(&path, Turn { intent: i, slot: Some(s) });
+                trie.insert(&path, Branch { intent: i, slot: Some(s) });
             }
         }
-        let undecided = |node| {
+        let is_ambiguous = |node| {
             let ends = trie.ends_below(node);
             ends.iter().any(|e| e.intent != ends[0].intent)
         };
-        let open = (0..trie.nodes.len()).map(undecided).collect();
-        Ok(Self { trie, open })
+        let ambiguous = (0..trie.nodes.len()).map(is_ambiguous).collect();
+        Ok(Self { trie, ambiguous })
     }
 }
 
-enum At {
+enum Position {
     Name(usize),
     Value {
         slot: usize,
@@ -129,46 +136,43 @@ enum At {
     },
     /// Between a value and what follows it.
     Next {
-        turns: Trie<Turn>,
+        branches: Trie<Branch>,
         node: usize,
     },
     Done,
 }
 
-/// Leads through `name slot=value;…<|reply|>`.
-pub struct IntentGuide {
+/// Constrains the decoder to `name slot=value;…<|reply|>` of the catalogue.
+pub struct CatalogueConstraint {
     catalogue: Arc<Catalogue>,
     codec: Arc<Codec>,
-    names: Arc<Names>,
+    names: Arc<NameTrie>,
     utterance: String,
-    at: At,
+    at: Position,
     intent: usize,
     slots: Vec<(usize, String)>,
     confidence: f64,
 }
 
-/// A text slot holds at most this many words.
-const MAX_SPAN_WORDS: usize = 8;
-
-impl IntentGuide {
-    /// `utterance`: clean, as the model was given it.
-    pub fn new(catalogue: Arc<Catalogue>, codec: Arc<Codec>, names: Arc<Names>, utterance: &str) -> Self {
-        let at = At::Name(Trie::<Turn>::ROOT);
+impl CatalogueConstraint {
+    /// A constraint for one utterance, which is normalized as in the prompt.
+    pub fn new(catalogue: Arc<Catalogue>, codec: Arc<Codec>, names: Arc<NameTrie>, utterance: &str) -> Self {
+        let at = Position::Name(Trie::<Branch>::ROOT);
         let utterance = utterance.into();
         Self { catalogue, codec, names, utterance, at, intent: 0, slots: Vec::new(), confidence: 1.0 }
     }
 
-    fn enter(&mut self, turn: Turn) -> At {
-        self.intent = turn.intent;
-        let Some(slot) = turn.slot else { return At::Done };
+    fn enter(&mut self, branch: Branch) -> Position {
+        self.intent = branch.intent;
+        let Some(slot) = branch.slot else { return Position::Done };
         let mut values = Trie::default();
         for value in self.values(slot) {
-            // A value whose tokens cannot be had is left out: the others still parse.
+            // A value that cannot be encoded is left out.
             if let Ok(path) = self.codec.slot_value(&value) {
                 values.insert(&path, value);
             }
         }
-        At::Value { slot, values, node: Trie::<String>::ROOT }
+        Position::Value { slot, values, node: Trie::<String>::ROOT }
     }
 
     fn values(&self, slot: usize) -> Vec<String> {
@@ -179,33 +183,33 @@ impl IntentGuide {
         }
     }
 
-    /// After a value: the slots not yet given, or the end if none is missing.
-    fn turns(&self) -> Trie<Turn> {
+    /// What may follow a value: the slots that are not given yet, and the end if no required slot is missing.
+    fn branches(&self) -> Trie<Branch> {
         let given = |s: usize| self.slots.iter().any(|(g, _)| *g == s);
         let slots = &self.catalogue.intents()[self.intent].slots;
-        let mut turns = Trie::default();
+        let mut branches = Trie::default();
         if slots.iter().enumerate().all(|(s, slot)| !slot.required || given(s)) {
-            turns.insert(&[self.codec.reply], Turn { intent: self.intent, slot: None });
+            branches.insert(&[self.codec.reply], Branch { intent: self.intent, slot: None });
         }
         for (s, slot) in slots.iter().enumerate().filter(|(s, _)| !given(*s)) {
             if let Ok(path) = self.codec.slot_start(&slot.name, false) {
-                turns.insert(&path, Turn { intent: self.intent, slot: Some(s) });
+                branches.insert(&path, Branch { intent: self.intent, slot: Some(s) });
             }
         }
-        turns
+        branches
     }
 }
 
-/// Whatever a text slot can hold: words that follow one another in the utterance.
+/// All values of a text slot: consecutive words of the utterance.
 pub(crate) fn spans(utterance: &str) -> Vec<String> {
     let words: Vec<&str> = utterance.split(' ').collect();
     let ends = |from: usize| from + 1..=words.len().min(from + MAX_SPAN_WORDS);
     (0..words.len()).flat_map(|from| ends(from).map(move |to| (from, to))).map(|(a, b)| words[a..b].join(" ")).collect()
 }
 
-impl IntentSource for IntentGuide {
+impl IntentConstraint for CatalogueConstraint {
     fn output(&self) -> Option<IntentOutput> {
-        if !matches!(self.at, At::Done) {
+        if !matches!(self.at, Position::Done) {
             return None;
         }
         let intent = &self.catalogue.intents()[self.intent];
@@ -214,47 +218,47 @@ impl IntentSource for IntentGuide {
     }
 }
 
-impl Guide for IntentGuide {
+impl Constraint for CatalogueConstraint {
     fn allowed(&self) -> Allowed {
         let next: Vec<u32> = match &self.at {
-            At::Name(node) => self.names.trie.next(*node).collect(),
-            At::Value { values, node, .. } => values.next(*node).collect(),
-            At::Next { turns, node } => turns.next(*node).collect(),
-            At::Done => Vec::new(),
+            Position::Name(node) => self.names.trie.next(*node).collect(),
+            Position::Value { values, node, .. } => values.next(*node).collect(),
+            Position::Next { branches, node } => branches.next(*node).collect(),
+            Position::Done => Vec::new(),
         };
         if next.is_empty() { Allowed::Done } else { Allowed::Only(next) }
     }
 
     fn advance(&mut self, token: u32, probability: f64) {
-        self.at = match std::mem::replace(&mut self.at, At::Done) {
-            At::Name(node) => {
-                if self.names.open[node] {
+        self.at = match std::mem::replace(&mut self.at, Position::Done) {
+            Position::Name(node) => {
+                if self.names.ambiguous[node] {
                     self.confidence *= probability;
                 }
                 let names = self.names.clone();
                 match names.trie.follow(node, token) {
-                    Some(node) => names.trie.end(node).map_or(At::Name(node), |turn| self.enter(*turn)),
-                    None => At::Name(node),
+                    Some(node) => names.trie.end(node).map_or(Position::Name(node), |branch| self.enter(*branch)),
+                    None => Position::Name(node),
                 }
             }
-            At::Value { slot, values, node } => match values.follow(node, token) {
+            Position::Value { slot, values, node } => match values.follow(node, token) {
                 Some(node) => match values.end(node) {
                     Some(value) => {
                         self.slots.push((slot, value.clone()));
-                        At::Next { turns: self.turns(), node: Trie::<Turn>::ROOT }
+                        Position::Next { branches: self.branches(), node: Trie::<Branch>::ROOT }
                     }
-                    None => At::Value { slot, values, node },
+                    None => Position::Value { slot, values, node },
                 },
-                None => At::Value { slot, values, node },
+                None => Position::Value { slot, values, node },
             },
-            At::Next { turns, node } => match turns.follow(node, token) {
-                Some(node) => match turns.end(node) {
-                    Some(turn) => self.enter(*turn),
-                    None => At::Next { turns, node },
+            Position::Next { branches, node } => match branches.follow(node, token) {
+                Some(node) => match branches.end(node) {
+                    Some(branch) => self.enter(*branch),
+                    None => Position::Next { branches, node },
                 },
-                None => At::Next { turns, node },
+                None => Position::Next { branches, node },
             },
-            At::Done => At::Done,
+            Position::Done => Position::Done,
         };
     }
 }

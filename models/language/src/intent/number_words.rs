@@ -1,4 +1,7 @@
-//! Numbers in words: "twenty one" → 21.
+//! English number words: "twenty one" → 21, and back.
+//!
+//! The crate `text2num` was tried for this. It does not read numbers in digits between the words, has no negative numbers,
+//! joins "zero five" to 5, and reads every plural as a number ("the ones").
 
 const SMALL: [&str; 20] = [
     "zero",
@@ -23,14 +26,16 @@ const SMALL: [&str; 20] = [
     "nineteen",
 ];
 const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+/// The most digits of a number that is not in words.
+const MAX_DIGITS: usize = 4;
 
-/// The first whole number that the words say, and how many of them are before it and in it: digits, or English words
-/// below a thousand.
+/// The first integer in the words: the number of words before it, the number of its words, and its value. It is in digits or
+/// in words, and may be preceded by "minus".
 pub fn first(words: &[&str]) -> Option<(usize, usize, i64)> {
     (0..words.len()).find_map(|from| number(&words[from..]).map(|(count, value)| (from, count, value)))
 }
 
-/// All numbers that the words say.
+/// All integers in the words.
 pub fn all(words: &[&str]) -> Vec<i64> {
     let (mut rest, mut found) = (words, Vec::new());
     while let Some((before, count, value)) = first(rest) {
@@ -40,40 +45,96 @@ pub fn all(words: &[&str]) -> Vec<i64> {
     found
 }
 
-/// The number that the words begin with, and of how many words it is.
+/// The number that the words begin with: the number of its words, and its value.
 fn number(words: &[&str]) -> Option<(usize, i64)> {
     if let ["minus", rest @ ..] = words {
         return number(rest).map(|(count, value)| (count + 1, -value));
     }
-    let (mut count, mut value) = below_hundred(words)?;
-    if (1..10).contains(&value) && words.get(count) == Some(&"hundred") {
+    let first = *words.first()?;
+    if !first.is_empty() && first.len() <= MAX_DIGITS && first.bytes().all(|b| b.is_ascii_digit()) {
+        return first.parse().ok().map(|value| (1, value));
+    }
+    let (count, value) = cardinal(words)?;
+    i64::try_from(value).ok().map(|value| (count, value))
+}
+
+/// The cardinal number that the words begin with ("twenty one", "a hundred and fifty", "two thousand"): the number of its words,
+/// and its value.
+///
+/// ```
+/// use auriga_lm::intent::number_words::cardinal;
+///
+/// assert_eq!(cardinal(&["a", "hundred", "and", "five", "metres"]), Some((4, 105)));
+/// assert_eq!(cardinal(&["metres"]), None);
+/// ```
+pub fn cardinal(words: &[impl AsRef<str>]) -> Option<(usize, u64)> {
+    let word = |at: usize| words.get(at).map(AsRef::as_ref);
+    let (mut total, mut part, mut count) = (0u64, None::<u64>, 0);
+    while let Some(current) = word(count) {
+        let next = word(count + 1);
+        match current {
+            "hundred" if part.is_some_and(|p| p < 100) => part = part.map(|p| p * 100),
+            "thousand" if part.is_some() => {
+                (total, part) = (total.saturating_add(part.unwrap_or(0) * 1000), Some(0));
+            }
+            "a" if count == 0 && matches!(next, Some("hundred" | "thousand")) => part = Some(1),
+            "and" if part.is_some_and(|p| p >= 100) || (total > 0 && part == Some(0)) => {
+                if next.and_then(small).is_none() {
+                    break;
+                }
+            }
+            current => match (small(current), part) {
+                (Some(v), None) => part = Some(v),
+                // "a hundred fifty", "two thousand six", "twenty one"; but "one two" are two numbers.
+                (Some(v), Some(p)) if (p % 100 == 0 && p > 0) || (p == 0 && total > 0) => part = Some(p + v),
+                (Some(v), Some(p)) if v > 0 && v < 10 && p % 10 == 0 && p % 100 >= 20 => part = Some(p + v),
+                _ => break,
+            },
+        }
         count += 1;
-        value *= 100;
-        let and = usize::from(words.get(count) == Some(&"and"));
-        if let Some((more, rest)) = below_hundred(&words[count + and..]) {
-            count += and + more;
-            value += rest;
+    }
+    part.map(|p| (count, total.saturating_add(p)))
+}
+
+/// The value of a single word: 0 to 19, and the tens up to 90.
+pub fn small(word: &str) -> Option<u64> {
+    let at = |list: &[&str]| list.iter().position(|w| *w == word).map(|i| i as u64);
+    at(&SMALL).or_else(|| at(&TENS).map(|i| 20 + 10 * i))
+}
+
+/// A number below a million in words, with "and": "one hundred and five". `None` for larger numbers.
+pub fn to_words(number: u32) -> Option<String> {
+    if number >= 1_000_000 {
+        return None;
+    }
+    let (thousands, rest) = (number / 1000, number % 1000);
+    Some(match (thousands, rest) {
+        (0, rest) => below_thousand(rest),
+        (thousands, 0) => format!("{} thousand", below_thousand(thousands)),
+        (thousands, rest) => {
+            let and = if rest < 100 { "and " } else { "" };
+            format!("{} thousand {and}{}", below_thousand(thousands), below_thousand(rest))
+        }
+    })
+}
+
+fn below_thousand(number: u32) -> String {
+    let small = |n: u32| SMALL[n as usize];
+    match number {
+        0..20 => small(number).into(),
+        20..100 => {
+            let tens = TENS[(number / 10 - 2) as usize];
+            if number.is_multiple_of(10) { tens.into() } else { format!("{tens} {}", small(number % 10)) }
+        }
+        _ => {
+            let hundreds = format!("{} hundred", small(number / 100 % 10));
+            if number.is_multiple_of(100) {
+                hundreds
+            } else {
+                format!("{hundreds} and {}", below_thousand(number % 100))
+            }
         }
     }
-    Some((count, value))
-}
-
-fn below_hundred(words: &[&str]) -> Option<(usize, i64)> {
-    let word = *words.first()?;
-    if !word.is_empty() && word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit()) {
-        return word.parse().ok().map(|value| (1, value));
-    }
-    let value = i64::from(small(word)?);
-    match words.get(1).and_then(|w| small(w)) {
-        Some(ones @ 1..=9) if value >= 20 => Some((2, value + i64::from(ones))),
-        _ => Some((1, value)),
-    }
-}
-
-/// What one word says: 0 to 19, and the tens up to 90.
-pub fn small(word: &str) -> Option<u32> {
-    let at = |list: &[&str]| list.iter().position(|w| *w == word).map(|i| i as u32);
-    at(&SMALL).or_else(|| at(&TENS).map(|i| 20 + 10 * i))
 }
 
 #[cfg(test)]
@@ -81,26 +142,48 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn of(text: &str) -> Vec<i64> {
+    fn numbers(text: &str) -> Vec<i64> {
         all(&text.split(' ').collect::<Vec<_>>())
     }
 
     #[test]
     fn numbers_are_read_from_words_and_digits() {
-        assert_eq!(of("set it to twenty one degrees"), [21]);
-        assert_eq!(of("twenty twenty two 19 forty zero"), [20, 22, 19, 40, 0]);
-        assert_eq!(of("one hundred and five or two hundred"), [105, 200]);
-        assert_eq!(of("minus five"), [-5]);
-        assert!(of("nothing of the kind").is_empty());
+        assert_eq!(numbers("set it to twenty one degrees"), [21]);
+        assert_eq!(numbers("twenty twenty two 19 forty zero"), [20, 22, 19, 40, 0]);
+        assert_eq!(numbers("one hundred and five or two hundred"), [105, 200]);
+        assert_eq!(numbers("a hundred and five or two thousand and six"), [105, 2006]);
+        assert_eq!(numbers("minus five"), [-5]);
+        assert_eq!(numbers("zero five one two"), [0, 5, 1, 2]);
+        assert!(numbers("nothing of the kind, a hundredth and the ones").is_empty());
+    }
+
+    #[test]
+    fn numbers_are_written_in_words() {
+        for (number, words) in [
+            (0, "zero"),
+            (40, "forty"),
+            (115, "one hundred and fifteen"),
+            (2006, "two thousand and six"),
+            (300_121, "three hundred thousand one hundred and twenty one"),
+        ] {
+            assert_eq!(to_words(number).unwrap(), words);
+        }
+        assert_eq!(to_words(1_000_000), None);
     }
 
     proptest! {
         #[test]
-        fn any_words_are_read_without_panic(words in prop::collection::vec("[a-z0-9]{0,6}|hundred|and|twenty|minus|one", 0..12)) {
+        fn any_words_are_read_without_panic(words in prop::collection::vec("[a-z0-9]{0,6}|hundred|thousand|and|twenty|minus|one|a", 0..24)) {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             if let Some((before, count, _)) = first(&words) {
                 prop_assert!(count > 0 && before + count <= words.len());
             }
+        }
+
+        #[test]
+        fn numbers_below_a_million_survive_a_round_trip_through_words(number in 0u32..1_000_000) {
+            let text = to_words(number).unwrap();
+            prop_assert_eq!(numbers(&text), [i64::from(number)], "{}", text);
         }
     }
 }

@@ -1,36 +1,53 @@
-//! The intent of an utterance with its slots, and its text form.
+//! The intent of an utterance with its slots, and its text format.
 
 use std::fmt;
 
-/// What the model understood: `name slot=value;slot=value;`.
+/// The intent of an utterance with its slots. Its text format is `name slot=value;slot=value;`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IntentOutput {
+    /// Name of the intent in the catalogue.
     pub name: String,
-    /// In the order in which they were said.
+    /// Names and values of slots, in the order in which they were said.
     pub slots: Vec<(String, String)>,
-    /// 0..1: the probability of the name among all names. 1 where it was parsed from text.
+    /// The probability of the intent, 0 to 1; 1 if it was parsed from text.
     pub confidence: f64,
 }
 
+/// A text that is not an intent.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum IntentParseError {
+    /// It does not begin with a name.
     #[error("intent {text:?}: expected a name of lower-case letters, digits and _ first")]
-    Name { text: String },
+    Name {
+        /// The text.
+        text: String,
+    },
+    /// A slot is malformed.
     #[error("intent {text:?}: expected `slot=value;` at {rest:?}")]
-    Slot { text: String, rest: String },
+    Slot {
+        /// The text.
+        text: String,
+        /// The rest of the text from the slot on.
+        rest: String,
+    },
 }
 
 impl IntentOutput {
+    /// An intent with confidence 1.
     pub fn new(name: impl Into<String>, slots: &[(&str, &str)]) -> Self {
         let slots = slots.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
         Self { name: name.into(), slots, confidence: 1.0 }
     }
 
+    /// The value of a slot, if it is given.
     pub fn slot(&self, name: &str) -> Option<&str> {
         self.slots.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// Reads what [`fmt::Display`] writes.
+    /// Parses the text format.
+    ///
+    /// # Errors
+    /// A text in another format.
     pub fn parse(text: &str) -> Result<Self, IntentParseError> {
         let (name, mut rest) = text.split_once(' ').unwrap_or((text, ""));
         if !is_name(name) || (rest.is_empty() && text.contains(' ')) {
@@ -61,12 +78,12 @@ impl fmt::Display for IntentOutput {
     }
 }
 
-/// Whether an intent or slot can be named so.
+/// Whether a text is a valid name of an intent or slot.
 pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// Whether a slot can hold it: nothing in it ends a value or begins a special token.
+/// Whether a text is a valid value of a slot: it has no character that ends a value or begins a special token.
 pub(crate) fn is_value(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && !text.contains([';', '=', '<', '\n'])
 }
@@ -77,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_broken_intent_is_an_error_that_shows_where() {
+    fn malformed_intents_are_errors_that_show_the_position() {
         for bad in ["", " call", "Call", "call ", "call who", "call who=anna", "call who=;", "call =x;", "call who= x;"]
         {
             assert!(IntentOutput::parse(bad).is_err(), "{bad:?}");
@@ -88,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_intent_reads_back_as_written(
+        fn intents_survive_a_round_trip_through_text(
             name in "[a-z_]{1,12}",
             slots in prop::collection::vec(("[a-z]{1,6}", "[a-z0-9äß']{1,8}( [a-z]{1,5}){0,3}"), 0..4),
         ) {

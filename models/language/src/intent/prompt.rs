@@ -1,24 +1,29 @@
-//! The one format in which the model reads and writes:
+//! The prompt format of models that `auriga-lm train` makes:
 //!
 //! ```text
 //! <|scene|>speed50 gearD lead25 … <|user|>call anna<|intent|>call who=anna;<|reply|>Calling Anna.<|end|>
 //! ```
 //!
-//! The intent is decoded under constraint ([`crate::intent::constrained`]), the reply freely. Numbers in the scene stand in the units
-//! in which they are spoken, and what is not known is `?`, so the model can say so instead of guessing.
+//! The intent is decoded under a constraint ([`crate::intent::constrained`]), the reply freely. Numbers of the scene have the
+//! units in which they are spoken, and unknown values are `?`.
 
-/// The special tokens, in the order of their ids: 0 to 4.
+/// The special tokens in the order of their ids, 0 to 4.
 pub const SPECIAL_TOKENS: [&str; 5] = [END, SCENE, USER, INTENT, REPLY];
+/// Ends a turn.
 pub const END: &str = "<|end|>";
+/// Begins the scene.
 pub const SCENE: &str = "<|scene|>";
+/// Begins the utterance.
 pub const USER: &str = "<|user|>";
+/// Begins the intent.
 pub const INTENT: &str = "<|intent|>";
+/// Begins the reply.
 pub const REPLY: &str = "<|reply|>";
 
-/// An utterance is cut to this many characters: nobody asks a car more, and the prompt stays within its budget.
+/// Utterances are truncated to this many characters, so that the prompt stays within its budget.
 pub const MAX_UTTERANCE_CHARS: usize = 160;
 
-/// An utterance as the model reads it: lower case, single spaces, no signs but those of words, cut to
+/// Normalizes an utterance for the models: lower case, single spaces, no punctuation except apostrophes, truncated to
 /// [`MAX_UTTERANCE_CHARS`].
 pub fn clean_utterance(text: &str) -> String {
     let mut clean = String::new();
@@ -41,14 +46,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_utterance_cannot_smuggle_in_signs() {
+    fn punctuation_and_special_tokens_are_removed_from_utterances() {
         assert_eq!(clean_utterance("  Call <|reply|> Anna; I'm=OK!\n"), "call reply anna i'm ok");
         assert_eq!(clean_utterance(&"ä ".repeat(500)).chars().count(), MAX_UTTERANCE_CHARS - 1);
     }
 
     proptest! {
         #[test]
-        fn a_clean_utterance_can_be_the_value_of_a_slot(text in "\\PC{0,40}") {
+        fn a_normalized_utterance_is_a_valid_slot_value(text in "\\PC{0,40}") {
             let clean = clean_utterance(&text);
             prop_assert!(clean.is_empty() || is_value(&clean), "{:?}", clean);
         }

@@ -1,14 +1,19 @@
-//! The facts of the driving scene that the language model knows, and how they are written for it.
+//! The facts of the driving scene that the language model reads, and their text format.
 
 use serde::Deserialize;
 use std::fmt::Write;
 
+/// The gear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gear {
+    /// P.
     Park,
+    /// R.
     Reverse,
+    /// N.
     Neutral,
+    /// D.
     Drive,
 }
 
@@ -23,20 +28,24 @@ impl Gear {
     }
 }
 
-/// Pressures in bar.
+/// Tyre pressures.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Tyres {
+    /// Front left, in bar.
     pub front_left_bar: f64,
+    /// Front right, in bar.
     pub front_right_bar: f64,
+    /// Rear left, in bar.
     pub rear_left_bar: f64,
+    /// Rear right, in bar.
     pub rear_right_bar: f64,
 }
 
-/// A tyre this far below the fullest one is named.
+/// A tyre whose pressure is this far below the highest one is low, in bar.
 const TYRE_LOW_BAR: f64 = 0.3;
 
 impl Tyres {
-    /// The lowest pressure, and the place of the tyre when it is low.
+    /// The lowest pressure in bar, and the position of the tyre (FL, FR, RL, RR) if it is low.
     pub fn lowest(&self) -> (f64, Option<&'static str>) {
         let all = [
             (self.front_left_bar, "FL"),
@@ -55,22 +64,28 @@ impl Tyres {
     }
 }
 
-/// What the model is told of the world. `None`, or a number that is none, is "not known".
+/// Facts of the driving scene. `None` and NaN mean that a value is not known.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SceneFacts {
+    /// Vehicle speed, m/s.
     pub speed_mps: Option<f64>,
+    /// The gear.
     pub gear: Option<Gear>,
-    /// To the vehicle ahead in our lane.
+    /// Distance to the vehicle ahead in the ego lane, m.
     pub lead_distance_m: Option<f64>,
+    /// Time to collision with the vehicle ahead, s.
     pub time_to_collision_s: Option<f64>,
-    /// 0..1.
+    /// State of charge, 0 to 1.
     pub battery: Option<f64>,
+    /// Remaining range, km.
     pub range_km: Option<f64>,
+    /// Outside temperature, °C.
     pub outside_temp_c: Option<f64>,
+    /// Tyre pressures.
     pub tyres: Option<Tyres>,
     /// Active hazards, most urgent first: `forward_collision`, `lane_departure`, `pedestrian`, `sensor_lost`.
     pub hazards: Vec<String>,
-    /// 0..1: how much the driving takes of the driver.
+    /// Driver workload, 0 to 1.
     pub driving_load: Option<f64>,
     /// Minutes since midnight, local time.
     pub minute_of_day: Option<u32>,
@@ -79,11 +94,11 @@ pub struct SceneFacts {
 /// Names of hazards as the corpus has them.
 pub const HAZARDS: [&str; 4] = ["forward_collision", "lane_departure", "pedestrian", "sensor_lost"];
 
-/// The names of the facts in the preamble; the corpus uses the same in its reply templates.
+/// Names of the facts in the preamble, which are also the placeholders of replies.
 pub const FACTS: [&str; 10] = ["speed", "gear", "lead", "ttc", "battery", "range", "out", "tyre", "load", "hazard"];
 
 impl SceneFacts {
-    /// A fact as the model reads it; `None` when it is not known. `name`: one of [`FACTS`], or `time`.
+    /// A fact in its text format; `None` if it is not known. `name`: one of [`FACTS`], or `time`.
     pub fn fact(&self, name: &str) -> Option<String> {
         let number = |value: Option<f64>, low: f64, high: f64| {
             let value = value.filter(|v| v.is_finite())?.round().clamp(low, high);
@@ -110,26 +125,26 @@ impl SceneFacts {
         }
     }
 
-    /// The preamble: all facts, always in the same order.
+    /// The preamble of the prompt: all facts, always in the same order.
     pub fn preamble(&self) -> String {
         let mut text = String::new();
         for name in FACTS.iter().chain(&["time"]) {
             let fact = self.fact(name);
             let fact = match *name {
-                // No hazard is knowledge, not a gap.
+                // "No hazard" is a known value.
                 "hazard" => fact.map_or(" none".into(), |f| format!(" {f}")),
                 "load" => fact.map_or("?".into(), |f| format!(" {f}")),
                 _ => fact.unwrap_or_else(|| "?".into()),
             };
-            let gap = if text.is_empty() { "" } else { " " };
+            let separator = if text.is_empty() { "" } else { " " };
             // Writing to a string cannot fail.
-            let _ = write!(text, "{gap}{name}{fact}");
+            let _ = write!(text, "{separator}{name}{fact}");
         }
         text
     }
 }
 
-/// From this driving load on, replies are brief.
+/// From this driver workload on, replies are brief (0 to 1).
 pub const HIGH_LOAD: f64 = 0.6;
 
 #[cfg(test)]
@@ -138,7 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_scene_reads_in_spoken_units_and_says_what_is_not_known() {
+    fn preamble_uses_spoken_units_and_marks_unknown_values() {
         let scene = SceneFacts {
             speed_mps: Some(14.0),
             gear: Some(Gear::Drive),
@@ -163,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_scene_has_a_preamble_of_one_line(a in any::<f64>(), b in any::<f64>(), m in any::<u32>()) {
+        fn any_scene_has_a_short_preamble_without_line_breaks(a in any::<f64>(), b in any::<f64>(), m in any::<u32>()) {
             let tyres = Tyres { front_left_bar: a, front_right_bar: b, rear_left_bar: b, rear_right_bar: a };
             let scene = SceneFacts {
                 speed_mps: Some(a), lead_distance_m: Some(b), time_to_collision_s: Some(a), battery: Some(b),

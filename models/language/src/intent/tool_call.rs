@@ -1,17 +1,17 @@
-//! An intent as a JSON call, for models that were not trained on the format of [`crate::intent::prompt`]:
+//! An intent as a tool call in JSON, for models that were not trained on the format of [`crate::intent::prompt`]:
 //!
 //! ```text
 //! {"name": "set_temperature", "arguments": {"degrees": 21}}
 //! ```
 //!
-//! What may be said is a regular language made of the catalogue and of the words of the utterance: every call that it has
-//! parses, and names an intent with its slots in their order. llguidance holds the decoder to it token by token.
+//! The allowed calls are a regular language built from the catalogue and the words of the utterance: each of them parses, and
+//! names an intent with its slots in the order of the catalogue. llguidance constrains the decoder to it token by token.
 
 use crate::{
-    decoder::constraint::{Allowed, Guide},
+    decoder::constraint::{Allowed, Constraint},
     intent::{
         catalogue::{Catalogue, Intent, Slot, SlotKind},
-        constrained::{IntentSource, spans},
+        constrained::{IntentConstraint, spans},
         output::IntentOutput,
     },
 };
@@ -23,19 +23,24 @@ use llguidance::{
 use serde_json::{Value, json};
 use std::{collections::VecDeque, fmt::Write, sync::Arc};
 
+/// The grammar of tool calls cannot be compiled.
 #[derive(Debug, thiserror::Error)]
-#[error("the constraint on calls cannot be made: {0}")]
+#[error("the grammar of tool calls cannot be compiled: {0}")]
 pub struct ToolError(String);
 
 const NAME: &str = "{\"name\": \"";
 
-/// What is made once for a tokenizer and a catalogue.
-pub struct Tools {
+/// The grammar of tool calls; built once for a tokenizer and a catalogue.
+pub struct ToolCallGrammar {
     factory: ParserFactory,
     catalogue: Arc<Catalogue>,
 }
 
-impl Tools {
+impl ToolCallGrammar {
+    /// A grammar for the intents of a catalogue.
+    ///
+    /// # Errors
+    /// A tokenizer that llguidance does not support.
     pub fn new(tokens: &TokEnv, catalogue: Arc<Catalogue>) -> Result<Self, ToolError> {
         let capabilities = InferenceCapabilities { ff_tokens: true, ..InferenceCapabilities::default() };
         let mut factory = ParserFactory::new(tokens, capabilities, &[]).map_err(|e| ToolError(e.to_string()))?;
@@ -43,24 +48,27 @@ impl Tools {
         Ok(Self { factory, catalogue })
     }
 
-    /// `utterance`: clean ([`crate::intent::prompt::clean_utterance`]).
-    pub fn guide(&self, utterance: &str) -> Result<ToolGuide, ToolError> {
+    /// The constraint for one utterance, which is normalized ([`crate::intent::prompt::clean_utterance`]).
+    ///
+    /// # Errors
+    /// A grammar that cannot be compiled.
+    pub fn constraint(&self, utterance: &str) -> Result<ToolCallConstraint, ToolError> {
         let grammar = TopLevelGrammar::from_regex(&calls(&self.catalogue, utterance));
         let parser = self.factory.create_parser(grammar).map_err(|e| ToolError(e.to_string()))?;
-        let mut guide = ToolGuide {
+        let mut constraint = ToolCallConstraint {
             matcher: Matcher::new(Ok(parser)),
             tokens: self.factory.tok_env().clone(),
             catalogue: self.catalogue.clone(),
-            certain: VecDeque::new(),
+            forced: VecDeque::new(),
             next: Allowed::Done,
-            said: Vec::new(),
+            output: Vec::new(),
             confidence: 1.0,
         };
-        guide.look_ahead();
-        Ok(guide)
+        constraint.look_ahead();
+        Ok(constraint)
     }
 
-    /// An intent as it is written in a call.
+    /// The tool call of an intent.
     pub fn call(&self, intent: &IntentOutput) -> String {
         let slots = self.catalogue.get(&intent.name).map_or(&[][..], |i| &i.slots);
         let value = |s: &Slot, v: &str| match (&s.kind, v.parse::<i64>()) {
@@ -71,13 +79,13 @@ impl Tools {
         format!("{NAME}{}\", \"arguments\": {{{}}}}}", intent.name, given.collect::<Vec<_>>().join(", "))
     }
 
-    /// How the calls are told to the model: one line for each intent.
+    /// The list of tool calls for the prompt: one line for each intent.
     pub fn description(&self) -> String {
         let mut text = String::new();
         for intent in self.catalogue.intents() {
             let slots: Vec<String> = intent.slots.iter().map(describe).collect();
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}({}): {}", intent.name, slots.join(", "), intent.says);
+            let _ = writeln!(text, "{}({}): {}", intent.name, slots.join(", "), intent.description);
         }
         text
     }
@@ -101,7 +109,7 @@ fn calls(catalogue: &Catalogue, utterance: &str) -> String {
     format!("{}{}", literal(NAME), one_of(calls))
 }
 
-/// The slots from the first of these on; `after`: whether one came before.
+/// The expression of these slots; `after`: whether a slot precedes them.
 fn slots(rest: &[Slot], text: &str, after: bool) -> String {
     let Some((slot, rest)) = rest.split_first() else { return String::new() };
     let value = match &slot.kind {
@@ -109,8 +117,8 @@ fn slots(rest: &[Slot], text: &str, after: bool) -> String {
         SlotKind::Integer { min, max } => one_of((*min..=*max).map(|v| literal(&v.to_string()))),
         SlotKind::Choice(values) => format!("\"{}\"", one_of(values.iter().map(|v| literal(v)))),
     };
-    let gap = if after { ", " } else { "" };
-    let given = format!("{gap}{}{value}{}", literal(&format!("\"{}\": ", slot.name)), slots(rest, text, true));
+    let separator = if after { ", " } else { "" };
+    let given = format!("{separator}{}{value}{}", literal(&format!("\"{}\": ", slot.name)), slots(rest, text, true));
     if slot.required { given } else { one_of([given, slots(rest, text, after)].into_iter()) }
 }
 
@@ -118,7 +126,7 @@ fn one_of(expressions: impl Iterator<Item = String>) -> String {
     format!("({})", expressions.collect::<Vec<_>>().join("|"))
 }
 
-/// An expression of this text alone.
+/// An expression that matches exactly this text.
 fn literal(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
@@ -130,24 +138,24 @@ fn literal(text: &str) -> String {
     escaped
 }
 
-/// Leads through one call.
-pub struct ToolGuide {
+/// Constrains the decoder to one tool call.
+pub struct ToolCallConstraint {
     matcher: Matcher,
     tokens: TokEnv,
     catalogue: Arc<Catalogue>,
-    /// Tokens that follow whatever the model would say.
-    certain: VecDeque<u32>,
+    /// Tokens that the grammar determines.
+    forced: VecDeque<u32>,
     next: Allowed,
-    said: Vec<u8>,
+    output: Vec<u8>,
     confidence: f64,
 }
 
-impl IntentSource for ToolGuide {
+impl IntentConstraint for ToolCallConstraint {
     fn output(&self) -> Option<IntentOutput> {
         if self.next != Allowed::Done {
             return None;
         }
-        let call: Value = serde_json::from_slice(&self.said).ok()?;
+        let call: Value = serde_json::from_slice(&self.output).ok()?;
         let (name, arguments) = (call.get("name")?.as_str()?, call.get("arguments")?.as_object()?);
         let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), String::from);
         let slots = self.catalogue.get(name)?.slots.iter();
@@ -156,21 +164,21 @@ impl IntentSource for ToolGuide {
     }
 }
 
-impl ToolGuide {
-    /// Whether more than one intent can still be meant.
-    fn undecided(&self) -> bool {
+impl ToolCallConstraint {
+    /// Whether more than one intent is still possible.
+    fn is_ambiguous(&self) -> bool {
         let call = |i: &Intent| format!("{NAME}{}\"", i.name);
-        let meant = |i: &&Intent| call(i).as_bytes().starts_with(&self.said);
-        self.catalogue.intents().iter().filter(meant).nth(1).is_some()
+        let possible = |i: &&Intent| call(i).as_bytes().starts_with(&self.output);
+        self.catalogue.intents().iter().filter(possible).nth(1).is_some()
     }
 
     fn look_ahead(&mut self) {
-        if self.certain.is_empty() && !self.matcher.is_stopped() {
-            self.certain.extend(self.matcher.compute_ff_tokens());
+        if self.forced.is_empty() && !self.matcher.is_stopped() {
+            self.forced.extend(self.matcher.compute_ff_tokens());
         }
-        self.next = match self.certain.front() {
+        self.next = match self.forced.front() {
             Some(token) => Allowed::Only(vec![*token]),
-            // No call is the beginning of another: where one may end, it does.
+            // No call is a prefix of another: where one may end, it ends.
             None if self.matcher.is_stopped() || self.matcher.is_accepting().unwrap_or(true) => Allowed::Done,
             None => match self.matcher.compute_mask().map(|mask| mask.to_list()) {
                 Ok(tokens) if !tokens.is_empty() => Allowed::Only(tokens),
@@ -180,22 +188,22 @@ impl ToolGuide {
     }
 }
 
-impl Guide for ToolGuide {
+impl Constraint for ToolCallConstraint {
     fn allowed(&self) -> Allowed {
         self.next.clone()
     }
 
     fn advance(&mut self, token: u32, probability: f64) {
-        if self.undecided() {
+        if self.is_ambiguous() {
             self.confidence *= probability;
         }
-        if self.certain.front() == Some(&token) {
-            self.certain.pop_front();
+        if self.forced.front() == Some(&token) {
+            self.forced.pop_front();
         }
-        self.said.extend_from_slice(self.tokens.tok_trie().token(token));
-        // A token that was not allowed ends the call: there is no output then.
+        self.output.extend_from_slice(self.tokens.tok_trie().token(token));
+        // After a token that was not allowed there is no output.
         if self.matcher.consume_token(token).is_err() {
-            self.said.clear();
+            self.output.clear();
         }
         self.look_ahead();
     }
@@ -206,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_literal_means_itself_alone() {
+    fn punctuation_is_escaped_in_literals() {
         assert_eq!(literal("a.b {\"c\"}|d's"), "a\\.b \\{\"c\"\\}\\|d's");
     }
 }

@@ -18,6 +18,7 @@ use tch::{Device, Kind, TchError, Tensor};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
+    /// Weights of 32 bits.
     #[default]
     F32,
     /// Weights of 16 bits; on the graphics processor activations too.

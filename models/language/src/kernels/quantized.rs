@@ -111,10 +111,10 @@ impl Rounded {
         Ok(match w.kind(&weight) {
             Some(Kind::Int8) => {
                 let scales = w.take(&scale, &[rows])?.f_to_kind(Kind::BFloat16)?;
-                Some(Self::Eight { steps: w.take_whole(&weight, &[rows, columns])?, scales })
+                Some(Self::Eight { steps: w.take_raw(&weight, &[rows, columns])?, scales })
             }
             Some(Kind::Uint8) if can_be_four(&[rows, columns]) => {
-                let packed = w.take_whole(&weight, &[rows, columns / 2])?;
+                let packed = w.take_raw(&weight, &[rows, columns / 2])?;
                 let halves = [packed.f_bitwise_and(15)?, packed.f_bitwise_right_shift_tensor_scalar(4)?];
                 let steps = Tensor::f_stack(&halves, 2)?.f_view([rows, columns])?;
                 let groups = [rows, columns / COLUMNS];

@@ -1,4 +1,4 @@
-//! `auriga-lm eval`: how well intents, slots and replies are hit.
+//! Accuracy of intents, slots and replies on examples with known answers (`auriga-lm eval`).
 
 use crate::{
     decoder::{sample::Sampling, session::Budget},
@@ -7,171 +7,197 @@ use crate::{
         turn::{Lm, TurnState},
     },
     intent::{
-        classifier::{IntentEncoder, JointError, calibration},
+        classifier::{ClassifierError, IntentClassifier, calibration},
         output::IntentOutput,
     },
     training::corpus::Example,
 };
 use std::collections::BTreeMap;
 
-/// What came of one example.
+/// An example whose intent or slots were predicted wrongly.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct Misread {
+    /// The utterance.
     pub utterance: String,
+    /// The correct intent with its slots, as text.
     pub expected: String,
-    pub found: String,
+    /// The predicted intent with its slots, as text.
+    pub predicted: String,
+    /// Confidence of the prediction, 0 to 1.
     pub confidence: f64,
 }
 
-/// Counts of one intent.
+/// Counts for one intent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Examples of it.
-    pub examples: usize,
-    /// Times it was found.
-    pub found: usize,
-    /// Times it was found rightly.
-    pub right: usize,
+    /// Examples whose correct intent it is.
+    pub support: usize,
+    /// Times it was predicted.
+    pub predicted: usize,
+    /// Times it was predicted correctly.
+    pub correct: usize,
 }
 
 impl Counts {
+    /// Correct predictions over all predictions of this intent, 0 to 1.
     pub fn precision(&self) -> f64 {
-        ratio(self.right, self.found)
+        ratio(self.correct, self.predicted)
     }
 
+    /// Correct predictions over all examples of this intent, 0 to 1.
     pub fn recall(&self) -> f64 {
-        ratio(self.right, self.examples)
+        ratio(self.correct, self.support)
     }
 
+    /// The harmonic mean of precision and recall, 0 to 1.
     pub fn f1(&self) -> f64 {
-        ratio(2 * self.right, self.found + self.examples)
+        ratio(2 * self.correct, self.predicted + self.support)
     }
 }
 
-fn ratio(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+fn ratio(part: usize, total: usize) -> f64 {
+    if total == 0 { 0.0 } else { part as f64 / total as f64 }
 }
 
-/// What came of a set of examples.
+/// The results for a set of examples.
 #[derive(Debug, Default)]
 pub struct Report {
+    /// Counts by intent name.
     pub intents: BTreeMap<String, Counts>,
-    /// How often what was expected was found to be what.
-    pub pairs: BTreeMap<(String, String), usize>,
-    /// The confidence of each intent, and whether it was right.
+    /// The confusion matrix: counts by (expected, predicted) intent name.
+    pub confusions: BTreeMap<(String, String), usize>,
+    /// The confidence of each predicted intent, and whether it was correct.
     pub confidences: Vec<(f64, bool)>,
-    /// Examples with slots, and those of them whose intent and slots are all right.
+    /// Examples with slots.
     pub with_slots: usize,
-    pub slots_right: usize,
-    /// Replies compared, and those that are word for word what was expected.
+    /// Examples with slots whose intent and slots are all correct.
+    pub slots_correct: usize,
+    /// Replies compared.
     pub replies: usize,
-    pub replies_right: usize,
-    pub wrong: Vec<Outcome>,
+    /// Replies that equal the expected text.
+    pub replies_correct: usize,
+    /// The examples that were predicted wrongly.
+    pub errors: Vec<Misread>,
 }
 
 impl Report {
+    /// The number of examples.
     pub fn examples(&self) -> usize {
-        self.intents.values().map(|c| c.examples).sum()
+        self.intents.values().map(|c| c.support).sum()
     }
 
-    /// The share of examples whose intent is right.
+    /// The share of examples whose intent is correct, 0 to 1.
     pub fn accuracy(&self) -> f64 {
-        ratio(self.intents.values().map(|c| c.right).sum(), self.examples())
+        ratio(self.intents.values().map(|c| c.correct).sum(), self.examples())
     }
 
+    /// Of the examples with slots, the share whose intent and slots are all correct, 0 to 1.
     pub fn slot_accuracy(&self) -> f64 {
-        ratio(self.slots_right, self.with_slots)
+        ratio(self.slots_correct, self.with_slots)
     }
 
+    /// The share of compared replies that equal the expected text, 0 to 1.
     pub fn reply_accuracy(&self) -> f64 {
-        ratio(self.replies_right, self.replies)
+        ratio(self.replies_correct, self.replies)
     }
 
-    /// Counts an example; gives back whether intent and slots are right.
-    fn note(&mut self, example: &Example, found: &IntentOutput) -> bool {
-        let (expected, right) = (&example.intent, example.intent.name == found.name);
-        self.intents.entry(expected.name.clone()).or_default().examples += 1;
-        self.intents.entry(found.name.clone()).or_default().found += 1;
-        self.intents.entry(found.name.clone()).or_default().right += usize::from(right);
-        *self.pairs.entry((expected.name.clone(), found.name.clone())).or_default() += 1;
-        self.confidences.push((found.confidence, right));
-        let same = found.to_string() == expected.to_string();
+    /// Counts an example; returns whether intent and slots are correct.
+    fn add(&mut self, example: &Example, predicted: &IntentOutput) -> bool {
+        let (expected, correct) = (&example.intent, example.intent.name == predicted.name);
+        self.intents.entry(expected.name.clone()).or_default().support += 1;
+        self.intents.entry(predicted.name.clone()).or_default().predicted += 1;
+        self.intents.entry(predicted.name.clone()).or_default().correct += usize::from(correct);
+        *self.confusions.entry((expected.name.clone(), predicted.name.clone())).or_default() += 1;
+        self.confidences.push((predicted.confidence, correct));
+        let same = predicted.to_string() == expected.to_string();
         if !expected.slots.is_empty() {
             self.with_slots += 1;
-            self.slots_right += usize::from(same);
+            self.slots_correct += usize::from(same);
         }
         if !same {
-            self.wrong.push(Outcome {
+            self.errors.push(Misread {
                 utterance: example.utterance.clone(),
                 expected: expected.to_string(),
-                found: found.to_string(),
-                confidence: found.confidence,
+                predicted: predicted.to_string(),
+                confidence: predicted.confidence,
             });
         }
         same
     }
 
-    /// The distance of confidence to the share that is right.
+    /// The expected calibration error of the confidences, 0 to 1.
     pub fn calibration_error(&self) -> f64 {
-        calibration::expected_error(&self.confidences)
+        calibration::expected_calibration_error(&self.confidences)
     }
 
-    /// As much of it as so few examples have by chance.
-    pub fn calibration_error_by_chance(&self) -> f64 {
-        calibration::error_by_chance(&self.confidences)
+    /// The calibration error that perfectly calibrated confidences would show on as many examples.
+    pub fn calibration_noise(&self) -> f64 {
+        calibration::sampling_noise(&self.confidences)
     }
 
-    /// The mean over intents of a figure, and that weighted by their examples.
-    pub fn averages(&self, figure: impl Fn(&Counts) -> f64) -> (f64, f64) {
-        // What was found and never expected has no examples to be right about.
-        let asked: Vec<&Counts> = self.intents.values().filter(|c| c.examples > 0).collect();
-        let weighted: f64 = asked.iter().map(|c| figure(c) * c.examples as f64).sum();
-        let plain: f64 = asked.iter().map(|c| figure(c)).sum();
-        (plain / asked.len().max(1) as f64, weighted / self.examples().max(1) as f64)
+    /// A metric averaged over intents: macro average, and average weighted by support. Intents without examples are left
+    /// out.
+    pub fn averages(&self, metric: impl Fn(&Counts) -> f64) -> (f64, f64) {
+        let supported: Vec<&Counts> = self.intents.values().filter(|c| c.support > 0).collect();
+        let weighted: f64 = supported.iter().map(|c| metric(c) * c.support as f64).sum();
+        let plain: f64 = supported.iter().map(|c| metric(c)).sum();
+        (plain / supported.len().max(1) as f64, weighted / self.examples().max(1) as f64)
     }
 
-    /// One row for each intent and their averages, as text.
+    /// Precision, recall and F1 of each intent and their averages, as a text table.
     pub fn table(&self) -> String {
         let mut text = format!("{:<22}{:>11}{:>8}{:>8}{:>9}\n", "intent", "precision", "recall", "F1", "support");
         let mut row = |name: &str, [p, r, f]: [f64; 3], support: usize| {
             text += &format!("{name:<22}{p:>11.3}{r:>8.3}{f:>8.3}{support:>9}\n");
         };
         for (name, c) in &self.intents {
-            row(name, [c.precision(), c.recall(), c.f1()], c.examples);
+            row(name, [c.precision(), c.recall(), c.f1()], c.support);
         }
-        let all = [Counts::precision, Counts::recall, Counts::f1].map(|figure| self.averages(figure));
+        let all = [Counts::precision, Counts::recall, Counts::f1].map(|metric| self.averages(metric));
         row("macro average", all.map(|a| a.0), self.examples());
         row("weighted average", all.map(|a| a.1), self.examples());
         text
     }
 
-    /// The names of intents, and for each how often it was found to be which.
+    /// Intent names, and the confusion matrix in their order: rows are expected, columns predicted intents.
     pub fn confusion(&self) -> (Vec<String>, Vec<Vec<usize>>) {
         let names: Vec<String> = self.intents.keys().cloned().collect();
-        let count = |a: &String, b: &String| self.pairs.get(&(a.clone(), b.clone())).copied().unwrap_or(0);
+        let count = |a: &String, b: &String| self.confusions.get(&(a.clone(), b.clone())).copied().unwrap_or(0);
         let rows = names.iter().map(|a| names.iter().map(|b| count(a, b)).collect()).collect();
         (names, rows)
     }
 }
 
-/// What the encoder understands.
-pub fn encoder(encoder: &IntentEncoder, examples: &[Example]) -> Result<Report, JointError> {
+/// Intents and slots by the classifier.
+///
+/// # Errors
+/// The first example that the classifier cannot process.
+pub fn encoder(encoder: &IntentClassifier, examples: &[Example]) -> Result<Report, ClassifierError> {
     let mut report = Report::default();
     for example in examples {
-        report.note(example, &encoder.intent(&example.context(), &example.utterance)?);
+        report.add(example, &encoder.intent(&example.context(), &example.utterance)?);
     }
     Ok(report)
 }
 
-/// Intents and slots of the examples, greedily.
+/// Intents and slots by the decoder, with greedy decoding.
+///
+/// # Errors
+/// The first example that the decoder cannot process.
 pub fn intents(lm: &Lm, examples: &[Example]) -> Result<Report, LmError> {
     run(lm, examples, Extent::Intents)
 }
 
-/// Replies as well.
+/// Intents, slots and replies by the decoder, with greedy decoding.
+///
+/// # Errors
+/// The first example that the decoder cannot process.
 pub fn turns(lm: &Lm, examples: &[Example]) -> Result<Report, LmError> {
     run(lm, examples, Extent::Turns)
 }
+
+/// Stands in the report for an intent that did not fit into the context.
+const INCOMPLETE: &str = "incomplete";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {
@@ -183,12 +209,16 @@ fn run(lm: &Lm, examples: &[Example], extent: Extent) -> Result<Report, LmError>
     let mut report = Report::default();
     for example in examples {
         let mut turn = lm.turn(&example.scene, &example.utterance, Sampling::GREEDY)?;
-        turn.step(lm, Budget::UNLIMITED)?;
-        let Some(found) = turn.intent().cloned() else { continue };
-        if report.note(example, &found) && extent == Extent::Turns {
+        let predicted = match turn.understand(lm) {
+            Err(LmError::IncompleteIntent { .. }) => {
+                IntentOutput { confidence: 0.0, ..IntentOutput::new(INCOMPLETE, &[]) }
+            }
+            understood => understood?,
+        };
+        if report.add(example, &predicted) && extent == Extent::Turns {
             while !matches!(turn.step(lm, Budget::UNLIMITED)?.state, TurnState::Finished(_)) {}
             report.replies += 1;
-            report.replies_right += usize::from(turn.take_text() == example.spoken_reply());
+            report.replies_correct += usize::from(turn.take_text() == example.spoken_reply());
         }
     }
     Ok(report)
@@ -200,9 +230,9 @@ mod tests {
     use crate::intent::scene::SceneFacts;
 
     #[test]
-    fn the_report_counts_what_was_expected_and_what_was_found() {
+    fn report_counts_expected_and_predicted_intents() {
         let mut report = Report::default();
-        let mut note = |expected: &str, found: &str| {
+        let mut add = |expected: &str, found: &str| {
             let intent = IntentOutput::parse(expected).unwrap();
             let example = Example {
                 scene: SceneFacts::default(),
@@ -214,15 +244,14 @@ mod tests {
                 raining: None,
                 recent: Vec::new(),
             };
-            report.note(&example, &IntentOutput::parse(found).unwrap())
+            report.add(&example, &IntentOutput::parse(found).unwrap())
         };
-        assert!(note("call who=anna;", "call who=anna;"));
-        assert!(!note("call who=anna;", "call who=an;"));
-        assert!(!note("fan level=up;", "help"));
-        assert!(note("fan level=off;", "fan level=off;"));
-        assert_eq!((report.with_slots, report.slots_right), (4, 2));
+        assert!(add("call who=anna;", "call who=anna;"));
+        assert!(!add("call who=anna;", "call who=an;"));
+        assert!(!add("fan level=up;", "help"));
+        assert!(add("fan level=off;", "fan level=off;"));
+        assert_eq!((report.with_slots, report.slots_correct), (4, 2));
         assert_eq!(report.accuracy(), 0.75);
-        // Calls: all found, all right; fan: half found.
         assert_eq!(report.averages(Counts::recall), (0.75, 0.75));
         assert_eq!(report.averages(Counts::precision), (1.0, 1.0));
         let (names, rows) = report.confusion();

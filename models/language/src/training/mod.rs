@@ -4,6 +4,7 @@ pub mod adamw;
 pub mod corpus;
 pub mod evaluate;
 pub mod finetune;
+mod log;
 pub mod lora;
 pub mod plots;
 pub mod pretrain;

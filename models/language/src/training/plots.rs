@@ -1,4 +1,4 @@
-//! Pictures of a training and of what a model confuses, as SVG.
+//! Plots of a training run and of a confusion matrix, as SVG.
 
 use anyhow::{Context, anyhow};
 use plotters::{coord::Shift, prelude::*};
@@ -6,23 +6,13 @@ use std::path::Path;
 
 const FONT: &str = "sans-serif";
 
-/// The picture of a training's log: lines of comma-separated values, the step first; in which columns loss and judgement are.
-/// Lines without such numbers, as the first, are passed over.
-pub fn log<'l>(
-    lines: impl Iterator<Item = &'l str> + Clone,
-    loss_column: usize,
-    judged_column: usize,
-    path: &Path,
-) -> anyhow::Result<()> {
-    let number = |line: &str, column: usize| line.split(',').nth(column).and_then(|v| v.parse::<f64>().ok());
-    let points = |column| lines.clone().filter_map(|l| number(l, 0).zip(number(l, column))).collect::<Vec<_>>();
-    loss(&points(loss_column), &points(judged_column), path)
-}
-
-/// The loss by step, and what the model was judged to be on a second axis.
-fn loss(loss: &[(f64, f64)], judged: &[(f64, f64)], path: &Path) -> anyhow::Result<()> {
+/// Plots the loss by step, and the accuracy (0 to 1) on a second axis.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn training(loss: &[(f64, f64)], accuracy: &[(f64, f64)], path: &Path) -> anyhow::Result<()> {
     draw(path, (900, 480), |area| {
-        let last = loss.iter().chain(judged).fold(1.0f64, |m, p| m.max(p.0));
+        let last = loss.iter().chain(accuracy).fold(1.0f64, |m, p| m.max(p.0));
         let top = loss.iter().fold(0.1f64, |m, p| m.max(p.1));
         let mut chart = ChartBuilder::on(area)
             .margin(12)
@@ -32,33 +22,36 @@ fn loss(loss: &[(f64, f64)], judged: &[(f64, f64)], path: &Path) -> anyhow::Resu
             .build_cartesian_2d(0.0..last, 0.0..top)?
             .set_secondary_coord(0.0..last, 0.0..1.0);
         chart.configure_mesh().x_desc("step").y_desc("loss").draw()?;
-        chart.configure_secondary_axes().y_desc("judged").draw()?;
-        chart.draw_series(LineSeries::new(loss.iter().copied(), &BLUE))?.label("loss").legend(key(BLUE));
+        chart.configure_secondary_axes().y_desc("accuracy").draw()?;
+        chart.draw_series(LineSeries::new(loss.iter().copied(), &BLUE))?.label("loss").legend(legend(BLUE));
         chart
-            .draw_secondary_series(LineSeries::new(judged.iter().copied(), RED.stroke_width(2)).point_size(3))?
-            .label("judged")
-            .legend(key(RED));
+            .draw_secondary_series(LineSeries::new(accuracy.iter().copied(), RED.stroke_width(2)).point_size(3))?
+            .label("accuracy")
+            .legend(legend(RED));
         chart.configure_series_labels().border_style(BLACK).background_style(WHITE).draw()?;
         Ok(())
     })
 }
 
-fn key(colour: RGBColor) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)> {
+fn legend(colour: RGBColor) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)> {
     move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour)
 }
 
-/// Rows are what it was, columns what was found; the darker, the larger the share of the row.
+/// Plots a confusion matrix: rows are expected, columns predicted classes; the darker, the larger the share of the row.
+///
+/// # Errors
+/// A file that cannot be written.
 pub fn confusion(labels: &[String], counts: &[Vec<usize>], path: &Path) -> anyhow::Result<()> {
     const CELL: i32 = 16;
     const MARGIN: i32 = 170;
     let side = (MARGIN + CELL * labels.len() as i32 + 20) as u32;
     draw(path, (side, side), |area| {
         let text = (FONT, 11).into_font().color(&BLACK);
-        let turned = text.transform(FontTransform::Rotate270);
+        let rotated = text.transform(FontTransform::Rotate270);
         for (i, label) in labels.iter().enumerate() {
             let at = MARGIN + CELL * i as i32;
             area.draw(&Text::new(label.as_str(), (8, at + 2), &text))?;
-            area.draw(&Text::new(label.as_str(), (at + 2, MARGIN - 6), &turned))?;
+            area.draw(&Text::new(label.as_str(), (at + 2, MARGIN - 6), &rotated))?;
             let all = counts[i].iter().sum::<usize>().max(1);
             for (j, count) in counts[i].iter().enumerate().filter(|(_, count)| **count > 0) {
                 let left = MARGIN + CELL * j as i32;

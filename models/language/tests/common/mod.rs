@@ -48,7 +48,7 @@ pub fn config(family: Family) -> Config {
     }
 }
 
-/// libtorch has one source of randomness for all threads, and tests run side by side.
+/// libtorch has one random generator for all threads, and tests run in parallel.
 static RANDOM: Mutex<()> = Mutex::new(());
 
 pub fn tensors(c: &Config, seed: i64) -> Vec<(String, Tensor)> {

@@ -1,4 +1,4 @@
-//! A tiny encoder of letters, from the fixture's weights.
+//! A tiny encoder of letters, with the fixture's weights.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use auriga_lm::{
@@ -10,7 +10,7 @@ use auriga_lm::{
     intent::{
         catalogue::Catalogue,
         classifier::{
-            BaseMark, CARD, Card, WEIGHTS,
+            ADAPTER_CONFIG, AdapterConfig, BaseFingerprint, WEIGHTS,
             context::Context,
             heads::{self, Layout},
         },
@@ -24,7 +24,7 @@ use std::{
 };
 use tch::{Device, Kind, Tensor};
 
-/// libtorch has one source of randomness for all threads, and tests run side by side.
+/// libtorch has one random generator for all threads, and tests run in parallel.
 pub static RANDOM: Mutex<()> = Mutex::new(());
 
 /// The fixture, with a tokenizer.
@@ -36,8 +36,8 @@ pub fn base(folder: &Path) {
     tokenizer(folder, 0);
 }
 
-/// Letters and digits, each at the beginning of a word or within it; up to the fixture's 199 tokens with names that nobody
-/// says, and `more` beyond them.
+/// Letters and digits, each at the beginning of a word or within it; filled up to the fixture's 199 tokens with unused
+/// ones, and `more` beyond them.
 pub fn tokenizer(folder: &Path, more: usize) {
     let mut tokens: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "'"].map(String::from).to_vec();
     for c in ('a'..='z').chain('0'..='9') {
@@ -66,7 +66,7 @@ pub fn tokenizer(folder: &Path, more: usize) {
     fs::write(folder.join("tokenizer.json"), json.to_string()).unwrap();
 }
 
-/// Random heads, and a correction of one matrix.
+/// Random heads, and an adapter of one matrix.
 pub fn adapter(folder: &Path, catalogue: &Catalogue, seed: i64) {
     let _alone = RANDOM.lock().unwrap_or_else(PoisonError::into_inner);
     tch::manual_seed(seed);
@@ -81,7 +81,15 @@ pub fn adapter(folder: &Path, catalogue: &Catalogue, seed: i64) {
     all.push((format!("{name}{LAMBDA}"), random(&[3])));
     all.push((format!("{name}{Q}"), random(&[3, 48])));
     weights::save(&all, Kind::Float, &folder.join(WEIGHTS)).unwrap();
-    let base = BaseMark::of(&config, &Encoder::tensors(folder).unwrap());
-    let card = Card { base, scale: 1.0, scene: true, temperature: 1.0, outside_bias: 0.0, reject_below: 0.0, layout };
-    fs::write(folder.join(CARD), serde_json::to_string_pretty(&card).unwrap()).unwrap();
+    let base = BaseFingerprint::of(&config, &Encoder::tensors(folder).unwrap());
+    let adapter_config = AdapterConfig {
+        base,
+        scale: 1.0,
+        scene: true,
+        temperature: 1.0,
+        out_of_scope_bias: 0.0,
+        reject_below: 0.0,
+        layout,
+    };
+    fs::write(folder.join(ADAPTER_CONFIG), serde_json::to_string_pretty(&adapter_config).unwrap()).unwrap();
 }

@@ -16,7 +16,7 @@ use auriga_lm::{
     },
     intent::{
         catalogue::Catalogue,
-        classifier::{CARD, Classification, Classified, IntentEncoder},
+        classifier::{ADAPTER_CONFIG, Classification, Classified, IntentClassifier},
         output::IntentOutput,
     },
 };
@@ -26,7 +26,7 @@ use std::{fmt::Display, time::Duration};
 /// turn of its intent, so nothing that was read is read again.
 struct Models {
     decoder: Option<Lm>,
-    encoder: Option<IntentEncoder>,
+    encoder: Option<IntentClassifier>,
     intent: Option<Understanding>,
     understood: Option<(Turn, Ask)>,
     reply: Option<(Turn, usize)>,
@@ -72,16 +72,16 @@ fn one_thread() {
 }
 
 /// The encoder, if its adapter is there.
-fn encoder(config: &Config, catalogue: &Catalogue) -> Result<Option<IntentEncoder>, String> {
+fn encoder(config: &Config, catalogue: &Catalogue) -> Result<Option<IntentClassifier>, String> {
     let (base, adapter) = (&config.encoder, &config.adapter);
-    if base.as_os_str().is_empty() || !adapter.join(CARD).exists() {
+    if base.as_os_str().is_empty() || !adapter.join(ADAPTER_CONFIG).exists() {
         return Ok(None);
     }
     if !base.exists() {
         let base = base.display();
         return Err(format!("no encoder in {base} (encoder): run make setup; the decoder understands in its place"));
     }
-    let loaded = IntentEncoder::load(base, adapter, catalogue.clone());
+    let loaded = IntentClassifier::load(base, adapter, catalogue.clone());
     loaded.map(Some).map_err(|e| format!("the encoder cannot be used ({e}); the decoder understands in its place"))
 }
 
@@ -127,16 +127,15 @@ impl Models {
             }
             (Some(Understanding::Decoder(work)), _, Some(lm)) => {
                 let step = work.0.step(lm, Budget::layers(layers))?;
-                let intent = work.0.intent().cloned();
-                match (step.state, intent) {
-                    (TurnState::Paused, _) => Ok((step.layers, Progress::Working)),
-                    (TurnState::Understood, Some(intent)) => {
+                match step.state {
+                    TurnState::Paused => Ok((step.layers, Progress::Working)),
+                    TurnState::Understood(intent) => {
                         if let Some(Understanding::Decoder(work)) = self.intent.take() {
                             self.understood = Some(*work);
                         }
                         Ok((step.layers, Progress::Intent(intent)))
                     }
-                    _ => Err(EngineError("the model ended without an intent".into())),
+                    TurnState::Finished(_) => Err(EngineError("the model ended without an intent".into())),
                 }
             }
             _ => Err(nothing(Class::Intent)),

@@ -145,7 +145,7 @@ fn cardinal(words: &[String]) -> Option<(u64, usize)> {
 }
 
 fn small(word: &str) -> Option<u64> {
-    auriga_lm::intent::number_words::small(word).map(u64::from)
+    auriga_lm::intent::number_words::small(word)
 }
 
 fn unit_at(words: &[String]) -> Unit {

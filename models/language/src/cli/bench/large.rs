@@ -1,5 +1,5 @@
-//! `auriga-lm bench --large DIR`: decoding and prefill of a model whose weights fill the memory bus, beside the speed at which
-//! memory can be read, measured in the same run.
+//! The command `auriga-lm bench --large DIR`: decoding and prefill of a model that is bound by memory bandwidth, beside the read
+//! bandwidth measured in the same run.
 
 use crate::{
     decoder::{
@@ -20,23 +20,28 @@ use std::{
 };
 use tch::{Device, Kind, Tensor};
 
+/// Options of the benchmark of a large model.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Measure the model of this folder, and nothing else; where there is none, one of the shape of Qwen2.5-0.5B is made
-    /// there with random weights (1 GB)
+    /// Measure only the model of this folder; if there is none, one of the shape of Qwen2.5-0.5B with random weights is created
+    /// there (1 GB)
     #[arg(long)]
     pub large: Option<PathBuf>,
-    /// What to measure the large model in
+    /// Precisions of the large model
     #[arg(long, value_enum, value_delimiter = ',', default_value = "f32,bf16,int8,int4")]
     pub precisions: Vec<Precision>,
-    /// Tokens decoded after a prompt of as many
+    /// Length of the prompt, and number of tokens that are decoded after it
     #[arg(long, default_value_t = 64)]
     pub tokens: usize,
 }
 
-/// As large as no cache of a processor is.
+/// Larger than any processor cache.
 const MEMORY_BYTES: i64 = 512 << 20;
 
+/// Runs the benchmark and prints the results.
+///
+/// # Errors
+/// A file that cannot be read or written.
 pub fn run(folder: &Path, options: &Options, repeats: usize) -> anyhow::Result<()> {
     make(folder)?;
     let memory = Tensor::ones([MEMORY_BYTES / 4], (Kind::Float, Device::Cpu));
@@ -89,7 +94,7 @@ fn round(model: &Model, tokens: usize) -> anyhow::Result<Round> {
     let prefill = tokens as f64 / start.elapsed().as_secs_f64();
     let sampling = Sampling::GREEDY;
     let generate = |session: &mut Session| {
-        session.generate(Generate { sampling, max_tokens: tokens, stop: Vec::new(), guide: None });
+        session.generate(Generate { sampling, max_tokens: tokens, stop: Vec::new(), constraint: None });
     };
     generate(&mut session);
     let start = Instant::now();
@@ -109,7 +114,7 @@ fn round(model: &Model, tokens: usize) -> anyhow::Result<Round> {
     Ok(Round { prefill, decode, sliced, worst_slice })
 }
 
-/// Bytes per second of adding up numbers that lie in main memory: the fastest of a few goes.
+/// Read bandwidth of main memory in bytes per second: the fastest of three runs.
 fn read_speed(memory: &Tensor) -> f64 {
     let once = |_| {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! `auriga-lm bench`: tokens per second beside what the memory allows, the time to an intent, and what slicing costs.
+//! The command `auriga-lm bench`: tokens per second beside the memory bound, latency of an intent, and cost of slicing.
 
 pub mod intent;
 mod large;
@@ -23,24 +23,32 @@ use std::{
 };
 use tch::{Device, Kind, Tensor};
 
+/// Options of `auriga-lm bench`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
+    /// Options of all commands.
     #[command(flatten)]
     pub common: Common,
+    /// Grammar of the corpus
     #[arg(long, default_value = "models/language/grammar.toml")]
     pub grammar: PathBuf,
-    /// Each figure is the median of this many
+    /// Number of repetitions; medians are reported
     #[arg(long, default_value_t = 15)]
     pub repeats: usize,
+    /// Options of the benchmark of a large model.
     #[command(flatten)]
     pub large: large::Options,
 }
 
 const PROMPT_TOKENS: usize = 128;
 const DECODE_TOKENS: usize = 128;
-/// As large as no cache of a processor is.
+/// Larger than any processor cache.
 const DRAM_BYTES: usize = 256 << 20;
 
+/// Runs the benchmark and prints the results.
+///
+/// # Errors
+/// A file that cannot be read.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(folder) = &options.large.large {
         tch::set_num_threads(options.common.threads);
@@ -85,7 +93,7 @@ fn speeds(lm: &Lm, repeats: usize) -> anyhow::Result<(f64, f64)> {
         session.step(lm.model(), Budget::UNLIMITED)?;
         prefill.push(start.elapsed());
         let sampling = Sampling::GREEDY;
-        session.generate(Generate { sampling, max_tokens: DECODE_TOKENS, stop: Vec::new(), guide: None });
+        session.generate(Generate { sampling, max_tokens: DECODE_TOKENS, stop: Vec::new(), constraint: None });
         let start = Instant::now();
         while !matches!(session.step(lm.model(), Budget::UNLIMITED)?.state, State::Finished(_)) {}
         decode.push(start.elapsed());
@@ -93,7 +101,7 @@ fn speeds(lm: &Lm, repeats: usize) -> anyhow::Result<(f64, f64)> {
     Ok((PROMPT_TOKENS as f64 / median(prefill), DECODE_TOKENS as f64 / median(decode)))
 }
 
-/// GB/s of a matrix times a vector, which is what decoding is.
+/// Memory throughput in GB/s of a matrix-vector product, the operation of decoding.
 fn bandwidth(bytes: usize, repeats: usize) -> f64 {
     let columns = 1024;
     let rows = (bytes / size_of::<f32>()).div_ceil(columns as usize) as i64;
@@ -104,35 +112,35 @@ fn bandwidth(bytes: usize, repeats: usize) -> f64 {
         let _ = matrix.mv(&vector);
         start.elapsed()
     });
-    // The first ones bring the matrix into the cache, where it fits.
+    // The first two warm the cache.
     (rows * columns) as f64 * size_of::<f32>() as f64 / median(times.skip(2).collect()) / 1e9
 }
 
-/// From the end of an utterance to its intent, with and without the scene fed before.
+/// Latency from the end of an utterance to its intent, with and without the scene processed before.
 fn intents(lm: &Lm, examples: &[Example]) -> Result<(), LmError> {
-    let (mut whole, mut after, mut layers) = (Vec::new(), Vec::new(), 0);
+    let (mut full, mut prefilled, mut layers) = (Vec::new(), Vec::new(), 0);
     for e in examples {
         let start = Instant::now();
         let mut turn = lm.turn(&e.scene, &e.utterance, Sampling::GREEDY)?;
         layers += turn.step(lm, Budget::UNLIMITED)?.layers;
-        whole.push(start.elapsed());
+        full.push(start.elapsed());
         let mut scene = lm.scene(&e.scene)?;
         scene.step(lm.model(), Budget::UNLIMITED)?;
         let start = Instant::now();
         lm.turn_after(&scene, &e.scene, &e.utterance, Sampling::GREEDY)?.step(lm, Budget::UNLIMITED)?;
-        after.push(start.elapsed());
+        prefilled.push(start.elapsed());
     }
-    println!("\n{:<44}{:>12}{:>12}{:>12}", "time to the intent, ms", "p50", "p99", "max");
-    for (name, mut times) in [("from nothing", whole), ("after a scene that has been fed", after)] {
+    println!("\n{:<44}{:>12}{:>12}{:>12}", "latency of the intent, ms", "p50", "p99", "max");
+    for (name, mut times) in [("with the scene", full), ("with the scene processed before", prefilled)] {
         times.sort();
         let ms = |q: f64| times[((times.len() - 1) as f64 * q).round() as usize].as_secs_f64() * 1e3;
         println!("{name:<44}{:>12.2}{:>12.2}{:>12.2}", ms(0.5), ms(0.99), ms(1.0));
     }
-    println!("{:<44}{:>12.0}", "layers of a run (slices) to an intent, mean", layers as f64 / examples.len() as f64);
+    println!("{:<44}{:>12.0}", "layers per intent, mean", layers as f64 / examples.len() as f64);
     Ok(())
 }
 
-/// Whole turns by slices of different sizes; the longest slice is how long a revoked grant waits.
+/// Complete turns in slices of different sizes; a revoked grant takes effect after the longest slice at most.
 fn slicing(lm: &Lm, examples: &[Example], repeats: usize) -> anyhow::Result<()> {
     println!("\n{:<44}{:>12}{:>12}{:>12}", "a turn with its reply, ms", "turn", "cost", "worst slice");
     let unsliced = slice(lm, examples, Budget::UNLIMITED, repeats)?.0;
@@ -145,7 +153,7 @@ fn slicing(lm: &Lm, examples: &[Example], repeats: usize) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Milliseconds of the median turn and of the longest slice.
+/// Duration of the median turn and of the longest slice, ms.
 fn slice(lm: &Lm, examples: &[Example], budget: Budget, repeats: usize) -> Result<(f64, f64), LmError> {
     let (mut turns, mut worst) = (Vec::new(), Duration::ZERO);
     let nothing = SceneFacts::default();

@@ -1,19 +1,38 @@
-//! Fields of a configuration in JSON, each of which must be read by somebody.
+//! A reader of JSON configurations that reports fields that were not read.
 
 use serde_json::{Map, Value};
 use std::path::Path;
 
+/// An error of reading a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// The file cannot be read.
     #[error("cannot read {path}: {source}")]
-    Read { path: String, source: std::io::Error },
+    Read {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The file is not JSON.
     #[error("{path} is not JSON: {source}")]
-    Json { path: String, source: serde_json::Error },
+    Json {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// A field is missing, wrong, unknown or not supported.
     #[error("{path}: {what}")]
-    Field { path: String, what: String },
+    Field {
+        /// The file.
+        path: String,
+        /// The field, what was expected and what was found.
+        what: String,
+    },
 }
 
-/// Fields that change nothing about inference.
+/// Fields that have no influence on inference.
 pub(crate) const IGNORED: [&str; 16] = [
     "_name_or_path",
     "architectures",
@@ -33,30 +52,36 @@ pub(crate) const IGNORED: [&str; 16] = [
     "use_cache",
 ];
 
-/// Reads fields and remembers which were read.
+/// The fields of a JSON object, and which of them were read.
 pub(crate) struct Fields<'a> {
+    /// The object.
     pub map: &'a Map<String, Value>,
+    /// Names of the fields that were read.
     pub read: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
+    /// A field; `None` if it is missing or null.
     pub fn get(&mut self, name: &'a str) -> Option<&'a Value> {
         self.read.push(name);
         self.map.get(name).filter(|v| !v.is_null())
     }
 
+    /// An integer within bounds.
     pub fn int(&mut self, name: &'a str, low: i64, high: i64) -> Result<Option<i64>, String> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match value.as_i64() {
             Some(v) if (low..=high).contains(&v) => Ok(Some(v)),
-            _ => Err(format!("`{name}` = {value}: expected a whole number from {low} to {high}")),
+            _ => Err(format!("`{name}` = {value}: expected an integer from {low} to {high}")),
         }
     }
 
-    pub fn needed(&mut self, name: &'a str, low: i64, high: i64) -> Result<i64, String> {
+    /// An integer within bounds that must be given.
+    pub fn required_int(&mut self, name: &'a str, low: i64, high: i64) -> Result<i64, String> {
         self.int(name, low, high)?.ok_or_else(|| format!("`{name}` is missing"))
     }
 
+    /// A finite number above 0.
     pub fn positive(&mut self, name: &'a str) -> Result<Option<f64>, String> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match value.as_f64() {
@@ -65,6 +90,7 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A number within bounds.
     pub fn number(&mut self, name: &'a str, low: f64, high: f64) -> Result<Option<f64>, String> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match value.as_f64() {
@@ -73,6 +99,7 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A boolean.
     pub fn flag(&mut self, name: &'a str, default: bool) -> Result<bool, String> {
         match self.get(name) {
             None => Ok(default),
@@ -81,8 +108,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Each of these fields, where it is given, has the value beside it.
-    pub fn only(&mut self, supported: &[(&'a str, Value)]) -> Result<(), String> {
+    /// Checks that each of these fields, if it is given, has the only supported value.
+    pub fn check_supported(&mut self, supported: &[(&'a str, Value)]) -> Result<(), String> {
         for (name, value) in supported {
             if let Some(found) = self.get(name)
                 && found != value
@@ -94,13 +121,13 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// The first field that nobody read, with its value.
+    /// The first field that was not read, with its value.
     pub fn unread(&self) -> Option<(&'a String, &'a Value)> {
         self.map.iter().find(|(name, _)| !self.read.contains(&name.as_str()))
     }
 
-    /// An error names the first field that nobody read.
-    pub fn all_read(&self) -> Result<(), String> {
+    /// An error for the first field that was not read.
+    pub fn check_all_read(&self) -> Result<(), String> {
         match self.unread() {
             Some((name, value)) => {
                 Err(format!("`{name}` = {value} is not known; it may change what the model computes"))
@@ -110,7 +137,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A file's text, and its name for messages.
+/// The text of a file, and its name for error messages.
 pub(crate) fn read(path: &Path) -> Result<(String, String), ConfigError> {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
@@ -119,15 +146,15 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), ConfigError> {
     }
 }
 
-/// The same of a file that need not be there.
-pub(crate) fn read_if_there(path: &Path) -> Result<Option<(String, String)>, ConfigError> {
+/// As [`read`]; `None` if there is no such file.
+pub(crate) fn read_optional(path: &Path) -> Result<Option<(String, String)>, ConfigError> {
     match read(path) {
         Err(ConfigError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
         read => read.map(Some),
     }
 }
 
-/// What `take` makes of the fields of a JSON text; errors get its `name`.
+/// Parses a JSON object with `take`; `name` is named in error messages.
 pub(crate) fn with_fields<T>(
     text: &str,
     name: &str,

@@ -1,7 +1,7 @@
-//! `generation_config.json`: how those who made a checkpoint would sample from it. Replies are sampled so unless the caller
-//! says otherwise.
+//! `generation_config.json`: the sampling that the authors of a checkpoint suggest. It is used for replies unless the caller
+//! overrides it.
 //!
-//! As with `config.json`, every field is either used, known to change nothing here, or an error by its name.
+//! As in `config.json`, every field is used, known to have no influence here, or an error that names it.
 
 use crate::decoder::{
     config::fields::{self, ConfigError, Fields, with_fields},
@@ -10,8 +10,8 @@ use crate::decoder::{
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Fields that change nothing about which token comes next: how it is computed, and what is given back beside it; what only
-/// a search with several beams asks for; and the greatest lengths, of which a turn has its own.
+/// Fields that have no influence on the next token: implementation, additional outputs, parameters of beam search alone, and
+/// maximum lengths, which a turn defines itself.
 const IGNORED: [&str; 22] = [
     "_from_model_config",
     "assistant_confidence_threshold",
@@ -72,13 +72,16 @@ fn only_supported() -> [(&'static str, Value); 29] {
     ]
 }
 
-/// What Transformers takes for `top_k` where it samples and the file does not say.
+/// Default of `top_k` in Transformers when it samples.
 const TOP_K: usize = 50;
 
 impl Sampling {
-    /// What `generation_config.json` suggests; greedy where there is no such file.
+    /// Reads a `generation_config.json`; greedy if there is no such file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a field that is wrong, unknown or not supported.
     pub fn suggested(path: &Path) -> Result<Self, ConfigError> {
-        match fields::read_if_there(path)? {
+        match fields::read_optional(path)? {
             Some((text, name)) => with_fields(&text, &name, from_map),
             None => Ok(Self::GREEDY),
         }
@@ -86,9 +89,9 @@ impl Sampling {
 }
 
 fn from_map(map: &Map<String, Value>) -> Result<Sampling, String> {
-    // Tokens that end a text are for Config::read_generation.
+    // End tokens are read by Config::read_generation.
     let mut f = Fields { map, read: [&fields::IGNORED[..], &IGNORED[..], &["eos_token_id"]].concat() };
-    f.only(&only_supported())?;
+    f.check_supported(&only_supported())?;
     let sample = f.flag("do_sample", false)?;
     let temperature = f.number("temperature", 0.0, f64::MAX)?.unwrap_or(1.0);
     let sampling = Sampling {
@@ -99,5 +102,5 @@ fn from_map(map: &Map<String, Value>) -> Result<Sampling, String> {
         repetition_penalty: f.positive("repetition_penalty")?.unwrap_or(1.0),
         seed: 0,
     };
-    f.all_read().map(|()| sampling)
+    f.check_all_read().map(|()| sampling)
 }

@@ -1,7 +1,7 @@
 //! `config.json` of a Hugging Face folder, for the Llama (SmolLM2), Mistral, Qwen2 (Qwen2.5), Qwen3 and SmolLM3 families.
 //!
-//! Every field is either used, known to change nothing, or an error by its name: a field that is passed over in silence
-//! would be a model that computes something else.
+//! Every field is used, known to have no influence, or an error that names it: a field that is ignored silently could mean a
+//! model that computes something else.
 
 pub mod fields;
 mod generation;
@@ -9,7 +9,7 @@ pub mod rope;
 
 use crate::{
     decoder::config::{
-        fields::{ConfigError, Fields, IGNORED, read, read_if_there, with_fields},
+        fields::{ConfigError, Fields, IGNORED, read, read_optional, with_fields},
         rope::RopeScaling,
     },
     kernels::linear::Precision,
@@ -17,17 +17,18 @@ use crate::{
 use serde_json::{Map, Value, json};
 use std::{fmt, path::Path};
 
-/// What the families differ in.
+/// A family of decoders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
+    /// Llama and SmolLM2.
     Llama,
-    /// Biases on query, key and value.
+    /// Qwen2 and Qwen2.5: biases of query, key and value.
     Qwen2,
-    /// RMS norm on each head's query and key.
+    /// Qwen3: RMSNorm of each head's query and key.
     Qwen3,
-    /// A window on what a token sees.
+    /// Mistral: sliding-window attention.
     Mistral,
-    /// Layers without rotary positions between the others.
+    /// SmolLM3: some layers without rotary embeddings.
     SmolLm3,
 }
 
@@ -40,7 +41,7 @@ impl Family {
         (Self::SmolLm3, "smollm3", "SmolLM3ForCausalLM"),
     ];
 
-    /// Its `model_type` and its class in Transformers.
+    /// `model_type` and class name in Transformers.
     fn names(self) -> (&'static str, &'static str) {
         Self::ALL.iter().find(|(family, ..)| *family == self).map_or(("", ""), |(_, name, class)| (*name, *class))
     }
@@ -52,42 +53,58 @@ impl fmt::Display for Family {
     }
 }
 
-/// How one layer attends.
+/// Attention of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerAttention {
-    /// A token sees itself and this many before it, less one; all where there is none.
+    /// Size of the sliding window in tokens, the token itself included; `None`: full attention.
     pub window: Option<i64>,
-    /// Queries and keys are turned by their position.
+    /// Rotary embeddings are applied.
     pub rope: bool,
 }
 
 impl LayerAttention {
+    /// Full attention with rotary embeddings.
     pub const FULL: Self = Self { window: None, rope: true };
 }
 
+/// Configuration of a decoder. Names follow Transformers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// The family.
     pub family: Family,
+    /// Vocabulary size.
     pub vocab_size: i64,
+    /// Size of the residual stream.
     pub hidden_size: i64,
+    /// Inner size of the MLP.
     pub intermediate_size: i64,
+    /// Number of layers.
     pub layers: usize,
+    /// Number of query heads.
     pub heads: i64,
+    /// Number of key-value heads.
     pub kv_heads: i64,
+    /// Size of a head.
     pub head_dim: i64,
+    /// Length of the context in tokens.
     pub max_positions: usize,
+    /// Epsilon of RMSNorm.
     pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// Scaling of the rotary frequencies.
     pub rope_scaling: RopeScaling,
-    /// Of each layer; empty where all are [`LayerAttention::FULL`].
+    /// Attention of each layer; empty if all are [`LayerAttention::FULL`].
     pub attention: Vec<LayerAttention>,
     /// The output matrix is the embedding.
     pub tied: bool,
+    /// Query, key and value have a bias.
     pub qkv_bias: bool,
+    /// The attention output has a bias.
     pub output_bias: bool,
     /// Tokens that end a text.
     pub eos: Vec<u32>,
-    /// What its matrices are rounded to in the file ([`crate::cli::quantize`]).
+    /// Precision of the matrices in the file, if it is quantised ([`crate::cli::quantize`]).
     pub quantised: Option<Precision>,
 }
 
@@ -106,21 +123,30 @@ fn only_supported() -> [(&'static str, Value); 8] {
 }
 
 impl Config {
-    /// From `config.json`.
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a field that is missing, wrong, unknown or not supported.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let (text, name) = read(path)?;
         Self::parse(&text, &name)
     }
 
-    /// `name`: of the text, for messages.
+    /// Parses the text of a `config.json`; `name` is named in error messages.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
         with_fields(text, name, Self::from_map)
     }
 
-    /// Adds the tokens that end a text of `generation_config.json`, if there is one. What else it holds is for
+    /// Adds the end tokens of `generation_config.json`, if there is such a file. Its other fields are read by
     /// [`crate::decoder::sample::Sampling::suggested`].
+    ///
+    /// # Errors
+    /// A file that cannot be parsed.
     pub fn read_generation(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let Some((text, name)) = read_if_there(path)? else { return Ok(()) };
+        let Some((text, name)) = read_optional(path)? else { return Ok(()) };
         let more = with_fields(&text, &name, |map| eos(map.get("eos_token_id")))?;
         self.eos.extend(more.iter().filter(|t| !self.eos.contains(t)).copied().collect::<Vec<_>>());
         Ok(())
@@ -137,9 +163,9 @@ impl Config {
             }
             None => return Err("`model_type` is missing".into()),
         };
-        f.only(&only_supported())?;
-        let hidden_size = f.needed("hidden_size", 1, 1 << 16)?;
-        let heads = f.needed("num_attention_heads", 1, 1 << 10)?;
+        f.check_supported(&only_supported())?;
+        let hidden_size = f.required_int("hidden_size", 1, 1 << 16)?;
+        let heads = f.required_int("num_attention_heads", 1, 1 << 10)?;
         let kv_heads = f.int("num_key_value_heads", 1, heads)?.unwrap_or(heads);
         let head_dim = match f.int("head_dim", 2, 1 << 10)? {
             Some(dim) => dim,
@@ -159,12 +185,12 @@ impl Config {
         if biased && family == Family::Mistral {
             return Err("`attention_bias` = true is not supported in mistral: expected false".into());
         }
-        let layers = f.needed("num_hidden_layers", 1, 1 << 10)? as usize;
+        let layers = f.required_int("num_hidden_layers", 1, 1 << 10)? as usize;
         let config = Self {
             family,
-            vocab_size: f.needed("vocab_size", 1, 1 << 20)?,
+            vocab_size: f.required_int("vocab_size", 1, 1 << 20)?,
             hidden_size,
-            intermediate_size: f.needed("intermediate_size", 1, 1 << 18)?,
+            intermediate_size: f.required_int("intermediate_size", 1, 1 << 18)?,
             layers,
             heads,
             kv_heads,
@@ -180,10 +206,10 @@ impl Config {
             eos: eos(f.get("eos_token_id"))?,
             quantised: quantised(f.get("quantization_config"))?,
         };
-        f.all_read().map(|()| config)
+        f.check_all_read().map(|()| config)
     }
 
-    /// As a Hugging Face `config.json`; weights are said to be `dtype`.
+    /// As a Hugging Face `config.json` with the data type `dtype`.
     pub fn to_json(&self, dtype: &str) -> Value {
         let mut value = json!({
             "architectures": [self.family.names().1],
@@ -224,17 +250,17 @@ impl Config {
         value
     }
 
-    /// How a layer attends.
+    /// Attention of a layer.
     pub fn attention_of(&self, layer: usize) -> LayerAttention {
         self.attention.get(layer).copied().unwrap_or(LayerAttention::FULL)
     }
 
-    /// How far back a token sees in the layers that have a window.
+    /// Size of the sliding window in tokens, if there are layers with one.
     pub fn window(&self) -> Option<i64> {
         self.attention.iter().find_map(|a| a.window)
     }
 
-    /// Numbers that a token adds to the cache.
+    /// Values that a token adds to the key-value cache.
     pub fn cache_per_token(&self) -> usize {
         self.layers * 2 * (self.kv_heads * self.head_dim) as usize
     }
@@ -243,7 +269,7 @@ impl Config {
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
-/// Ours alone: other methods lay their numbers out otherwise.
+/// Only the format of `auriga-lm quantize` is supported.
 fn quantised(found: Option<&Value>) -> Result<Option<Precision>, String> {
     let Some(found) = found else { return Ok(None) };
     match (found["quant_method"].as_str(), found["bits"].as_i64()) {
@@ -256,22 +282,22 @@ fn quantised(found: Option<&Value>) -> Result<Option<Precision>, String> {
     }
 }
 
-/// Which layers have a window and which have rotary positions, as each family says it.
+/// Which layers have a sliding window and which have rotary embeddings, by the conventions of each family.
 fn attention(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<LayerAttention>, String> {
     let ropes = ropes(f, family, layers)?;
-    let stated = f.int("sliding_window", 1, 1 << 24)?;
+    let given = f.int("sliding_window", 1, 1 << 24)?;
     let used = match family {
         Family::Mistral => true,
         _ => f.flag("use_sliding_window", false)?,
     };
-    let window = match (stated, family) {
+    let window = match (given, family) {
         (Some(window), Family::Llama) => {
             return Err(format!("`sliding_window` = {window} is not supported in llama: expected null"));
         }
         (None, Family::Llama) if used => return Err("`use_sliding_window` is not supported in llama".into()),
         (window, _) => window.filter(|_| used),
     };
-    // Qwen's first layers see all.
+    // The first layers of Qwen have full attention.
     let first = f.int("max_window_layers", 0, 1 << 10)?.unwrap_or(28) as usize;
     let windowed: Vec<bool> = match f.get("layer_types") {
         Some(types) => {
@@ -296,7 +322,7 @@ fn attention(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<La
     Ok(kinds.map(|(windowed, rope)| LayerAttention { window: window.filter(|_| windowed), rope }).collect())
 }
 
-/// Which layers turn queries and keys.
+/// Which layers have rotary embeddings.
 fn ropes(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<bool>, String> {
     if family != Family::SmolLm3 {
         return Ok(vec![true; layers]);

@@ -1,4 +1,4 @@
-//! Rotary positions: how fast each pair of a head's dimensions turns, and how that is stretched for longer texts.
+//! Frequencies of rotary position embeddings (RoPE), and their scaling for longer contexts.
 //!
 //! RoPE: arXiv 2104.09864. YaRN: arXiv 2309.00071. The reference is `modeling_rope_utils.py` of Transformers.
 
@@ -6,29 +6,40 @@ use crate::decoder::config::fields::Fields;
 use serde_json::{Value, json};
 use std::f64::consts::TAU;
 
-/// How rotary frequencies are stretched.
+/// Scaling of the rotary frequencies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RopeScaling {
+    /// No scaling.
     None,
     /// All frequencies are divided by `factor`.
     Linear {
+        /// Context length over the original one.
         factor: f64,
     },
     /// Llama 3: low frequencies are divided by `factor`, high ones kept, those between blended.
     Llama3 {
+        /// Divisor of the low frequencies.
         factor: f64,
+        /// Rotations within the original context below which a frequency is low.
         low_freq_factor: f64,
+        /// Rotations within the original context above which a frequency is high.
         high_freq_factor: f64,
+        /// Length of the original context in tokens.
         original_positions: f64,
     },
-    /// As Llama 3, blended over dimensions instead of turns; and q and k both grow by `attention_factor`.
+    /// As Llama 3, blended over dimensions instead of rotations; q and k are both multiplied by `attention_factor`.
     Yarn {
+        /// Divisor of the low frequencies.
         factor: f64,
+        /// Length of the original context in tokens.
         original_positions: f64,
+        /// Rotations within the original context above which a frequency is kept.
         beta_fast: f64,
+        /// Rotations within the original context below which a frequency is divided.
         beta_slow: f64,
-        /// The blend begins and ends at whole dimensions.
+        /// The blend begins and ends at integer dimensions.
         truncate: bool,
+        /// Factor on q and k.
         attention_factor: f64,
     },
 }
@@ -112,13 +123,14 @@ impl RopeScaling {
             Self::None => f,
             Self::Linear { factor } => f / factor,
             Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions } => {
-                let turns = original_positions * f / TAU;
-                let keep = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
+                let rotations = original_positions * f / TAU;
+                let keep = ((rotations - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
                 f * (keep + (1.0 - keep) / factor)
             }
             Self::Yarn { factor, original_positions, beta_fast, beta_slow, truncate, .. } => {
-                // The pair that makes this many turns within the original length.
-                let pair_of = |turns: f64| head_dim * (original_positions / (turns * TAU)).ln() / (2.0 * theta.ln());
+                // The pair with this many rotations within the original context.
+                let pair_of =
+                    |rotations: f64| head_dim * (original_positions / (rotations * TAU)).ln() / (2.0 * theta.ln());
                 let (low, high) = (pair_of(beta_fast), pair_of(beta_slow));
                 let (low, high) = if truncate { (low.floor(), high.ceil()) } else { (low, high) };
                 let (low, high) = (low.max(0.0), high.min(head_dim - 1.0));
@@ -129,12 +141,12 @@ impl RopeScaling {
         }
     }
 
-    /// What cosines and sines are multiplied by.
+    /// The factor on cosines and sines.
     pub fn attention_factor(&self) -> f64 {
         if let Self::Yarn { attention_factor, .. } = *self { attention_factor } else { 1.0 }
     }
 
-    /// As `rope_scaling`; null where nothing is scaled.
+    /// As `rope_scaling` of a `config.json`; null without scaling.
     pub(crate) fn to_json(self) -> Value {
         match self {
             Self::None => Value::Null,

@@ -1,39 +1,46 @@
-//! What the encoder is told beside the words: the fused scene and what was done before, as a row of numbers that becomes
-//! the one token of its second segment. "What was that" asks for the warning after a hazard, and for a repetition
-//! otherwise; "a bit more" goes on with what was done last.
+//! The context of an utterance: the fused scene and the last operations, as a feature vector that becomes the only token of the
+//! encoder's second segment. "What was that" asks for the warning after a hazard, and for a repetition otherwise; "a bit
+//! more" continues the last operation.
 
 use crate::intent::scene::{Gear, HAZARDS, HIGH_LOAD, SceneFacts};
 
-/// How the car lies in its lane.
+/// Position in the lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
+    /// Within the lane.
     Keeping,
+    /// Drifting to the left.
     DriftingLeft,
+    /// Drifting to the right.
     DriftingRight,
 }
 
-/// What is known when something is said.
+/// What is known at the time of an utterance.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Context {
+    /// The driving scene.
     pub scene: SceneFacts,
+    /// Position in the lane, if known.
     pub lane: Option<Lane>,
+    /// Whether it rains, if known.
     pub raining: Option<bool>,
-    /// Names of the intents of the last operations, newest first; the first two count.
+    /// Names of the intents of the last operations, newest first; the first two are used.
     pub recent: Vec<String>,
 }
 
-/// Numbers that do not depend on the catalogue: see [`Context::features`].
+/// Features that do not depend on the catalogue; see [`Context::features`].
 const FIXED: usize = 5 + 5 + 4 + HAZARDS.len() + 5 + 5 + 4;
 
 impl Context {
-    /// How many numbers there are where the catalogue has this many intents.
+    /// Number of features for a catalogue with this many intents.
     pub fn size(intents: usize) -> usize {
         FIXED + intents
     }
 
-    /// Mostly one of a few is 1: speed (not known, standing, slow, medium, fast), gear (not known, P, R, N, D), lane (not
-    /// known, keeping, left, right), hazards (each), time (not known, morning, day, evening, night), air (not known, cold,
-    /// mild, warm; raining), high load, low battery, low tyre, close lead; the last operation 1 and the one before it ½.
+    /// The feature vector, values 0 to 1. One-hot groups: speed (unknown, standing, slow, medium, fast), gear (unknown, P, R, N,
+    /// D), lane (unknown, keeping, left, right), time (unknown, morning, day, evening, night), temperature (unknown, cold, mild,
+    /// warm). Flags: each hazard, rain, high driver workload, low battery, low tyre, close vehicle ahead. One feature for each
+    /// intent: 1 for the last operation, 0.5 for the one before.
     pub fn features(&self, intents: &[String]) -> Vec<f32> {
         let s = &self.scene;
         let number = |name: &str| s.fact(name).and_then(|v| v.parse::<i64>().ok());
@@ -56,7 +63,7 @@ impl Context {
         one_of(&mut all, 4, self.lane.map_or(0, |lane| 1 + lane as usize));
         all.extend(HAZARDS.iter().map(|h| flag(s.hazards.iter().any(|found| found == h))));
         let hour = s.minute_of_day.filter(|m| *m < 24 * 60).map(|m| i64::from(m / 60));
-        // The day begins at six: four hours of morning, eight of day, four of evening, and the night.
+        // Morning from 6, day from 10, evening from 18, night from 22 o'clock.
         one_of(&mut all, 5, band(hour.map(|h| (h + 18) % 24), [4, 12, 16]));
         one_of(&mut all, 4, number("out").map_or(0, |v| 1 + usize::from(v >= 4) + usize::from(v >= 22)));
         all.push(flag(self.raining == Some(true)));
@@ -84,11 +91,11 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn each_fact_is_seen_and_what_is_not_known_is_not_taken_for_a_value() {
+    fn each_fact_changes_the_features_and_unknown_differs_from_all_values() {
         let intents = ["call".to_string(), "fan".to_string()];
         let nothing = Context::default().features(&intents);
         assert_eq!(nothing.len(), Context::size(2));
-        // Speed, gear, lane, time and air are not known.
+        // Speed, gear, lane, time and temperature are unknown.
         assert_eq!(nothing.iter().sum::<f32>(), 5.0);
         let scene = |change: &dyn Fn(&mut SceneFacts)| {
             let mut scene = SceneFacts::default();
@@ -120,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_scene_makes_finite_numbers(a in any::<f64>(), b in any::<f64>(), m in any::<u32>()) {
+        fn features_are_between_0_and_1_for_any_scene(a in any::<f64>(), b in any::<f64>(), m in any::<u32>()) {
             let scene = SceneFacts {
                 speed_mps: Some(a), battery: Some(b), outside_temp_c: Some(a), driving_load: Some(b),
                 time_to_collision_s: Some(a), minute_of_day: Some(m), ..SceneFacts::default()

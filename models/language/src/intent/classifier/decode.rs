@@ -1,71 +1,70 @@
-//! From what the heads say to an [`IntentOutput`] that keeps to the catalogue: the likeliest intent that can be completed.
+//! Decodes the outputs of the heads to an [`IntentOutput`] of the catalogue: the most likely intent whose required slots can be
+//! filled.
 
 use crate::intent::{
-    catalogue::{Catalogue, Intent, OUT_OF_SCOPE, Slot, SlotKind},
+    catalogue::{Catalogue, Intent, MAX_SPAN_WORDS, OUT_OF_SCOPE, Slot, SlotKind},
     classifier::heads::{Layout, OUTSIDE},
     number_words,
     output::IntentOutput,
 };
 
-/// What the heads say of one utterance.
-pub struct Heard<'a> {
+/// The outputs of the heads for one utterance.
+pub struct HeadOutputs<'a> {
+    /// The words of the utterance.
     pub words: &'a [&'a str],
     /// The probability of each intent of the layout.
     pub intents: &'a [f64],
-    /// For each word the log-probability of each tag.
+    /// The log-probability of each tag for each word.
     pub tags: &'a [Vec<f64>],
-    /// For each choice of the layout the probability of "none" and of each value.
+    /// The probability of "none" and of each value, for each choice of the layout.
     pub choices: &'a [Vec<f64>],
 }
 
-/// A text slot holds at most this many words, as the decoder's does.
-const MAX_SPAN_WORDS: usize = 8;
-
-/// Intents by descending probability; of equal ones the first of the layout is first.
+/// Indices by descending probability; equal ones in their order.
 pub fn ranking(probabilities: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]).then(a.cmp(b)));
     order
 }
 
-/// The likeliest intent whose slots can be filled from the words; `out_of_scope`, which every catalogue has and which
-/// needs none, where no intent reaches the probability `reject_below`.
-pub fn read(layout: &Layout, catalogue: &Catalogue, heard: &Heard<'_>, reject_below: f64) -> IntentOutput {
-    let order = ranking(heard.intents);
-    if let Some(best) = order.first().map(|i| heard.intents[*i])
+/// The most likely intent whose required slots can be filled from the words; `out_of_scope` if no intent has at least the
+/// probability `reject_below`.
+pub fn decode(layout: &Layout, catalogue: &Catalogue, outputs: &HeadOutputs<'_>, reject_below: f64) -> IntentOutput {
+    let order = ranking(outputs.intents);
+    if let Some(best) = order.first().map(|i| outputs.intents[*i])
         && best < reject_below
     {
         return IntentOutput { name: OUT_OF_SCOPE.into(), slots: Vec::new(), confidence: 1.0 - best };
     }
     let complete = |i: &usize| {
         let intent = catalogue.get(&layout.intents[*i])?;
-        let (slots, sureness) = fill(layout, intent, heard)?;
-        Some(IntentOutput { name: intent.name.clone(), slots, confidence: heard.intents[*i] * sureness })
+        let (slots, confidence) = fill(layout, intent, outputs)?;
+        Some(IntentOutput { name: intent.name.clone(), slots, confidence: outputs.intents[*i] * confidence })
     };
-    let nothing = IntentOutput { name: OUT_OF_SCOPE.into(), slots: Vec::new(), confidence: 0.0 };
-    order.iter().find_map(complete).unwrap_or(nothing)
+    let none = IntentOutput { name: OUT_OF_SCOPE.into(), slots: Vec::new(), confidence: 0.0 };
+    order.iter().find_map(complete).unwrap_or(none)
 }
 
-/// A value and where it stands; slots without words come last.
+/// A value and the index of its first word; values without words come last.
 struct Filled {
     from: usize,
     name: String,
     value: String,
 }
 
-/// The slots of an intent, in the order in which they were said, and how sure it is that a needed one was said at all.
-/// None where a needed one was not.
-fn fill(layout: &Layout, intent: &Intent, heard: &Heard<'_>) -> Option<(Vec<(String, String)>, f64)> {
-    let (mut filled, mut sureness): (Vec<Filled>, f64) = (Vec::new(), 1.0);
-    let mut taken = vec![false; heard.words.len()];
+/// The slots of an intent in the order in which they were said, and the confidence that the required ones were said. `None` if
+/// a required one was not.
+fn fill(layout: &Layout, intent: &Intent, outputs: &HeadOutputs<'_>) -> Option<(Vec<(String, String)>, f64)> {
+    let (mut filled, mut confidence): (Vec<Filled>, f64) = (Vec::new(), 1.0);
+    let mut taken = vec![false; outputs.words.len()];
     for slot in &intent.slots {
         let found = match &slot.kind {
-            SlotKind::Choice(values) => choose(layout, intent, slot, values, heard).map(|v| (heard.words.len(), v)),
+            SlotKind::Choice(values) => choose(layout, intent, slot, values, outputs).map(|v| (outputs.words.len(), v)),
             SlotKind::Text | SlotKind::Integer { .. } => {
                 let begins = layout.begins(&slot.name)?;
-                best_span(heard, begins, &taken).filter(|span| slot.required || span.score > 0.0).and_then(|span| {
-                    sureness *= span.score.min(0.0).exp();
-                    let value = value(&slot.kind, heard.words, &span)?;
+                best_span(outputs, begins, &taken).filter(|span| slot.required || span.score > 0.0).and_then(|span| {
+                    confidence *= span.score.min(0.0).exp();
+                    let value = value(&slot.kind, outputs.words, &span)?;
                     taken[span.from..span.to].fill(true);
                     Some((span.from, value))
                 })
@@ -78,31 +77,37 @@ fn fill(layout: &Layout, intent: &Intent, heard: &Heard<'_>) -> Option<(Vec<(Str
         }
     }
     filled.sort_by_key(|f| f.from);
-    Some((filled.into_iter().map(|f| (f.name, f.value)).collect(), sureness))
+    Some((filled.into_iter().map(|f| (f.name, f.value)).collect(), confidence))
 }
 
-/// The likeliest value; none where "none" is likelier and may be.
-fn choose(layout: &Layout, intent: &Intent, slot: &Slot, values: &[String], heard: &Heard<'_>) -> Option<String> {
+/// The most likely value; `None` if "none" is more likely and the slot is not required.
+fn choose(
+    layout: &Layout,
+    intent: &Intent,
+    slot: &Slot,
+    values: &[String],
+    outputs: &HeadOutputs<'_>,
+) -> Option<String> {
     let which = layout.choices.iter().position(|c| c.intent == intent.name && c.slot == slot.name)?;
-    let probabilities = heard.choices.get(which)?;
+    let probabilities = outputs.choices.get(which)?;
     let order = ranking(probabilities);
     let best = order.into_iter().find(|i| *i > 0 || !slot.required)?;
     best.checked_sub(1).and_then(|i| values.get(i)).cloned()
 }
 
-/// Words `from..to`, and by how much it is likelier (in logarithms) that they are the slot than that they are outside.
+/// The words `from..to`, and the log-likelihood ratio of the slot's tags against "outside".
 struct Span {
     from: usize,
     to: usize,
     score: f64,
 }
 
-fn best_span(heard: &Heard<'_>, begins: usize, taken: &[bool]) -> Option<Span> {
-    let gain = |word: usize, tag: usize| heard.tags[word][tag] - heard.tags[word][OUTSIDE];
+fn best_span(outputs: &HeadOutputs<'_>, begins: usize, taken: &[bool]) -> Option<Span> {
+    let gain = |word: usize, tag: usize| outputs.tags[word][tag] - outputs.tags[word][OUTSIDE];
     let mut best: Option<Span> = None;
-    for from in 0..heard.tags.len() {
+    for from in 0..outputs.tags.len() {
         let mut score = 0.0;
-        for to in from + 1..=heard.tags.len().min(from + MAX_SPAN_WORDS) {
+        for to in from + 1..=outputs.tags.len().min(from + MAX_SPAN_WORDS) {
             if taken[to - 1] {
                 break;
             }
@@ -115,14 +120,13 @@ fn best_span(heard: &Heard<'_>, begins: usize, taken: &[bool]) -> Option<Span> {
     best
 }
 
-/// What a slot holds when these words are its own. A number that is out of bounds is none: nothing is set to a value that
-/// was not said.
+/// The value of a slot whose words are the span. `None` for a number out of bounds: nothing is set to a value that was not said.
 fn value(kind: &SlotKind, words: &[&str], span: &Span) -> Option<String> {
-    let said = &words[span.from..span.to];
+    let span_words = &words[span.from..span.to];
     if matches!(kind, SlotKind::Text) {
-        return Some(said.join(" "));
+        return Some(span_words.join(" "));
     }
-    let number = match number_words::first(said) {
+    let number = match number_words::first(span_words) {
         Some((before, ..)) => number_words::first(&words[span.from + before..]).map(|(_, _, value)| value),
         None => match number_words::all(words)[..] {
             [only] => Some(only),

@@ -1,6 +1,6 @@
-//! The heads on the encoder: one for the intent, one that tags the words of slots (BIO: begins, inside, outside), one for
-//! the values of slots with choices (arXiv 1902.10909, with choices read from the whole utterance, since "it is stuffy"
-//! names no value).
+//! The heads on the encoder: intent classification, tagging of slot words (BIO: begin, inside, outside), and classification of
+//! the values of choice slots (arXiv 1902.10909; choices are classified from the whole utterance, since "it is stuffy" names
+//! no value).
 
 use crate::{
     decoder::weights::{Weights, WeightsError},
@@ -9,24 +9,27 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// What the outputs of the heads stand for.
+/// The meaning of the outputs of the heads.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layout {
     /// In the order of the intent head.
     pub intents: Vec<String>,
-    /// Slots whose words are tagged; the tags are outside, then begins and inside of each.
+    /// Slots whose words are tagged; the tags are "outside", then "begin" and "inside" of each slot.
     pub tagged: Vec<String>,
     /// In the order of the choice head, each with "none" first.
     pub choices: Vec<Choice>,
 }
 
-/// A slot with choices; the same slot of another intent is another one.
+/// A choice slot of one intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
+    /// Name of the intent.
     pub intent: String,
+    /// Name of the slot.
     pub slot: String,
+    /// Its values.
     pub values: Vec<String>,
 }
 
@@ -34,6 +37,7 @@ pub struct Choice {
 pub const OUTSIDE: usize = 0;
 
 impl Layout {
+    /// The layout for a catalogue.
     pub fn of(catalogue: &Catalogue) -> Self {
         let mut layout = Self::default();
         for intent in catalogue.intents() {
@@ -53,16 +57,17 @@ impl Layout {
         layout
     }
 
+    /// The number of tags.
     pub fn tags(&self) -> usize {
         1 + 2 * self.tagged.len()
     }
 
-    /// The tag of the first word of a slot; that of the others is one more.
+    /// The tag "begin" of a slot; "inside" is one more.
     pub fn begins(&self, slot: &str) -> Option<usize> {
         self.tagged.iter().position(|s| s == slot).map(|i| 1 + 2 * i)
     }
 
-    /// Where the outputs of a choice begin, and how many there are.
+    /// Index of the first output of a choice, and the number of its outputs.
     pub fn outputs(&self, choice: usize) -> (usize, usize) {
         let count = |c: &Choice| c.values.len() + 1;
         (self.choices[..choice].iter().map(count).sum(), count(&self.choices[choice]))
@@ -72,7 +77,7 @@ impl Layout {
         self.choices.iter().map(|c| c.values.len() as i64 + 1).sum()
     }
 
-    /// The first difference to another layout, for people.
+    /// The first difference to another layout, as text; `None` if they are equal.
     pub fn difference(&self, other: &Self) -> Option<String> {
         if self == other {
             return None;
@@ -86,31 +91,34 @@ impl Layout {
     }
 }
 
-/// The pooled text has this length before the heads, so that their outputs begin in the range of logits.
+/// The norm of the pooled vectors, so that the initial outputs of the heads are in the range of logits.
 const SCALE: f64 = 20.0;
 
-/// Tensors of the heads, by the names `head.…`.
+/// The heads; their tensors have names `head.…`.
 pub struct Heads {
-    /// [hidden, features]: the numbers of the context → the scene's token. None where texts have no context.
+    /// [hidden, features]: projects the context to the scene token. `None` without context.
     scene: Option<Tensor>,
     intent: (Tensor, Tensor),
     tags: (Tensor, Tensor),
-    /// None without slots that have choices.
+    /// `None` without choice slots.
     choices: Option<(Tensor, Tensor)>,
 }
 
-/// What the heads say of a batch.
+/// The outputs of the heads for a batch.
 pub struct Scores {
-    /// [batch, intents].
+    /// Logits of intents, [batch, intents].
     pub intents: Tensor,
-    /// [batch, time, tags].
+    /// Logits of tags, [batch, time, tags].
     pub tags: Tensor,
-    /// [batch, all outputs of all choices].
+    /// Logits of all choices, [batch, outputs].
     pub choices: Option<Tensor>,
 }
 
 impl Heads {
-    /// `features`: the numbers of a context; 0 where there is none.
+    /// Takes the tensors of the heads. `features`: size of the context features; 0 without context.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of the wrong shape.
     pub fn load(w: &mut Weights, layout: &Layout, hidden: i64, features: i64) -> Result<Self, WeightsError> {
         let shapes = shapes(layout, hidden, features);
         let mut take = |name: &str| -> Result<Option<Tensor>, WeightsError> {
@@ -124,27 +132,29 @@ impl Heads {
         Ok(Self { scene: take("head.scene.weight")?, intent, tags, choices })
     }
 
-    /// The scene's token for rows of features [batch, features].
+    /// The scene token for features [batch, features] → [batch, hidden]; `None` without context.
     pub fn scene(&self, features: &Tensor) -> Option<Tensor> {
         self.scene.as_ref().map(|weight| features.linear(weight, None::<Tensor>))
     }
 
-    /// x [batch, time, hidden] of the last layer → [batch, hidden or twice that]: the mean of the text's tokens, and the
-    /// scene's token.
+    /// Pools x of the last layer, [batch, time, hidden] → [batch, hidden or 2 · hidden]: the mean of the text tokens, and the scene
+    /// token.
     pub fn pool(&self, x: &Tensor) -> Tensor {
-        let long = |x: Tensor| &x / (x.norm_scalaropt_dim(2.0, [-1i64], true) + 1e-6) * SCALE;
+        let scaled = |x: Tensor| &x / (x.norm_scalaropt_dim(2.0, [-1i64], true) + 1e-6) * SCALE;
         let time = x.size()[1];
         if self.scene.is_none() {
-            return long(x.mean_dim(1, false, Kind::Float));
+            return scaled(x.mean_dim(1, false, Kind::Float));
         }
-        let text = long(x.narrow(1, 0, time - 1).mean_dim(1, false, Kind::Float));
-        Tensor::cat(&[text, long(x.select(1, time - 1))], 1)
+        let text = scaled(x.narrow(1, 0, time - 1).mean_dim(1, false, Kind::Float));
+        Tensor::cat(&[text, scaled(x.select(1, time - 1))], 1)
     }
 
+    /// Logits of intents: [batch, pooled] → [batch, intents].
     pub fn intents(&self, pooled: &Tensor) -> Tensor {
         pooled.linear(&self.intent.0, Some(&self.intent.1))
     }
 
+    /// Logits of all heads.
     pub fn scores(&self, x: &Tensor, pooled: &Tensor) -> Scores {
         Scores {
             intents: self.intents(pooled),
@@ -154,7 +164,7 @@ impl Heads {
     }
 }
 
-/// Names and shapes of the tensors of the heads.
+/// NameTrie and shapes of the tensors of the heads.
 pub fn shapes(layout: &Layout, hidden: i64, features: i64) -> Vec<(String, Vec<i64>)> {
     let pooled = if features > 0 { 2 * hidden } else { hidden };
     let mut all = Vec::new();

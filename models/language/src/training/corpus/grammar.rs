@@ -1,26 +1,30 @@
-//! Phrasings: `(navigate|drive) to {place:@place}` and what can be said with them.
+//! Phrasings such as `(navigate|drive) to {place:@place}`, and random expansion of them.
 //!
-//! `(a|b|)` is one of these, `@name` an entry of a list, `{slot:…}` words that are the slot's value, `[slot=value]` sets a
-//! slot and says nothing. A list's entry `words => value` gives its slot that value; `~` in an entry is a word that is made
-//! up each time.
+//! `(a|b|)` is one of the alternatives, `@name` an entry of a list, `{slot:…}` words that are the value of the slot,
+//! `[slot=value]` sets a slot without words. The list entry `words => value` gives its slot that value; `~` in an entry is a
+//! word that is invented each time.
 
 use rand::{Rng, seq::IndexedRandom};
 use std::collections::BTreeMap;
 
-/// A phrase of a list: what is said and what it stands for.
+/// An entry of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    pub said: String,
+    /// The words.
+    pub words: String,
+    /// The value of the slot.
     pub value: String,
 }
 
 impl Entry {
+    /// Parses `words => value`, or `words`, which are the value too.
     pub fn parse(text: &str) -> Self {
-        let (said, value) = text.split_once(" => ").unwrap_or((text, text));
-        Self { said: said.into(), value: value.into() }
+        let (words, value) = text.split_once(" => ").unwrap_or((text, text));
+        Self { words: words.into(), value: value.into() }
     }
 }
 
+/// Lists of entries by name.
 pub type Lists = BTreeMap<String, Vec<Entry>>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,43 +42,50 @@ pub struct Phrase {
     parts: Vec<Part>,
 }
 
-/// A word as it is said, and the slot that it belongs to, where noise must not reach it.
+/// A word of an utterance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
+    /// The word.
     pub text: String,
-    /// Among [`Said::slots`].
+    /// Index in [`Expansion::slots`] of the slot that it belongs to; such words get no noise.
     pub slot: Option<usize>,
 }
 
-/// One thing that can be said with a phrasing.
+/// An utterance expanded from a phrasing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Said {
+pub struct Expansion {
+    /// The words.
     pub words: Vec<Word>,
+    /// Names and values of the slots.
     pub slots: Vec<(String, String)>,
 }
 
-impl Said {
+impl Expansion {
+    /// The words, separated by spaces.
     pub fn text(&self) -> String {
         self.words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ")
     }
 }
 
 impl Phrase {
-    /// The error says what was expected where.
+    /// Parses a phrasing.
+    ///
+    /// # Errors
+    /// What was expected, and where.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut rest = text;
         let phrase = sequence(&mut rest, 0).map_err(|e| format!("{text:?}: {e}"))?;
         if rest.is_empty() { Ok(phrase) } else { Err(format!("{text:?}: nothing opens what is closed at {rest:?}")) }
     }
 
-    /// Something that can be said with it; every list must be in `lists`.
-    pub fn say(&self, lists: &Lists, rng: &mut impl Rng) -> Said {
-        let mut said = Said::default();
-        self.expand(lists, rng, None, &mut said);
-        said
+    /// A random expansion; every list must be in `lists`.
+    pub fn sample(&self, lists: &Lists, rng: &mut impl Rng) -> Expansion {
+        let mut expansion = Expansion::default();
+        self.expand(lists, rng, None, &mut expansion);
+        expansion
     }
 
-    /// Names of the lists and slots that it uses.
+    /// Names of the lists, and names and fixed values of the slots, that it uses.
     pub fn names(&self) -> (Vec<&str>, Vec<(&str, Option<&str>)>) {
         let (mut lists, mut slots) = (Vec::new(), Vec::new());
         for part in &self.parts {
@@ -103,17 +114,17 @@ impl Phrase {
         (lists, slots)
     }
 
-    fn expand(&self, lists: &Lists, rng: &mut impl Rng, slot: Option<usize>, out: &mut Said) -> Option<String> {
+    fn expand(&self, lists: &Lists, rng: &mut impl Rng, slot: Option<usize>, out: &mut Expansion) -> Option<String> {
         let mut value = None;
         for part in &self.parts {
             match part {
                 Part::Words(words) => push(words, slot, out),
                 Part::List(name) => {
                     if let Some(entry) = lists.get(name).and_then(|l| l.choose(rng)) {
-                        let made_up = entry.said.contains(INVENTED);
-                        let said = if made_up { invent(&entry.said, rng) } else { entry.said.clone() };
-                        push(&said, slot, out);
-                        value = Some(if made_up { said } else { entry.value.clone() });
+                        let is_invented = entry.words.contains(INVENTED);
+                        let words = if is_invented { invented_words(&entry.words, rng) } else { entry.words.clone() };
+                        push(&words, slot, out);
+                        value = Some(if is_invented { words } else { entry.value.clone() });
                     }
                 }
                 Part::OneOf(phrases) => {
@@ -125,8 +136,8 @@ impl Phrase {
                     let (from, at) = (out.words.len(), out.slots.len());
                     out.slots.push((name.clone(), String::new()));
                     let value = phrase.expand(lists, rng, Some(at), out);
-                    let said: Vec<&str> = out.words[from..].iter().map(|w| w.text.as_str()).collect();
-                    out.slots[at].1 = value.unwrap_or_else(|| said.join(" "));
+                    let words: Vec<&str> = out.words[from..].iter().map(|w| w.text.as_str()).collect();
+                    out.slots[at].1 = value.unwrap_or_else(|| words.join(" "));
                 }
                 Part::Set(name, value) => out.slots.push((name.clone(), value.clone())),
             }
@@ -135,11 +146,11 @@ impl Phrase {
     }
 }
 
-/// Stands for a word that is made up.
+/// Placeholder of an invented word.
 pub const INVENTED: char = '~';
 
-/// An entry with its made-up words: names the model cannot know, so that it learns to copy what was said.
-pub(crate) fn invent(said: &str, rng: &mut impl Rng) -> String {
+/// Replaces the placeholders of an entry by invented words, so that the model learns to copy names that it does not know.
+pub(crate) fn invented_words(entry: &str, rng: &mut impl Rng) -> String {
     const STARTS: [&str; 24] = [
         "b", "br", "c", "ch", "d", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "r", "s", "st", "t", "tr",
         "v", "w", "z",
@@ -147,7 +158,7 @@ pub(crate) fn invent(said: &str, rng: &mut impl Rng) -> String {
     const VOWELS: [&str; 10] = ["a", "e", "i", "o", "u", "ea", "oo", "ai", "y", "ie"];
     const ENDS: [&str; 12] = ["", "", "", "n", "r", "l", "s", "t", "ck", "nd", "rg", "m"];
     let mut text = String::new();
-    for c in said.chars() {
+    for c in entry.chars() {
         if c != INVENTED {
             text.push(c);
             continue;
@@ -161,17 +172,17 @@ pub(crate) fn invent(said: &str, rng: &mut impl Rng) -> String {
     text
 }
 
-fn push(words: &str, slot: Option<usize>, out: &mut Said) {
+fn push(words: &str, slot: Option<usize>, out: &mut Expansion) {
     out.words.extend(words.split_whitespace().map(|w| Word { text: w.into(), slot }));
 }
 
-/// Nobody writes a phrasing deeper than this.
+/// The deepest nesting of brackets.
 const MAX_DEPTH: usize = 16;
 
-/// Up to `|`, `)` or `}`, or the end.
+/// Parses up to `|`, `)`, `}` or `]`, or the end.
 fn sequence(rest: &mut &str, depth: usize) -> Result<Phrase, String> {
     if depth > MAX_DEPTH {
-        return Err(format!("more than {MAX_DEPTH} brackets within each other"));
+        return Err(format!("brackets are nested deeper than {MAX_DEPTH}"));
     }
     let mut parts = Vec::new();
     while let Some(c) = rest.chars().next() {
@@ -248,12 +259,12 @@ mod tests {
     fn all(text: &str) -> BTreeSet<(String, Vec<(String, String)>)> {
         let lists = Lists::from([("n".into(), vec![Entry::parse("twenty one => 21"), Entry::parse("16")])]);
         let phrase = Phrase::parse(text).unwrap();
-        let said = |seed| phrase.say(&lists, &mut ChaCha8Rng::seed_from_u64(seed));
-        (0..200).map(said).map(|s| (s.text(), s.slots)).collect()
+        let sample = |seed| phrase.sample(&lists, &mut ChaCha8Rng::seed_from_u64(seed));
+        (0..200).map(sample).map(|s| (s.text(), s.slots)).collect()
     }
 
     #[test]
-    fn a_phrasing_says_all_that_it_can_and_nothing_else() {
+    fn a_phrasing_expands_to_all_alternatives_and_no_others() {
         let slot = |v: &str| vec![("d".to_string(), v.to_string())];
         let expected: BTreeSet<_> = [
             ("set to twenty one".to_string(), slot("21")),
@@ -268,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_phrasing_says_where() {
+    fn errors_of_phrasings_state_the_position() {
         assert_eq!(Phrase::parse("(a|b").unwrap_err(), "\"(a|b\": expected `)` at \"\"");
         assert_eq!(Phrase::parse("a)").unwrap_err(), "\"a)\": nothing opens what is closed at \")\"");
         assert!(Phrase::parse("{a b}").unwrap_err().contains("expected `:`"));
@@ -280,7 +291,7 @@ mod tests {
         #[test]
         fn any_text_is_a_phrasing_or_an_error(text in "[a-z (){}|:=@\\[\\]ß]{0,30}") {
             if let Ok(phrase) = Phrase::parse(&text) {
-                phrase.say(&Lists::new(), &mut ChaCha8Rng::seed_from_u64(1));
+                phrase.sample(&Lists::new(), &mut ChaCha8Rng::seed_from_u64(1));
             }
         }
     }

@@ -1,9 +1,9 @@
-//! Scenes as they may be.
+//! Random driving scenes.
 
 use crate::intent::scene::{Gear, HAZARDS, SceneFacts, Tyres};
 use rand::{Rng, seq::IndexedRandom};
 
-/// A scene as it may be, with gaps.
+/// A plausible random scene, in which some values are unknown.
 pub fn scene(rng: &mut impl Rng) -> SceneFacts {
     let gap = if rng.random_bool(0.1) { 0.9 } else { 0.12 };
     let mut known = |p: f64| !rng.random_bool(1.0 - (1.0 - gap) * p);

@@ -1,5 +1,4 @@
-//! What a training is fed: labelled utterances of a file, and batches of texts of one length, so that nothing is computed
-//! for padding.
+//! Training data: labelled utterances from a file, and batches of texts of the same length, so that there is no padding.
 
 use crate::intent::prompt::clean_utterance;
 use anyhow::{Context, ensure};
@@ -8,11 +7,11 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path};
 
-/// The examples of one step, in groups whose texts have one length.
+/// The examples of one step, in groups of texts of the same length.
 pub type Step<T> = Vec<Vec<T>>;
 
-/// Cuts examples into steps of about `batch`, whose groups hold at most `group` examples of one length. The same seed and
-/// number make the same steps.
+/// Shuffles examples into steps of about `batch` examples, in groups of at most `group` examples of the same length. The same
+/// seed and number give the same steps.
 pub fn steps<T>(
     items: Vec<T>,
     length: impl Fn(&T) -> usize,
@@ -53,11 +52,13 @@ pub fn steps<T>(
 /// Utterances with the names of their intents.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Labelled {
+    /// (utterance, intent) for training.
     pub train: Vec<(String, String)>,
+    /// (utterance, intent) for validation.
     pub validation: Vec<(String, String)>,
 }
 
-/// The label of what is none of the intents.
+/// The label of out-of-scope utterances.
 pub const OOS: &str = "oos";
 
 /// The layout of CLINC-150 (`data_full.json`): lists of [utterance, intent].
@@ -72,6 +73,10 @@ struct ClincFile {
 }
 
 impl Labelled {
+    /// Reads a file in the layout of CLINC-150.
+    ///
+    /// # Errors
+    /// A file in another layout, without utterances, or with a validation intent that is not trained.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
@@ -84,7 +89,7 @@ impl Labelled {
         let data = Self { train: clean([file.train, file.oos_train]), validation: clean([file.val, file.oos_val]) };
         ensure!(
             !data.train.is_empty() && !data.validation.is_empty(),
-            "{name}: no utterances to train on or to judge by"
+            "{name}: no utterances for training or validation"
         );
         let known = data.labels();
         if let Some((u, l)) = data.validation.iter().find(|(_, l)| known.binary_search(l).is_err()) {
@@ -93,7 +98,7 @@ impl Labelled {
         Ok(data)
     }
 
-    /// The intents trained on, each once, in the order of the alphabet.
+    /// The intents of the training data, each once, in alphabetical order.
     pub fn labels(&self) -> Vec<String> {
         let mut labels: Vec<String> = self.train.iter().map(|(_, l)| l.clone()).collect();
         labels.sort();
@@ -109,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_example_is_in_one_step_and_groups_have_one_length(
+        fn every_example_is_in_one_step_and_groups_have_equal_lengths(
             lengths in prop::collection::vec(1..6usize, 0..60), batch in 1..20usize, group in 1..9usize, seed in 0..9u64,
         ) {
             let items: Vec<(usize, usize)> = lengths.into_iter().enumerate().collect();
@@ -129,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_says_what_was_expected() {
+    fn errors_of_files_state_what_was_expected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data.json");
         let load = |text: &str| {

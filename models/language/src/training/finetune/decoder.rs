@@ -1,4 +1,4 @@
-//! The decoder's part of `auriga-lm finetune`: a model that exists learns the exchanges of a grammar.
+//! Fine-tuning of the decoder on dialogues generated from the grammar.
 
 use crate::{
     decoder::{
@@ -9,7 +9,7 @@ use crate::{
     dialogue::{codec::Codec, tokenizer::Tokenizer, turn::Lm},
     intent::{catalogue::Catalogue, classifier::WEIGHTS},
     training::{
-        corpus::{Corpus, Hearing, Split},
+        corpus::{Corpus, Split, Transcript},
         evaluate,
         finetune::{
             data::{self, Step},
@@ -24,6 +24,7 @@ use anyhow::{Context, ensure};
 use std::{collections::BTreeMap, fs, path::PathBuf};
 use tch::{Device, Kind, Tensor};
 
+/// Fine-tuning of a decoder.
 pub struct DecoderTask {
     options: Options,
     device: Device,
@@ -35,14 +36,21 @@ pub struct DecoderTask {
 }
 
 const BASE: &str = "models/language/checkpoint";
-/// Sequences whose lengths are the same when divided by this share a group; the rest is padding.
-const LENGTHS: usize = 8;
-/// Of the names and scenes of the test during training.
-const TEST_SEED: u64 = 77;
+/// Sequences are grouped by length in steps of this many tokens, and padded within.
+const LENGTH_STEP: usize = 8;
+/// Seed of the names and scenes of the held-out set during training.
+const EVALUATION_SEED: u64 = 77;
 
 impl DecoderTask {
+    /// Loads the base and the corpus.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a base that is quantised.
     pub fn new(options: &Options) -> anyhow::Result<Self> {
-        ensure!(options.data.is_none(), "--data is for the encoder: the decoder learns the exchanges of a --grammar");
+        ensure!(
+            options.data.is_none(),
+            "--data is for the encoder: the decoder is trained on dialogues of the --grammar"
+        );
         let folder = options.base.clone().unwrap_or_else(|| PathBuf::from(BASE));
         let config = Config::load(&folder.join("config.json"))?;
         ensure!(config.quantised.is_none(), "{} is quantised: train the original weights", folder.display());
@@ -64,8 +72,8 @@ impl Task for DecoderTask {
 
     fn matrices(&self) -> Vec<String> {
         let full = self.options.method == Method::Full;
-        let ours = |name: &&String| full || name.contains("_proj.weight");
-        self.base.keys().filter(ours).cloned().collect()
+        let trained = |name: &&String| full || name.contains("_proj.weight");
+        self.base.keys().filter(trained).cloned().collect()
     }
 
     fn heads(&self) -> anyhow::Result<Vec<(String, Tensor)>> {
@@ -75,12 +83,12 @@ impl Task for DecoderTask {
     fn epoch(&self, number: u64) -> anyhow::Result<Vec<Step<Sequence>>> {
         let o = &self.options;
         let sequence = |i: u64| {
-            let hearing = if i.is_multiple_of(4) { Hearing::Clean } else { Hearing::Noisy };
-            pretrain::sequence(&self.codec, &self.corpus.example(Split::Train, hearing, o.seed, i))
+            let transcript = if i.is_multiple_of(4) { Transcript::Clean } else { Transcript::Noisy };
+            pretrain::sequence(&self.codec, &self.corpus.example(Split::Train, transcript, o.seed, i))
         };
         let items =
             (number * o.epoch_size..(number + 1) * o.epoch_size).map(sequence).collect::<anyhow::Result<_>>()?;
-        let length = |s: &Sequence| s.tokens.len() / LENGTHS;
+        let length = |s: &Sequence| s.tokens.len() / LENGTH_STEP;
         Ok(data::steps(items, length, o.batch, o.batch.div_ceil(2), o.seed, number))
     }
 
@@ -92,12 +100,12 @@ impl Task for DecoderTask {
         Ok(Tensor::stack(&step.iter().map(each).collect::<Vec<_>>(), 0).sum(Kind::Float))
     }
 
-    /// The adapter, and beside it the whole model with its corrections, which can be used as any checkpoint.
-    fn test_and_save(&self, trained: &[(String, Tensor)]) -> anyhow::Result<f64> {
+    /// Writes the adapter, and the merged model as a checkpoint.
+    fn evaluate_and_save(&self, trained: &[(String, Tensor)]) -> anyhow::Result<f64> {
         let out = &self.options.out;
         weights::save(trained, Kind::BFloat16, &out.join(WEIGHTS))?;
-        let corrections = trained.iter().map(|(n, t)| (n.clone(), t.to_device(self.device))).collect();
-        let merged = tch::no_grad(|| lora::merge(&self.base, &corrections, self.options.scale))?;
+        let adapter = trained.iter().map(|(n, t)| (n.clone(), t.to_device(self.device))).collect();
+        let merged = tch::no_grad(|| lora::merge(&self.base, &adapter, self.options.scale))?;
         let merged: Vec<_> = merged.into_iter().map(|(n, t)| (n, t.to_device(Device::Cpu))).collect();
         weights::save(&merged, Kind::BFloat16, &out.join("model.safetensors"))?;
         for file in ["config.json", "tokenizer.json"] {
@@ -105,6 +113,6 @@ impl Task for DecoderTask {
                 .with_context(|| format!("cannot copy {file} to {}", out.display()))?;
         }
         let lm = Lm::load(out, Catalogue::load(&self.options.catalogue)?)?;
-        Ok(evaluate::intents(&lm, &self.corpus.held_out(TEST_SEED))?.accuracy())
+        Ok(evaluate::intents(&lm, &self.corpus.held_out(EVALUATION_SEED))?.accuracy())
     }
 }

@@ -1,5 +1,4 @@
-//! The encoder's part of `auriga-lm finetune`: intents and slots of the car's grammar, or the intents of labelled
-//! utterances.
+//! Fine-tuning of the encoder: intents and slots of the car's grammar, or intents of labelled utterances.
 
 use crate::{
     decoder::weights::{self, Weights},
@@ -11,14 +10,14 @@ use crate::{
     intent::{
         catalogue::{Catalogue, OUT_OF_SCOPE},
         classifier::{
-            BaseMark, CARD, Card, WEIGHTS,
+            ADAPTER_CONFIG, AdapterConfig, BaseFingerprint, WEIGHTS,
             calibration::{self, Scored},
             context::Context,
             heads::{self, Heads, Layout},
         },
     },
     training::{
-        corpus::{Corpus, Example, Hearing, Split},
+        corpus::{Corpus, Example, Split, Transcript},
         finetune::{
             data::{self, Labelled, OOS, Step},
             options::{Method, Options, device, for_device},
@@ -31,64 +30,71 @@ use anyhow::{Context as _, ensure};
 use std::{collections::BTreeMap, fs, path::PathBuf};
 use tch::{Device, Kind, Reduction, Tensor};
 
-/// An utterance with what the heads should say of it.
+/// A tokenized utterance with the targets of the heads.
 #[derive(Debug, Clone)]
 pub struct Item {
     tokens: Vec<i64>,
-    /// Where words begin among the tokens, and the tag of each.
+    /// Index of the first token of each word.
     words: Vec<i64>,
+    /// The tag of each word.
     tags: Vec<i64>,
-    /// Of the context; empty where there is none.
+    /// Features of the context; empty without context.
     features: Vec<f32>,
+    /// The class of the intent.
     pub intent: usize,
-    /// For each choice of the layout its value, or [`IGNORED`].
+    /// The value for each choice of the layout, or [`IGNORED`].
     choices: Vec<i64>,
 }
 
-/// A target that counts for nothing.
+/// A target without loss.
 const IGNORED: i64 = -100;
 
 enum Source {
-    /// Made anew for each epoch.
+    /// Generated anew for each epoch.
     Grammar(Box<Corpus>),
     Labelled(Vec<Item>),
 }
 
+/// Fine-tuning of an encoder.
 pub struct EncoderTask {
     options: Options,
     device: Device,
     config: EncoderConfig,
     base: BTreeMap<String, Tensor>,
-    mark: BaseMark,
+    fingerprint: BaseFingerprint,
     pieces: WordPieces,
     layout: Layout,
     source: Source,
     validation: Vec<Item>,
 }
 
-/// Where set-up puts the base.
+/// The folder of the base encoder that set-up fetches.
 pub const BASE: &str = ".native/minilm";
-/// Of the examples of [`Split::Tune`], and how many there are.
-const TUNE: (u64, u64) = (500_009, 3000);
-/// Every so many-th example of the grammar is one that needs its situation.
+/// Seed and number of the validation examples of the grammar.
+const VALIDATION: (u64, u64) = (500_009, 3000);
+/// One in this many examples of the grammar needs its context.
 const IN_CONTEXT: u64 = 6;
-/// Of all utterances in scope this share, which is understood, may be lost to the bound on confidence.
+/// Share of correct in-scope utterances that the confidence threshold may reject.
 const REJECT_COST: f64 = 0.002;
-/// The tags of a text count this many times its intent.
+/// Weight of the tag loss; the intent loss has weight 1.
 const TAG_WEIGHT: f64 = 2.0;
-/// Texts that are run together where nothing is trained.
-const TEST_GROUP: usize = 64;
-/// Examples of each intent from which its head begins.
-const PROTOTYPE: usize = 24;
+/// Batch size of evaluation.
+const EVALUATION_BATCH: usize = 64;
+/// Examples per intent for the initial weights of the intent head.
+const PROTOTYPE_EXAMPLES: usize = 24;
 
 impl EncoderTask {
+    /// Loads base and data.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
     pub fn new(options: &Options) -> anyhow::Result<Self> {
         let folder = options.base.clone().unwrap_or_else(|| PathBuf::from(BASE));
         let hint = || format!("no base encoder in {}: run set-up (make setup), or give --base", folder.display());
         let config = EncoderConfig::load(&folder.join("config.json")).with_context(hint)?;
         let device = device(options)?;
         let tensors = Encoder::tensors(&folder)?;
-        let mark = BaseMark::of(&config, &tensors);
+        let fingerprint = BaseFingerprint::of(&config, &tensors);
         let base = tensors.into_iter().map(|(name, t)| (name, t.to_device(device))).collect();
         let pieces = WordPieces::load(&folder.join("tokenizer.json"))?;
         ensure!(
@@ -98,7 +104,7 @@ impl EncoderTask {
         );
         let (options, source) = (options.clone(), Source::Labelled(Vec::new()));
         let (layout, validation) = (Layout::default(), Vec::new());
-        let mut task = Self { options, device, config, base, mark, pieces, layout, source, validation };
+        let mut task = Self { options, device, config, base, fingerprint, pieces, layout, source, validation };
         task.read_data()?;
         Ok(task)
     }
@@ -116,8 +122,8 @@ impl EncoderTask {
         let catalogue = Catalogue::load(&self.options.catalogue)?;
         self.layout = Layout::of(&catalogue);
         let corpus = Corpus::load(&self.options.grammar, &catalogue)?;
-        let tune = |i| self.item(&grammar_example(&corpus, Split::Tune, TUNE.0, i));
-        self.validation = (0..TUNE.1).map(tune).collect::<anyhow::Result<_>>()?;
+        let validation = |i| self.item(&grammar_example(&corpus, Split::Validation, VALIDATION.0, i));
+        self.validation = (0..VALIDATION.1).map(validation).collect::<anyhow::Result<_>>()?;
         self.source = Source::Grammar(Box::new(corpus));
         Ok(())
     }
@@ -161,26 +167,26 @@ impl EncoderTask {
         if self.options.data.is_some() { 0 } else { Context::size(self.layout.intents.len()) as i64 }
     }
 
-    /// The class of what is none of the intents.
-    fn outside(&self) -> Option<usize> {
+    /// The out-of-scope class.
+    fn out_of_scope(&self) -> Option<usize> {
         self.layout.intents.iter().position(|i| i == OUT_OF_SCOPE || i == OOS)
     }
 
-    /// The base with all that is trained: heads, corrections and tensors that stand for the base's.
+    /// Encoder and heads with the trained tensors: heads, adapters and replaced tensors of the base.
     fn model(&self, trained: BTreeMap<String, Tensor>, dropout: f64) -> anyhow::Result<(Encoder, Heads)> {
         let (heads, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
             trained.into_iter().partition(|(name, _)| name.starts_with("head."));
-        let (parts, whole): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            rest.into_iter().partition(|(name, _)| lora::is_part(name));
+        let (adapters, replaced): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            rest.into_iter().partition(|(name, _)| lora::is_lora_tensor(name));
         let mut heads = Weights::from_tensors(heads, "training");
         let loaded = Heads::load(&mut heads, &self.layout, self.config.hidden_size, self.features())?;
-        let tensors = for_device(lora::merge(&self.base, &whole, 1.0)?, self.device);
-        let corrections = (for_device(parts, self.device), self.options.scale);
+        let tensors = for_device(lora::merge(&self.base, &replaced, 1.0)?, self.device);
+        let adapters = (for_device(adapters, self.device), self.options.scale);
         let weights = Weights::from_tensors(tensors, "training");
-        Ok((Encoder::in_training(self.config.clone(), weights, &corrections, dropout)?, loaded))
+        Ok((Encoder::for_training(self.config.clone(), weights, &adapters, dropout)?, loaded))
     }
 
-    /// The last layer for texts of one length, in f32, and the pooled texts.
+    /// The output of the last layer for texts of the same length in f32, and the pooled vectors.
     fn run(&self, model: &(Encoder, Heads), group: &[Item]) -> (Tensor, Tensor) {
         let (encoder, heads) = model;
         let texts: Vec<&[i64]> = group.iter().map(|i| &i.tokens[..]).collect();
@@ -214,41 +220,41 @@ impl EncoderTask {
             }
         }
         if self.options.outliers > 0.0
-            && let Some(outside) = self.outside()
+            && let Some(out_of_scope) = self.out_of_scope()
         {
-            loss += self.outlier_loss(&model.1, &pooled, &intents, outside as i64);
+            loss += self.outlier_loss(&model.1, &pooled, &intents, out_of_scope as i64);
         }
         loss
     }
 
-    /// For each text the mean over its words.
+    /// The tag loss: for each text the mean over its words.
     fn tag_loss(&self, tags: &Tensor, group: &[Item]) -> Tensor {
         let time = tags.size()[1];
-        let (mut places, mut targets, mut weights) = (Vec::new(), Vec::<i64>::new(), Vec::new());
+        let (mut positions, mut targets, mut weights) = (Vec::new(), Vec::<i64>::new(), Vec::new());
         for (row, item) in group.iter().enumerate() {
-            places.extend(item.words.iter().map(|w| row as i64 * time + w));
+            positions.extend(item.words.iter().map(|w| row as i64 * time + w));
             targets.extend(&item.tags);
             weights.resize(weights.len() + item.tags.len(), 1.0 / item.tags.len() as f32);
         }
         let on = |t: Tensor| t.to_device(self.device);
-        let rows = tags.flatten(0, 1).index_select(0, &on(Tensor::from_slice(&places)));
+        let rows = tags.flatten(0, 1).index_select(0, &on(Tensor::from_slice(&positions)));
         let targets = on(Tensor::from_slice(&targets));
         let each = rows.cross_entropy_loss(&targets, None::<Tensor>, Reduction::None, IGNORED, 0.0);
         (each * on(Tensor::from_slice(&weights))).sum(Kind::Float)
     }
 
-    /// Texts between two intents are none (arXiv 2106.08616): mixtures of pooled texts with those of the row before.
-    fn outlier_loss(&self, heads: &Heads, pooled: &Tensor, intents: &[i64], outside: i64) -> Tensor {
+    /// The outlier loss (arXiv 2106.08616): mixtures of pooled vectors of two intents are out of scope.
+    fn outlier_loss(&self, heads: &Heads, pooled: &Tensor, intents: &[i64], out_of_scope: i64) -> Tensor {
         let count = intents.len() as i64;
         let share = Tensor::rand([count, 1], (Kind::Float, self.device)) * 0.6 + 0.2;
         let mixed = pooled * &share + pooled.roll([1], [0]) * (share.ones_like() - &share);
-        // As long as texts are.
-        let long = |x: &Tensor| x.norm_scalaropt_dim(2.0, [-1i64], true);
-        let mixed = &mixed * (long(pooled) / (long(&mixed) + 1e-6));
+        // Scaled to the norm of the pooled vectors.
+        let norm = |x: &Tensor| x.norm_scalaropt_dim(2.0, [-1i64], true);
+        let mixed = &mixed * (norm(pooled) / (norm(&mixed) + 1e-6));
         let other = |i: usize| intents[(i + intents.len() - 1) % intents.len()];
         let target = |i: usize| {
-            let apart = intents[i] != other(i) && intents[i] != outside && other(i) != outside;
-            if apart { outside } else { IGNORED }
+            let differ = intents[i] != other(i) && intents[i] != out_of_scope && other(i) != out_of_scope;
+            if differ { out_of_scope } else { IGNORED }
         };
         let targets: Vec<i64> = (0..intents.len()).map(target).collect();
         let targets = Tensor::from_slice(&targets).to_device(self.device);
@@ -256,10 +262,10 @@ impl EncoderTask {
         sum * self.options.outliers
     }
 
-    /// The logits of intents for the validation examples.
+    /// The intent logits of the validation examples.
     fn scored(&self, model: &(Encoder, Heads)) -> anyhow::Result<Vec<Scored>> {
         let mut scored = Vec::new();
-        let groups = data::steps(self.validation.clone(), |i| i.tokens.len(), TEST_GROUP, TEST_GROUP, 0, 0);
+        let groups = data::steps(self.validation.clone(), |i| i.tokens.len(), EVALUATION_BATCH, EVALUATION_BATCH, 0, 0);
         for group in groups.iter().flatten() {
             let logits = tch::no_grad(|| model.1.intents(&self.run(model, group).1)).to_device(Device::Cpu);
             for (i, item) in group.iter().enumerate() {
@@ -270,21 +276,23 @@ impl EncoderTask {
         Ok(scored)
     }
 
-    /// The head of intents begins as the directions of the intents' mean texts: what the base knows of their likeness.
+    /// Initial weights of the intent head: the normalized mean pooled vector of each intent in the base model.
     fn prototypes(&self) -> anyhow::Result<Tensor> {
         let mut examples: BTreeMap<usize, usize> = BTreeMap::new();
         let items: Vec<Item> = match &self.source {
             Source::Labelled(items) => items.clone(),
             Source::Grammar(corpus) => {
-                let make = |i| self.item(&corpus.example(Split::Learn, Hearing::Clean, self.options.seed, i));
-                (0..(self.layout.intents.len() * PROTOTYPE) as u64).map(make).collect::<anyhow::Result<_>>()?
+                let make = |i| {
+                    self.item(&corpus.example(Split::TrainWithoutValidation, Transcript::Clean, self.options.seed, i))
+                };
+                (0..(self.layout.intents.len() * PROTOTYPE_EXAMPLES) as u64).map(make).collect::<anyhow::Result<_>>()?
             }
         };
         let mut few = items;
         few.retain(|i| {
             let count = examples.entry(i.intent).or_default();
             *count += 1;
-            *count <= PROTOTYPE
+            *count <= PROTOTYPE_EXAMPLES
         });
         let hidden = self.config.hidden_size;
         let float = (Kind::Float, self.device);
@@ -294,7 +302,7 @@ impl EncoderTask {
         }
         let model = self.model(tensors, 0.0)?;
         let mut sums = Tensor::zeros([self.layout.intents.len() as i64, hidden], float);
-        for group in data::steps(few, |i| i.tokens.len(), TEST_GROUP, TEST_GROUP, 0, 0).iter().flatten() {
+        for group in data::steps(few, |i| i.tokens.len(), EVALUATION_BATCH, EVALUATION_BATCH, 0, 0).iter().flatten() {
             let pooled = tch::no_grad(|| self.run(&model, group).1.narrow(1, 0, hidden));
             let rows: Vec<i64> = group.iter().map(|i| i.intent as i64).collect();
             sums = sums.index_add(0, &Tensor::from_slice(&rows).to_device(self.device), &pooled);
@@ -305,32 +313,32 @@ impl EncoderTask {
     fn save(
         &self,
         trained: &[(String, Tensor)],
-        [outside_bias, temperature, reject_below]: [f64; 3],
+        [out_of_scope_bias, temperature, reject_below]: [f64; 3],
     ) -> anyhow::Result<()> {
         let out = &self.options.out;
         weights::save(trained, Kind::BFloat16, &out.join(WEIGHTS))?;
-        let card = Card {
-            base: self.mark.clone(),
+        let config = AdapterConfig {
+            base: self.fingerprint.clone(),
             scale: self.options.scale,
             scene: self.features() > 0,
-            outside_bias,
+            out_of_scope_bias,
             temperature,
             reject_below,
             layout: self.layout.clone(),
         };
-        fs::write(out.join(CARD), serde_json::to_string_pretty(&card)? + "\n")
-            .with_context(|| format!("cannot write {}", out.join(CARD).display()))
+        fs::write(out.join(ADAPTER_CONFIG), serde_json::to_string_pretty(&config)? + "\n")
+            .with_context(|| format!("cannot write {}", out.join(ADAPTER_CONFIG).display()))
     }
 }
 
-/// The example of this number, with those that need their situation among the others. Both kinds, and what is heard clean,
-/// are numbered so that no intent of the round is passed over.
+/// The example of this number; one in [`IN_CONTEXT`] needs its context. The numbers are chosen so that every intent occurs in
+/// both kinds, clean and noisy.
 fn grammar_example(corpus: &Corpus, split: Split, seed: u64, i: u64) -> Example {
     let (round, within) = (i / IN_CONTEXT, i % IN_CONTEXT);
     let clean = (i + i / 64).is_multiple_of(3);
-    let hearing = if clean { Hearing::Clean } else { Hearing::Noisy };
-    let in_context = (within == 0).then(|| corpus.in_context(split, hearing, seed, round));
-    let plain = || corpus.example(split, hearing, seed, round * (IN_CONTEXT - 1) + within.saturating_sub(1));
+    let transcript = if clean { Transcript::Clean } else { Transcript::Noisy };
+    let in_context = (within == 0).then(|| corpus.in_context(split, transcript, seed, round));
+    let plain = || corpus.example(split, transcript, seed, round * (IN_CONTEXT - 1) + within.saturating_sub(1));
     in_context.flatten().unwrap_or_else(plain)
 }
 
@@ -343,7 +351,7 @@ impl Task for EncoderTask {
 
     fn matrices(&self) -> Vec<String> {
         if self.options.method == Method::Full {
-            // Rare words keep what the base knows of them, and a step stays cheap.
+            // The word embedding is not trained: rare words keep their meaning, and a step stays cheap.
             return self.base.keys().filter(|n| *n != "embeddings.word_embeddings.weight").cloned().collect();
         }
         let layers = 0..self.config.layers;
@@ -372,7 +380,7 @@ impl Task for EncoderTask {
         let items = match &self.source {
             Source::Labelled(items) => items.clone(),
             Source::Grammar(corpus) => (number * o.epoch_size..(number + 1) * o.epoch_size)
-                .map(|i| self.item(&grammar_example(corpus, Split::Learn, o.seed, i)))
+                .map(|i| self.item(&grammar_example(corpus, Split::TrainWithoutValidation, o.seed, i)))
                 .collect::<anyhow::Result<_>>()?,
         };
         Ok(data::steps(items, |i| i.tokens.len(), o.batch, o.batch.div_ceil(2), o.seed, number))
@@ -384,24 +392,25 @@ impl Task for EncoderTask {
         Ok(Tensor::stack(&losses, 0).sum(Kind::Float))
     }
 
-    fn test_and_save(&self, trained: &[(String, Tensor)]) -> anyhow::Result<f64> {
+    fn evaluate_and_save(&self, trained: &[(String, Tensor)]) -> anyhow::Result<f64> {
         let trained_here = trained.iter().map(|(n, t)| (n.clone(), t.to_device(self.device))).collect();
         let mut scored = self.scored(&self.model(trained_here, 0.0)?)?;
-        let outside = self.outside();
-        let outside_bias = outside.map_or(0.0, |o| calibration::outside_bias(&scored, o, self.options.outside_cost));
-        if let Some(outside) = outside {
-            scored.iter_mut().for_each(|s| s.logits[outside] += outside_bias);
+        let out_of_scope = self.out_of_scope();
+        let out_of_scope_bias =
+            out_of_scope.map_or(0.0, |o| calibration::out_of_scope_bias(&scored, o, self.options.out_of_scope_cost));
+        if let Some(class) = out_of_scope {
+            scored.iter_mut().for_each(|s| s.logits[class] += out_of_scope_bias);
         }
         let temperature = calibration::temperature(&scored);
-        let reject_below = calibration::reject_below(&scored, temperature, outside, REJECT_COST);
-        self.save(trained, [outside_bias, temperature, reject_below])?;
+        let reject_below = calibration::reject_below(&scored, temperature, out_of_scope, REJECT_COST);
+        self.save(trained, [out_of_scope_bias, temperature, reject_below])?;
         let share = |bound: f64, out: bool| {
-            let part: Vec<&Scored> = scored.iter().filter(|s| (Some(s.label) == outside) == out).collect();
-            let right = |s: &&&Scored| {
+            let part: Vec<&Scored> = scored.iter().filter(|s| (Some(s.label) == out_of_scope) == out).collect();
+            let correct = |s: &&&Scored| {
                 let (class, confidence) = s.best(temperature);
                 if confidence < bound { out } else { class == s.label }
             };
-            100.0 * part.iter().filter(right).count() as f64 / part.len().max(1) as f64
+            100.0 * part.iter().filter(correct).count() as f64 / part.len().max(1) as f64
         };
         let outcome = |s: &Scored| {
             let (class, confidence) = s.best(temperature);
@@ -409,17 +418,17 @@ impl Task for EncoderTask {
         };
         let outcomes: Vec<_> = scored.iter().map(outcome).collect();
         println!(
-            "temperature {temperature:.3}, ECE {:.4}, bias on out of scope {outside_bias:.1}",
-            calibration::expected_error(&outcomes)
+            "temperature {temperature:.3}, ECE {:.4}, bias on out of scope {out_of_scope_bias:.1}",
+            calibration::expected_calibration_error(&outcomes)
         );
         for bound in [0.0, reject_below] {
             println!(
-                "  bound {bound:.2}: in scope {:.2} % right, out of scope {:.2} % recalled",
+                "  threshold {bound:.2}: in-scope accuracy {:.2} %, out-of-scope recall {:.2} %",
                 share(bound, false),
                 share(bound, true)
             );
         }
-        Ok(outcomes.iter().filter(|(_, right)| *right).count() as f64 / outcomes.len().max(1) as f64)
+        Ok(outcomes.iter().filter(|(_, correct)| *correct).count() as f64 / outcomes.len().max(1) as f64)
     }
 }
 
@@ -429,16 +438,18 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn an_epoch_has_every_intent_in_its_plain_phrasings_heard_clean_and_noisy() {
+    fn an_epoch_has_every_intent_clean_and_noisy() {
         let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let catalogue = Catalogue::load(here.join("intents.toml")).unwrap();
         let corpus = Corpus::load(&here.join("grammar.toml"), &catalogue).unwrap();
         let mut plain: BTreeMap<String, usize> = BTreeMap::new();
-        let clean: BTreeSet<String> =
-            (0..4000).map(|i| corpus.example(Split::Learn, Hearing::Clean, 5, i)).map(|e| e.utterance).collect();
+        let clean: BTreeSet<String> = (0..4000)
+            .map(|i| corpus.example(Split::TrainWithoutValidation, Transcript::Clean, 5, i))
+            .map(|e| e.utterance)
+            .collect();
         let mut in_clean: BTreeMap<String, usize> = BTreeMap::new();
         for i in (0..2400).filter(|i| i % IN_CONTEXT != 0) {
-            let e = grammar_example(&corpus, Split::Learn, 5, i);
+            let e = grammar_example(&corpus, Split::TrainWithoutValidation, 5, i);
             *plain.entry(e.intent.name.clone()).or_default() += 1;
             *in_clean.entry(e.intent.name).or_default() += usize::from(clean.contains(&e.utterance));
         }

@@ -1,8 +1,7 @@
-//! `auriga-lm finetune`: a model that exists is taught more: the encoder to read intents and slots, or the decoder.
+//! Fine-tuning (`auriga-lm finetune`) of the encoder to classify intents and slots, or of the decoder.
 //!
-//! With `full` every matrix is trained, with `lora` and `adalora` only small corrections ([`crate::training::lora`]). A run that was
-//! cut off goes on bit for bit (with one thread): batches come from seed and epoch, what chance decides within a step from
-//! seed and step.
+//! `full` trains all matrices, `lora` and `adalora` train adapters ([`crate::training::lora`]). An interrupted run is resumed bit
+//! for bit (with one thread): batches depend on seed and epoch, random numbers within a step on seed and step.
 
 pub mod data;
 pub mod decoder;
@@ -14,12 +13,16 @@ mod trainer;
 use crate::training::finetune::{
     decoder::DecoderTask,
     encoder::EncoderTask,
-    options::{Kinds, Options},
+    options::{ModelKind, Options},
     trainer::Trainer,
 };
 use anyhow::{Context, ensure};
 use std::fs;
 
+/// Runs or resumes a fine-tuning.
+///
+/// # Errors
+/// Options out of bounds, a file that cannot be read or written, or a loss that is not finite.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     tch::set_num_threads(options.threads);
     ensure!(
@@ -29,7 +32,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(options.rank > 0, "--rank must be at least 1");
     fs::create_dir_all(&options.out).with_context(|| format!("cannot make the folder {}", options.out.display()))?;
     match options.model {
-        Kinds::Encoder => Trainer::start(options.clone(), EncoderTask::new(options)?)?.run(),
-        Kinds::Decoder => Trainer::start(options.clone(), DecoderTask::new(options)?)?.run(),
+        ModelKind::Encoder => Trainer::start(options.clone(), EncoderTask::new(options)?)?.run(),
+        ModelKind::Decoder => Trainer::start(options.clone(), DecoderTask::new(options)?)?.run(),
     }
 }

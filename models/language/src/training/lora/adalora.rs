@@ -1,9 +1,9 @@
-//! AdaLoRA (arXiv 2303.10512): which directions of which matrices are worth their rank.
+//! AdaLoRA (arXiv 2303.10512): allocation of ranks to the adapted matrices.
 //!
-//! All corrections begin with more rank than they may keep. After each step every direction (a column of P, its λ, a row of
-//! Q) has an importance: the smoothed |weight · gradient| of its parts times how much that varies. On a cubic schedule the
-//! budget falls from all directions to the target, and the λ of the least important ones are set to zero; a direction that
-//! becomes important again may come back until the budget is final.
+//! All adapters begin with a higher rank than they may keep. After each step every direction (a column of P, its λ, a row of
+//! Q) has an importance: the smoothed sensitivity |weight · gradient| of its parts times its smoothed uncertainty. The budget
+//! falls on a cubic schedule from all directions to the target, and the λ of the least important ones are set to zero; a
+//! direction that becomes important again may return until the budget is final.
 
 use crate::training::{
     adamw::Parameter,
@@ -12,64 +12,66 @@ use crate::training::{
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
-/// Of the running means of importance and of its variation.
+/// Decay of the running means of sensitivity and uncertainty.
 const BETA: (f64, f64) = (0.85, 0.85);
 /// Steps between two prunings.
-const EVERY: u64 = 10;
-/// Shares of the run before the budget begins to fall, and after it has reached its target.
-const WARM: f64 = 0.1;
+const PRUNE_INTERVAL: u64 = 10;
+/// Share of the run before the budget begins to fall.
+const WARM_UP: f64 = 0.1;
+/// Share of the run after the budget has reached its target.
 const FINAL: f64 = 0.4;
-/// On how far P and Q are from having orthogonal directions, in the loss.
+/// Weight of the orthogonality loss.
 const ORTHOGONALITY: f64 = 0.1;
 
-/// The running means of the parts of all corrections, and which directions have a share in the budget.
+/// Running means of sensitivity and uncertainty of all adapters, and the budget of directions.
 pub struct Budget {
-    /// Directions that may stay in the end.
+    /// Directions that are kept in the end.
     target: usize,
-    /// By parameter: the mean importance and the mean variation.
+    /// Mean sensitivity and mean uncertainty by parameter.
     means: BTreeMap<String, (Tensor, Tensor)>,
 }
 
 impl Budget {
+    /// A budget that falls to `target` directions.
     pub fn new(parameters: &[Parameter], target: usize) -> Self {
-        let ours = parameters.iter().filter(|p| lora::is_part(&p.name));
+        let adapters = parameters.iter().filter(|p| lora::is_lora_tensor(&p.name));
         let zeros = |p: &Parameter| tch::no_grad(|| (p.value.detach().zeros_like(), p.value.detach().zeros_like()));
-        Self { target, means: ours.map(|p| (p.name.clone(), zeros(p))).collect() }
+        Self { target, means: adapters.map(|p| (p.name.clone(), zeros(p))).collect() }
     }
 
-    /// Takes note of the gradients that `backward` has left.
+    /// Updates the running means by the gradients of the last `backward`.
     pub fn observe(&mut self, parameters: &[Parameter]) {
         tch::no_grad(|| {
             for p in parameters {
-                let (Some((mean, variation)), gradient) = (self.means.get_mut(&p.name), p.value.grad()) else {
+                let (Some((sensitivity, uncertainty)), gradient) = (self.means.get_mut(&p.name), p.value.grad()) else {
                     continue;
                 };
                 if !gradient.defined() {
                     continue;
                 }
                 let now = (p.value.detach() * gradient).abs();
-                let _ = mean.g_mul_scalar_(BETA.0).g_add_(&(&now * (1.0 - BETA.0)));
-                let apart = (now - &*mean).abs();
-                let _ = variation.g_mul_scalar_(BETA.1).g_add_(&(apart * (1.0 - BETA.1)));
+                let _ = sensitivity.g_mul_scalar_(BETA.0).g_add_(&(&now * (1.0 - BETA.0)));
+                let deviation = (now - &*sensitivity).abs();
+                let _ = uncertainty.g_mul_scalar_(BETA.1).g_add_(&(deviation * (1.0 - BETA.1)));
             }
         });
     }
 
-    /// How many of `all` directions may stay at this share of the run.
+    /// The number of directions, of `all`, that are allowed at this progress of the run (0 to 1).
     pub fn allowed(&self, all: usize, progress: f64) -> usize {
-        let way = ((progress - WARM) / (1.0 - FINAL - WARM)).clamp(0.0, 1.0);
+        let decay = ((progress - WARM_UP) / (1.0 - FINAL - WARM_UP)).clamp(0.0, 1.0);
         let target = self.target.min(all);
-        target + ((all - target) as f64 * (1.0 - way).powi(3)).round() as usize
+        target + ((all - target) as f64 * (1.0 - decay).powi(3)).round() as usize
     }
 
-    /// After the optimiser's step: sets the λ of the least important directions to zero. Ties keep the first.
+    /// Sets the λ of the least important directions to zero, after the optimizer step. Of equal ones the first is kept.
     pub fn prune(&self, parameters: &mut [Parameter], step: u64, progress: f64) {
         let lambdas = || parameters.iter().enumerate().filter(|(_, p)| p.name.ends_with(LAMBDA));
         let all: usize = lambdas().map(|(_, p)| p.value.numel()).sum();
         let allowed = self.allowed(all, progress);
-        // Once the target is reached, what is gone stays gone: it must be set to zero after every step.
-        let settled = allowed == self.target.min(all);
-        if allowed >= all || !(settled || step.is_multiple_of(EVERY)) {
+        // Once the target is reached, pruned directions are set to zero after every step.
+        let is_final = allowed == self.target.min(all);
+        if allowed >= all || !(is_final || step.is_multiple_of(PRUNE_INTERVAL)) {
             return;
         }
         let mut directions: Vec<(f64, usize, i64)> = Vec::new();
@@ -83,11 +85,11 @@ impl Budget {
         }
     }
 
-    /// Of each direction of a correction.
+    /// Importance of each direction of an adapter.
     fn importance(&self, target: &str) -> Vec<f64> {
         let part = |end: &str, across: Option<i64>| -> Option<Tensor> {
-            let (mean, variation) = self.means.get(&format!("{target}{end}"))?;
-            let each = (mean * variation).to_kind(Kind::Double);
+            let (sensitivity, uncertainty) = self.means.get(&format!("{target}{end}"))?;
+            let each = (sensitivity * uncertainty).to_kind(Kind::Double);
             Some(match across {
                 Some(dim) => each.mean_dim(dim, false, Kind::Double),
                 None => each,
@@ -97,21 +99,23 @@ impl Budget {
         sum.and_then(|t| Vec::<f64>::try_from(t).ok()).unwrap_or_default()
     }
 
-    /// Tensors by name, for a run that goes on.
+    /// The state by tensor name, for a run that is resumed later.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let named = |(name, (a, b)): (&String, &(Tensor, Tensor))| {
-            [(format!("mean.{name}"), a.shallow_clone()), (format!("variation.{name}"), b.shallow_clone())]
+            [(format!("sensitivity.{name}"), a.shallow_clone()), (format!("uncertainty.{name}"), b.shallow_clone())]
         };
         self.means.iter().flat_map(named).collect()
     }
 
-    /// The tensors of [`Budget::state`], to be overwritten.
+    /// The tensors of [`Budget::state`], to be restored.
     pub fn state_mut(&mut self) -> impl Iterator<Item = (String, &mut Tensor)> {
-        self.means.iter_mut().flat_map(|(name, (a, b))| [(format!("mean.{name}"), a), (format!("variation.{name}"), b)])
+        self.means
+            .iter_mut()
+            .flat_map(|(name, (a, b))| [(format!("sensitivity.{name}"), a), (format!("uncertainty.{name}"), b)])
     }
 }
 
-/// ‖PᵀP − 1‖² + ‖QQᵀ − 1‖², over all corrections, as part of the loss.
+/// The orthogonality loss, ‖PᵀP − 1‖² + ‖QQᵀ − 1‖² over all adapters with its weight; `None` without adapters.
 pub fn orthogonality(parameters: &[Parameter]) -> Option<Tensor> {
     let off = |p: &Parameter| {
         let gram = match &p.name {

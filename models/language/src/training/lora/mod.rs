@@ -1,33 +1,55 @@
-//! Adapters: a model's matrices are corrected by W + s · P · diag(λ) · Q with few rows of Q and columns of P (LoRA, arXiv
-//! 2106.09685, in the form of AdaLoRA, arXiv 2303.10512). An adapter's file has for each corrected matrix `….lora_p`
-//! [outputs, rank], `….lora_lambda` [rank], `….lora_q` [rank, inputs]; any other tensor in it stands for that of the base.
+//! LoRA adapters: matrices become W + s · P · diag(λ) · Q with low-rank P and Q (LoRA, arXiv 2106.09685, in the form of
+//! AdaLoRA, arXiv 2303.10512). The file of an adapter has `….lora_p` [outputs, rank], `….lora_lambda` [rank] and `….lora_q`
+//! [rank, inputs] for each adapted matrix; any other tensor in it replaces that of the base.
 //!
-//! A model is always run with its corrections put in: an adapter costs memory and time while it is trained, and when it is
-//! loaded, and none afterwards.
+//! For inference the adapter is merged into the base when it is loaded, so it costs nothing afterwards.
 
 pub mod adalora;
 
 use std::collections::BTreeMap;
 use tch::Tensor;
 
+/// Suffix of P, [outputs, rank].
 pub const P: &str = ".lora_p";
+/// Suffix of λ, [rank].
 pub const LAMBDA: &str = ".lora_lambda";
+/// Suffix of Q, [rank, inputs].
 pub const Q: &str = ".lora_q";
 
+/// An adapter that does not fit its base.
 #[derive(Debug, thiserror::Error)]
 pub enum AdapterError {
-    #[error("the adapter corrects `{tensor}`, which the base does not have: it was made for another model")]
-    Base { tensor: String },
+    /// The base has no such tensor.
+    #[error("the adapter changes `{tensor}`, which the base does not have: it was made for another model")]
+    Base {
+        /// The tensor.
+        tensor: String,
+    },
+    /// P, λ or Q is missing.
     #[error("the adapter has no `{tensor}`: its file is damaged")]
-    Part { tensor: String },
+    Part {
+        /// The tensor.
+        tensor: String,
+    },
+    /// P, λ and Q do not fit the matrix.
     #[error(
-        "the adapter's correction of `{tensor}` is {found} (P, λ, Q), which does not fit the base's {base:?}: it was made \
-         for another model"
+        "the adapter of `{tensor}` has the shapes {found} (P, λ, Q), which do not fit the base's {base:?}: it was made for \
+         another model"
     )]
-    Shape { tensor: String, found: String, base: Vec<i64> },
+    Shape {
+        /// The matrix.
+        tensor: String,
+        /// Shapes of P, λ and Q.
+        found: String,
+        /// Shape of the matrix.
+        base: Vec<i64>,
+    },
 }
 
-/// The base's tensors with an adapter's corrections. Gradients go through to the adapter.
+/// Merges an adapter into the base. Gradients reach the adapter.
+///
+/// # Errors
+/// An adapter that does not fit.
 pub fn merge(
     base: &BTreeMap<String, Tensor>,
     adapter: &BTreeMap<String, Tensor>,
@@ -40,7 +62,7 @@ pub fn merge(
             continue;
         }
         let (target, new) = match name.strip_suffix(LAMBDA) {
-            Some(target) => (target, corrected(base, adapter, target, tensor, scale)?),
+            Some(target) => (target, merged_weight(base, adapter, target, tensor, scale)?),
             None => (name.as_str(), tensor.shallow_clone()),
         };
         match merged.get_mut(target) {
@@ -51,7 +73,7 @@ pub fn merge(
     Ok(merged)
 }
 
-fn corrected(
+fn merged_weight(
     base: &BTreeMap<String, Tensor>,
     adapter: &BTreeMap<String, Tensor>,
     target: &str,
@@ -63,7 +85,7 @@ fn corrected(
     Ok(base + (p * lambda).matmul(q) * scale)
 }
 
-/// P and Q, if they fit.
+/// P and Q of a matrix, after a check of their shapes.
 fn parts<'a>(
     adapter: &'a BTreeMap<String, Tensor>,
     target: &str,
@@ -88,18 +110,20 @@ fn parts<'a>(
     Ok((p, q))
 }
 
-/// A correction beside its matrix, for training: it is cheaper to lead x through than to put in, since the matrix itself
-/// then needs no gradient.
-pub struct Beside {
+/// The adapter of one matrix, applied beside it. In training this is cheaper than merging, since the matrix needs no gradient.
+pub struct LoraAdapter {
     p: Tensor,
     lambda: Tensor,
     q: Tensor,
     scale: f64,
 }
 
-impl Beside {
-    /// The correction of `target`, if the adapter has one.
-    pub fn of(
+impl LoraAdapter {
+    /// The adapter of the matrix `target`, if `adapter` has one.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn find(
         adapter: &BTreeMap<String, Tensor>,
         target: &str,
         base: &Tensor,
@@ -110,15 +134,15 @@ impl Beside {
         Ok(Some(Self { p: p.shallow_clone(), lambda: lambda.shallow_clone(), q: q.shallow_clone(), scale }))
     }
 
-    /// What it adds to the matrix's product with x.
+    /// The term that is added to the product of the matrix with x: [.., inputs] → [.., outputs].
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let low = x.linear(&self.q, None::<Tensor>) * &self.lambda;
         low.linear(&self.p, None::<Tensor>) * self.scale
     }
 }
 
-/// Whether a tensor is a part of a correction.
-pub fn is_part(name: &str) -> bool {
+/// Whether a name is that of P, λ or Q.
+pub fn is_lora_tensor(name: &str) -> bool {
     [P, LAMBDA, Q].iter().any(|end| name.ends_with(end))
 }
 
@@ -128,9 +152,9 @@ mod tests {
     use tch::{Device, Kind};
 
     #[test]
-    fn a_correction_put_in_is_one_beside() {
+    fn merged_and_separate_adapters_give_the_same_result() {
         let float = (Kind::Float, Device::Cpu);
-        // Not from the one source of chance, which other tests draw from at the same time.
+        // Not from the global random generator, which other tests use at the same time.
         let made =
             |rows: i64, columns: i64| Tensor::linspace(-1.0, 1.3, rows * columns, float).sin().view([rows, columns]);
         let base = BTreeMap::from([("m".to_string(), made(5, 4))]);
@@ -140,10 +164,10 @@ mod tests {
             ("m.lora_q".into(), made(2, 4)),
         ]);
         let (x, merged) = (made(3, 4), merge(&base, &adapter, 1.5).unwrap());
-        let put_in = x.linear(&merged["m"], None::<Tensor>);
-        let beside = Beside::of(&adapter, "m", &base["m"], 1.5).unwrap().unwrap();
-        let sum = x.linear(&base["m"], None::<Tensor>) + beside.forward(&x);
-        assert!((put_in - sum).abs().max().double_value(&[]) < 1e-5);
-        assert!(Beside::of(&adapter, "other", &base["m"], 1.0).unwrap().is_none());
+        let merged_product = x.linear(&merged["m"], None::<Tensor>);
+        let separate = LoraAdapter::find(&adapter, "m", &base["m"], 1.5).unwrap().unwrap();
+        let sum = x.linear(&base["m"], None::<Tensor>) + separate.forward(&x);
+        assert!((merged_product - sum).abs().max().double_value(&[]) < 1e-5);
+        assert!(LoraAdapter::find(&adapter, "other", &base["m"], 1.0).unwrap().is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The encoder's understanding, with a tiny base and random heads.
+//! The classifier with a tiny base and random heads.
 
 mod tiny;
 
@@ -9,7 +9,7 @@ use auriga_lm::{
     },
     intent::{
         catalogue::Catalogue,
-        classifier::{CARD, Classified, IntentEncoder, JointError, WEIGHTS, context::Context},
+        classifier::{ADAPTER_CONFIG, Classified, ClassifierError, IntentClassifier, WEIGHTS, context::Context},
         output::IntentOutput,
         prompt::MAX_UTTERANCE_CHARS,
         scene::SceneFacts,
@@ -25,16 +25,16 @@ fn shipped_catalogue() -> Catalogue {
 
 thread_local! {
     /// Two of them, with heads of different seeds; they live as long as the test.
-    static TINY: [&'static IntentEncoder; 2] = [1, 2].map(|seed| {
+    static TINY: [&'static IntentClassifier; 2] = [1, 2].map(|seed| {
         let dir = tempfile::tempdir().unwrap();
         tiny::base(dir.path());
         tiny::adapter(dir.path(), &shipped_catalogue(), seed);
-        let encoder = IntentEncoder::load(dir.path(), dir.path(), shipped_catalogue()).unwrap();
+        let encoder = IntentClassifier::load(dir.path(), dir.path(), shipped_catalogue()).unwrap();
         &*Box::leak(Box::new(encoder))
     });
 }
 
-fn encoder(which: usize) -> &'static IntentEncoder {
+fn encoder(which: usize) -> &'static IntentClassifier {
     TINY.with(|all| all[which])
 }
 
@@ -43,23 +43,23 @@ fn load_with(change: impl FnOnce(&Path)) -> String {
     tiny::base(dir.path());
     tiny::adapter(dir.path(), &shipped_catalogue(), 1);
     change(dir.path());
-    match IntentEncoder::load(dir.path(), dir.path(), shipped_catalogue()) {
+    match IntentClassifier::load(dir.path(), dir.path(), shipped_catalogue()) {
         Ok(_) => "no error".into(),
         Err(e) => e.to_string(),
     }
 }
 
-fn edit_card(dir: &Path, from: &str, to: &str) {
-    let card = fs::read_to_string(dir.join(CARD)).unwrap();
-    assert!(card.contains(from), "{from}");
-    fs::write(dir.join(CARD), card.replace(from, to)).unwrap();
+fn edit_config(dir: &Path, from: &str, to: &str) {
+    let config = fs::read_to_string(dir.join(ADAPTER_CONFIG)).unwrap();
+    assert!(config.contains(from), "{from}");
+    fs::write(dir.join(ADAPTER_CONFIG), config.replace(from, to)).unwrap();
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn any_words_give_an_intent_of_the_catalogue(
+    fn any_utterance_gives_an_intent_of_the_catalogue(
         which in 0..2usize,
         utterance in "[a-z']{1,9}( [a-z]{1,7}| twenty| one| 19){0,12}",
         speed in prop::option::of(0.0..60f64),
@@ -71,7 +71,7 @@ proptest! {
         prop_assert!((0.0..=1.0).contains(&intent.confidence));
         let parsed = IntentOutput { confidence: intent.confidence, ..IntentOutput::parse(&intent.to_string()).unwrap() };
         prop_assert_eq!(&parsed, &intent);
-        // A text slot holds words that were said.
+        // Text slots hold words of the utterance.
         for (name, value) in &intent.slots {
             if ["place", "who", "what"].contains(&name.as_str()) {
                 prop_assert!(utterance.contains(value.as_str()), "{}", value);
@@ -80,7 +80,7 @@ proptest! {
     }
 
     #[test]
-    fn cut_into_slices_it_understands_the_same_bit_for_bit(layers in 1..4usize, utterance in "[a-z]{1,8}( [a-z]{1,8}){0,6}") {
+    fn a_sliced_classification_gives_the_same_result_bit_for_bit(layers in 1..4usize, utterance in "[a-z]{1,8}( [a-z]{1,8}){0,6}") {
         let encoder = encoder(0);
         let mut run = encoder.classify(&Context::default(), &utterance).unwrap();
         let (mut steps, mut all) = (0, 0);
@@ -97,7 +97,7 @@ proptest! {
 }
 
 #[test]
-fn a_budget_of_nothing_does_nothing_and_what_is_done_can_be_asked_again() {
+fn a_budget_of_0_does_nothing_and_a_complete_classification_can_be_repeated() {
     let encoder = encoder(0);
     let mut run = encoder.classify(&Context::default(), "close the window").unwrap();
     assert_eq!(run.step(encoder, Budget::layers(0)).unwrap().state, Classified::Paused);
@@ -108,7 +108,7 @@ fn a_budget_of_nothing_does_nothing_and_what_is_done_can_be_asked_again() {
 }
 
 #[test]
-fn the_context_is_read() {
+fn the_context_changes_the_probabilities() {
     let encoder = encoder(0);
     let probability = |context: &Context| {
         let mut run = encoder.classify(context, "what was that").unwrap();
@@ -120,38 +120,43 @@ fn the_context_is_read() {
 }
 
 #[test]
-fn nothing_said_is_an_error_and_too_much_is_cut_with_a_note() {
+fn an_utterance_without_words_is_an_error_and_a_long_one_is_truncated() {
     let encoder = encoder(0);
-    assert!(matches!(encoder.classify(&Context::default(), " ?! "), Err(JointError::NoWords)));
+    assert!(matches!(encoder.classify(&Context::default(), " ?! "), Err(ClassifierError::NoWords)));
     // Every letter is a piece, and the tiny encoder has 40 positions.
     let run = encoder.classify(&Context::default(), &"abc ".repeat(30)).unwrap();
-    assert_eq!(run.left_out(), 30 - 12);
-    assert_eq!(encoder.classify(&Context::default(), "abc").unwrap().left_out(), 0);
-    // One word that does not fit is no word.
+    assert_eq!(run.truncated_words(), 30 - 12);
+    assert_eq!(encoder.classify(&Context::default(), "abc").unwrap().truncated_words(), 0);
+    // A single word that does not fit is left out.
     let long = "a".repeat(MAX_UTTERANCE_CHARS + 40);
-    assert!(matches!(encoder.classify(&Context::default(), &long), Err(JointError::NoWords)));
+    assert!(matches!(encoder.classify(&Context::default(), &long), Err(ClassifierError::NoWords)));
 }
 
 #[test]
-fn damaged_and_foreign_files_are_told_apart() {
+fn the_former_key_of_the_out_of_scope_bias_is_read() {
+    assert_eq!(load_with(|dir| edit_config(dir, "\"out_of_scope_bias\"", "\"outside_bias\"")), "no error");
+}
+
+#[test]
+fn damaged_and_mismatched_files_are_different_errors() {
     let truncate = |dir: &Path, file: &str| {
         let bytes = fs::read(dir.join(file)).unwrap();
         fs::write(dir.join(file), &bytes[..bytes.len() / 2]).unwrap();
     };
     assert_eq!(load_with(|_| {}), "no error");
     let e = load_with(|dir| truncate(dir, "model.safetensors"));
-    assert!(e.contains("model.safetensors is damaged or cut off"), "{e}");
+    assert!(e.contains("model.safetensors is damaged or truncated"), "{e}");
     let e = load_with(|dir| truncate(dir, WEIGHTS));
-    assert!(e.contains("adapter.safetensors is damaged or cut off"), "{e}");
-    let e = load_with(|dir| fs::remove_file(dir.join(CARD)).unwrap());
+    assert!(e.contains("adapter.safetensors is damaged or truncated"), "{e}");
+    let e = load_with(|dir| fs::remove_file(dir.join(ADAPTER_CONFIG)).unwrap());
     assert!(e.contains("adapter.json: cannot be read"), "{e}");
-    let e = load_with(|dir| edit_card(dir, "\"scale\"", "\"scales\""));
-    assert!(e.contains("is not the card of an adapter") && e.contains("scales"), "{e}");
-    let e = load_with(|dir| edit_card(dir, "\"temperature\": 1.0", "\"temperature\": 0.0"));
+    let e = load_with(|dir| edit_config(dir, "\"scale\"", "\"scales\""));
+    assert!(e.contains("is not the configuration of an adapter") && e.contains("scales"), "{e}");
+    let e = load_with(|dir| edit_config(dir, "\"temperature\": 1.0", "\"temperature\": 0.0"));
     assert!(e.contains("expected temperature > 0"), "{e}");
-    let e = load_with(|dir| edit_card(dir, "\"find_parking\"", "\"find_pork\""));
+    let e = load_with(|dir| edit_config(dir, "\"find_parking\"", "\"find_pork\""));
     assert!(e.contains("trained for another catalogue: intent 2 is `find_pork` and not `find_parking`"), "{e}");
-    let e = load_with(|dir| edit_card(dir, "\"first_query\": ", "\"first_query\": 9"));
+    let e = load_with(|dir| edit_config(dir, "\"first_query\": ", "\"first_query\": 9"));
     assert!(e.contains("trained on another base") && e.contains("their weights differ"), "{e}");
     let e = load_with(|dir| tiny::tokenizer(dir, 30));
     assert!(e.contains("token ids up to 228, the encoder a vocabulary of 199"), "{e}");
@@ -173,7 +178,7 @@ fn load_changed(change: impl FnOnce(&mut Vec<(String, Tensor)>)) -> String {
 }
 
 #[test]
-fn an_adapter_that_does_not_fit_or_is_no_number_is_an_error_by_its_tensor() {
+fn errors_of_an_adapter_name_the_tensor() {
     let nan = |name: &'static str| {
         move |all: &mut Vec<(String, Tensor)>| {
             let tensor = &mut all.iter_mut().find(|(n, _)| n == name).unwrap().1;
@@ -192,9 +197,9 @@ fn an_adapter_that_does_not_fit_or_is_no_number_is_an_error_by_its_tensor() {
             *tensor = tensor.narrow(1, 0, 7);
         }
     });
-    assert!(e.contains("which does not fit the base's [48, 48]"), "{e}");
+    assert!(e.contains("which do not fit the base's [48, 48]"), "{e}");
     let e = load_changed(|all| all.retain(|(n, _)| n != "head.tags.bias"));
     assert!(e.contains("`head.tags.bias`"), "{e}");
     let e = load_changed(|all| all.push(("pooler".into(), Tensor::ones([1], (Kind::Float, tch::Device::Cpu)))));
-    assert!(e.contains("corrects `pooler`, which the base does not have"), "{e}");
+    assert!(e.contains("changes `pooler`, which the base does not have"), "{e}");
 }
