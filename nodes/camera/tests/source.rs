@@ -100,7 +100,9 @@ fn a_gstreamer_pipeline_delivers_and_its_end_is_a_loss() {
     let settings = Settings { device: Device::parse(pipeline), ..Settings::file("") };
     let source = match VideoSource::open(&settings) {
         Ok(source) => source,
-        Err(e) => return println!("skipped: OpenCV here has no GStreamer with its base plugins ({e})"),
+        Err(e) => {
+            return auriga_testing::skip(format!("OpenCV here has no GStreamer with its base plugins ({e})"));
+        }
     };
     let items: Vec<_> = source.collect();
     assert_eq!(items.iter().filter(|i| i.is_ok()).count(), 5);

@@ -1,4 +1,5 @@
-//! Latency of the table's chains, told from message headers alone: live, in a monitor, or later from a recording.
+//! Latency of the table's chains and lost messages, from message headers alone: live, in the monitor, or later from a
+//! recording.
 
 use crate::time::Nanos;
 use auriga_msgs::{Any, CHAINS, ChainSpec, Edge, TopicId, v1};
@@ -56,6 +57,7 @@ impl Default for ChainMonitor {
 }
 
 impl ChainMonitor {
+    /// All chains, without figures yet.
     pub fn new() -> Self {
         let chains = CHAINS
             .iter()
@@ -146,7 +148,7 @@ pub struct LossMonitor {
 }
 
 impl LossMonitor {
-    /// As [`Self::observe`]; who published it is told by the table or, on topics of any node, by the message.
+    /// As [`Self::observe`]. The table says who published the message; on topics of any node the message does.
     pub fn observe_message(&mut self, any: &Any) -> u64 {
         let publisher = match any {
             Any::Usage(usage) => usage.node.as_str(),
@@ -156,8 +158,8 @@ impl LossMonitor {
         self.observe(any.topic(), publisher, any.header().seq)
     }
 
-    /// Takes in a message of `publisher`; the first of each topic sets the count. A number that goes back is a
-    /// publisher that was restarted.
+    /// Takes in a message of `publisher` and returns how many are missing before it. The first of each topic sets the
+    /// count. A number that goes back is a publisher that was restarted.
     pub fn observe(&mut self, topic: TopicId, publisher: &str, seq: u64) -> u64 {
         let missing = match self.next.get_mut(&(topic, publisher.to_owned())) {
             Some(next) => {

@@ -1,9 +1,8 @@
 //! The deterministic shell: one loop feeds the same state machines in time order with the log's clock.
 //!
-//! Time stands still while an instant is worked off. Everything due at one instant runs in rounds: in each round every
-//! node with something to do takes its inputs in order and then its tick; what a round publishes is delivered, ordered
-//! by node and then by emission, in the next round. So the result does not depend on which node runs first, or on
-//! which thread: [`Replay::shuffle`] proves it on any log.
+//! Everything due at one instant runs in rounds. In each round every node with something to do takes its inputs in order
+//! and then its tick; what a round publishes is delivered, ordered by node and then by emission, in the next round. So
+//! the result does not depend on which node runs first, or on which thread; [`Replay::shuffle`] checks it on any log.
 
 use crate::{
     node::{
@@ -39,24 +38,28 @@ type Lost = dyn FnMut(Nanos, &Any) -> bool;
 struct Slot {
     runner: Box<dyn Runner>,
     inbox: Vec<Any>,
-    /// Dead until this instant (fault injection): takes nothing, says nothing.
+    /// Killed (fault injection): takes and publishes nothing.
     dead: bool,
 }
 
-/// What a replay did.
+/// Figures of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReplayStats {
+    /// Messages of the log.
     pub inputs: u64,
+    /// Messages that were played or published.
     pub messages: u64,
+    /// The last instant.
     pub end: Nanos,
 }
 
 impl Replay {
+    /// A replay without nodes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The time at which nodes added from now on begin; 0 unless told. A recording's clock does not begin at 0.
+    /// The time at which nodes added from now on begin; 0 by default. A recording's clock does not begin at 0.
     pub fn start_at(&mut self, start: Nanos) {
         self.start = start;
     }
@@ -66,7 +69,7 @@ impl Replay {
         self.nodes.push(Slot { runner: Box::new(NodeRunner::new(node, self.start)), inbox: Vec::new(), dead: false });
     }
 
-    /// Loses every message of which `lost` says so: it reaches neither a node nor the sink (fault injection).
+    /// Loses every message for which `lost` is true: it reaches neither a node nor the sink (fault injection).
     pub fn lose(&mut self, lost: impl FnMut(Nanos, &Any) -> bool + 'static) {
         self.lost = Some(Box::new(lost));
     }
@@ -79,6 +82,10 @@ impl Replay {
     /// Plays `source`, whose times must not go back, until it ends and then for `tail` more. `sink` gets every message
     /// that is played or published, in a fixed order. `at_instant` is called before each instant and may change the
     /// nodes (see [`ReplayControl`]).
+    ///
+    /// # Errors
+    /// One of the source or the sink; a source whose times go back; nodes that answer each other without end at one
+    /// instant.
     pub fn run(
         mut self,
         source: impl Iterator<Item = anyhow::Result<Timed>>,
@@ -199,7 +206,7 @@ pub struct ReplayControl<'a> {
 }
 
 impl ReplayControl<'_> {
-    /// Kills a node: it takes and says nothing until [`Self::restart`]. Returns whether there is such a node.
+    /// Kills a node: it takes and publishes nothing until [`Self::restart`]. Returns whether there is such a node.
     pub fn kill(&mut self, name: &str) -> bool {
         let slot = self.nodes.iter_mut().find(|s| s.runner.spec().name == name);
         slot.map(|s| {

@@ -1,4 +1,4 @@
-//! Time as the nodes see it: nanoseconds they are given, never read.
+//! Points in time, in nanoseconds of one monotonic clock.
 
 use std::{
     fmt,
@@ -11,14 +11,16 @@ use std::{
 pub struct Nanos(pub u64);
 
 impl Nanos {
+    /// The clock's zero.
     pub const ZERO: Nanos = Nanos(0);
 
-    /// `CLOCK_MONOTONIC` now. For shells: a state machine is handed its time.
+    /// `CLOCK_MONOTONIC` now. For shells and devices: a state machine is given its time.
     pub fn monotonic() -> Nanos {
         let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         Nanos(t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64)
     }
 
+    /// From milliseconds.
     pub const fn from_millis(ms: u64) -> Nanos {
         Nanos(ms * 1_000_000)
     }
@@ -28,10 +30,12 @@ impl Nanos {
         Nanos((s * 1e9) as u64)
     }
 
+    /// In seconds.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 * 1e-9
     }
 
+    /// In milliseconds.
     pub fn as_millis_f64(self) -> f64 {
         self.0 as f64 * 1e-6
     }

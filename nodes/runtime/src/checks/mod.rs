@@ -1,4 +1,4 @@
-//! Checks that every node makes of what it is given.
+//! Checks of input that several nodes make.
 
 pub mod camera;
 pub mod image;

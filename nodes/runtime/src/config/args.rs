@@ -13,12 +13,17 @@ pub struct Args {
     pub params_files: Vec<String>,
     /// `--print-config`: print the effective configuration and stop.
     pub print_config: bool,
+    /// `--help`.
     pub help: bool,
+    /// `--version`.
     pub version: bool,
 }
 
 impl Args {
     /// Reads the words after the program's name. Accepts what `ros2 launch` appends (`--ros-args -r … --params-file …`).
+    ///
+    /// # Errors
+    /// An unknown argument, or one without its value.
     pub fn parse(words: impl IntoIterator<Item = String>) -> anyhow::Result<Args> {
         let mut args = Args::default();
         let mut words = words.into_iter();

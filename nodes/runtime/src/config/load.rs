@@ -1,8 +1,8 @@
-//! A node's configuration: its own commented defaults, then a file, then single values from the command line or from
-//! a ROS 2 launch file, each over the one before.
+//! Merges the layers of a node's configuration.
 
 use super::{
     args::Args,
+    ranges::check_ranges,
     renamed::{RENAMED, Renamed, RenamedKey, new_name},
     runtime::{RUNTIME_DEFAULTS, RuntimeConfig},
 };
@@ -12,11 +12,16 @@ use std::{fs, path::Path};
 use toml::{Table, Value};
 
 /// Merges `defaults` (TOML text, the node's own), the file and the parameters of `args` into a `C` and the shell's
-/// configuration. Unknown fields and wrong types are errors that name the file or the parameter.
+/// configuration.
+///
+/// # Errors
+/// As [`effective`]; a value that does not fit its field; one of `[runtime]` that is not allowed. The error names the
+/// file or the parameter.
 pub fn load<C: DeserializeOwned>(defaults: &str, args: &Args) -> anyhow::Result<(C, RuntimeConfig)> {
     let mut table = effective(defaults, args)?;
     let runtime = table.remove("runtime").unwrap_or(Value::Table(Table::new()));
-    let runtime = runtime.try_into().map_err(|e| anyhow::anyhow!("configuration [runtime]: {e}"))?;
+    let runtime: RuntimeConfig = runtime.try_into().map_err(|e| anyhow::anyhow!("configuration [runtime]: {e}"))?;
+    check_ranges(&runtime.ranges())?;
     let config = table.try_into().map_err(|e| anyhow::anyhow!("configuration: {e}"))?;
     Ok((config, runtime))
 }
@@ -229,6 +234,9 @@ mod tests {
             let e = format!("{:#}", load::<Config>(DEFAULTS, &args).unwrap_err());
             assert!(e.contains(expect), "{e}");
         }
+        let args = Args::parse(words("-p runtime.realtime_priority=100")).unwrap();
+        let e = format!("{:#}", load::<Config>(DEFAULTS, &args).unwrap_err());
+        assert_eq!(e, "runtime.realtime_priority = 100: expected 0 to 99 (0: none)");
         assert!(Args::parse(words("--frobnicate")).unwrap_err().to_string().contains("--frobnicate"));
     }
 

@@ -1,5 +1,6 @@
 //! A node's configuration: its own commented defaults, then a file, then single values from the command line or from
-//! a ROS 2 launch file, each over the one before.
+//! a ROS 2 launch file, each over the one before ([`load`]). Allowed values are listed and checked as [`Range`]s; a key
+//! that was renamed is refused with its new name ([`RENAMED`]).
 
 mod args;
 mod load;

@@ -60,7 +60,7 @@ impl<N: NodeName> DeviceSink<N> {
         self.start_at
     }
 
-    /// Says that a file played as a device is over. The node runs on.
+    /// Logs that a file played as a device is over. The node runs on.
     pub fn end_of_input(&self) {
         info!(node = N::SPEC.name, "end of input");
     }

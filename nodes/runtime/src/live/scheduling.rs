@@ -1,9 +1,10 @@
-//! Real-time priority and locked memory of the process.
+//! Real-time priority and locked memory.
 
 use crate::config::RuntimeConfig;
 use tracing::warn;
 
-/// Both ask for privileges a desk may not have: said, and gone on without.
+/// Gives the calling thread its priority and locks the process's memory. Threads that the caller starts from now on
+/// inherit the policy. Both ask for privileges a desk may not have: without them there is a warning.
 pub(super) fn apply(runtime: &RuntimeConfig) {
     if runtime.lock_memory {
         let flags = rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::FUTURE;

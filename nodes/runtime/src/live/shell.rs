@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
 use tracing::{info, warn};
 
-/// What a `main` gets from its command line, and the runtime its node will run in.
+/// The configuration that a `main` got from its command line, and the runtime its node will run in.
 pub struct Shell<C> {
     config: C,
     runtime: RuntimeConfig,
@@ -29,6 +29,9 @@ pub struct Shell<C> {
 impl<C: DeserializeOwned> Shell<C> {
     /// Reads the command line over the node's commented `defaults` (TOML), answers `--help`, `--version` and
     /// `--print-config`, and sets up logging. `about` is the first line of the help.
+    ///
+    /// # Errors
+    /// A wrong command line or configuration, see [`config::load`]; threads that cannot be started.
     pub fn start(about: &str, defaults: &str) -> anyhow::Result<Shell<C>> {
         let args = Args::parse(std::env::args().skip(1))?;
         if args.help {
@@ -63,7 +66,13 @@ Options:
 Configuration, with its defaults:
 ";
 
-/// Structured logging to standard error, once for each process.
+/// Structured logging to standard error.
+///
+/// # Errors
+/// `runtime.log` is not a tracing filter.
+///
+/// # Panics
+/// When it is called a second time in a process.
 pub fn init_tracing(runtime: &RuntimeConfig) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&runtime.log)
         .with_context(|| format!("runtime.log = {:?} is not a tracing filter", runtime.log))?
@@ -81,10 +90,12 @@ pub fn init_tracing(runtime: &RuntimeConfig) -> anyhow::Result<()> {
 }
 
 impl<C> Shell<C> {
+    /// The node's configuration.
     pub fn config(&self) -> &C {
         &self.config
     }
 
+    /// The shell's configuration.
     pub fn runtime(&self) -> &RuntimeConfig {
         &self.runtime
     }
@@ -95,7 +106,11 @@ impl<C> Shell<C> {
     }
 
     /// Runs `node` until SIGINT or SIGTERM. `devices` starts the device threads, `effect` carries out effects on the
-    /// node's thread.
+    /// node's thread. What is queued at the signal is still worked off, for up to a second; what is left then is counted
+    /// as lost and reported.
+    ///
+    /// # Errors
+    /// A Zenoh session that cannot be opened; one of `devices`.
     pub fn run<N: Node>(
         self,
         node: N,

@@ -19,8 +19,11 @@ const PREFIX: &str = "auriga";
 /// Payloads from this size on go through shared memory on topics that ask for it.
 const SHARED_FROM_BYTES: usize = 4096;
 
-/// The Zenoh configuration of a node: a listener on its own port, connections to all nodes of lower numbers, which are
-/// retried for ever, and no scouting. So any node can die and come back, and nothing is found that was not configured.
+/// The Zenoh configuration of a node: a TCP listener on its own port, connections to all nodes of lower numbers, which
+/// are retried for ever, and no scouting. So any node can die and come back, and nothing is found that was not configured.
+///
+/// # Errors
+/// A configuration file that cannot be read, an endpoint that is none.
 pub fn zenoh_config(runtime: &RuntimeConfig, node: NodeSpec) -> anyhow::Result<zenoh::Config> {
     let mut config = match runtime.zenoh_config.as_str() {
         "" => zenoh::Config::default(),
@@ -68,6 +71,9 @@ pub struct Link {
 
 impl Link {
     /// Opens the session and declares what `node` publishes.
+    ///
+    /// # Errors
+    /// A port that is taken, a configuration file that cannot be read, shared memory that cannot be made.
     pub async fn open(runtime: &RuntimeConfig, node: NodeSpec) -> anyhow::Result<Link> {
         let config = zenoh_config(runtime, node)?;
         let session = zenoh::open(config).await.map_err(|e| {
@@ -96,6 +102,9 @@ impl Link {
     }
 
     /// Calls `deliver` with (publisher, payload) for every message of `topic`, on Zenoh's thread: it must not wait.
+    ///
+    /// # Errors
+    /// Zenoh's.
     pub async fn subscribe(
         &mut self,
         topic: TopicId,
@@ -120,9 +129,13 @@ impl Link {
     }
 
     /// Publishes a complete message.
+    ///
+    /// # Errors
+    /// A topic that the table gives to another node; Zenoh's.
     pub fn publish(&mut self, any: &Any) -> anyhow::Result<()> {
         let topic = any.topic();
-        let publisher = self.publishers.get(&topic).with_context(|| format!("{} is not ours", topic.spec().name))?;
+        let publisher =
+            self.publishers.get(&topic).with_context(|| format!("{} is another node's topic", topic.spec().name))?;
         let len = any.encoded_len();
         let shared = self.shared.as_ref().filter(|_| topic.spec().shared_memory && len >= SHARED_FROM_BYTES);
         let payload = match shared.map(|s| s.alloc(len).with_policy::<GarbageCollect>().wait()) {
@@ -140,6 +153,7 @@ impl Link {
         publisher.put(payload).wait().map_err(|e| anyhow!("publishing {}: {e}", topic.spec().name))
     }
 
+    /// Closes the session.
     pub async fn close(mut self) {
         self.subscribers.clear();
         self.publishers.clear();

@@ -1,4 +1,4 @@
-//! What a node is: a state machine fed with messages and a clock.
+//! A node: a state machine fed with messages and a clock.
 
 pub mod faults;
 pub(crate) mod lease;
@@ -14,8 +14,8 @@ use std::sync::Arc;
 pub trait Node: Send + 'static {
     /// Its row in the table, from [`auriga_msgs::node`].
     type Name: NodeName;
-    /// What it asks its shell to do in the world besides publishing (speak, set a cgroup, show a page). Replay drops
-    /// effects, so nothing that later inputs depend on may be one. `()` when there is none.
+    /// A request to its shell besides publishing (speak, set a cgroup, show a page). Replay drops effects, so nothing that
+    /// later inputs depend on may be one. `()` when there is none.
     type Effect: Send + 'static;
 
     /// A message of a topic it reads.
@@ -24,14 +24,14 @@ pub trait Node: Send + 'static {
     /// Called once at the start and then whenever a time asked for with [`Outbox::tick_at`] has come.
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>);
 
-    /// What the workloads in this node have used since its start, for its usage message: of a node that runs more than
-    /// one, only it can tell. None by default.
+    /// CPU time of each workload in this node since its start, for the usage message. Only for nodes that run more than
+    /// one workload; none by default.
     fn workloads(&self, _now: Nanos) -> Vec<v1::WorkloadUsage> {
         Vec::new()
     }
 }
 
-/// Where a node puts what it wants done.
+/// Takes what a node publishes, the faults it raises, its requests to the shell and its next tick.
 pub struct Outbox<N: Node + ?Sized> {
     pub(crate) messages: Vec<Any>,
     pub(crate) effects: Vec<N::Effect>,
