@@ -43,7 +43,7 @@ fn main() {
     fs::write(out.join("topics.rs"), code).expect("OUT_DIR is writable");
 }
 
-/// What is said and heard: the messages of private topics, and what they consist of.
+/// The messages of private topics, and those they contain.
 fn private_messages(table: &Table) -> Vec<String> {
     let mut names: Vec<String> = table.topics.iter().filter(|t| t.private).map(|t| t.message.clone()).collect();
     names.extend(["Word", "Slot"].map(str::to_owned));

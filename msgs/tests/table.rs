@@ -44,7 +44,7 @@ fn private_topics_go_to_listed_readers_the_recorder_and_the_monitor_only() {
 }
 
 #[test]
-fn safety_that_is_acted_upon_is_reliable() {
+fn safety_topics_that_nodes_act_on_are_reliable() {
     for name in ["vehicle/state", "fusion/hazard", "arbiter/grants"] {
         let topic = TopicId::by_name(name).expect(name).spec();
         assert_eq!(topic.reliability, Reliability::Reliable, "{name}");
@@ -52,7 +52,7 @@ fn safety_that_is_acted_upon_is_reliable() {
 }
 
 #[test]
-fn a_trace_tells_where_it_began() {
+fn a_trace_id_names_its_source_topic() {
     for topic in TOPICS {
         let header = v1::Header::new(1, v1::Header::trace(topic.id, u64::MAX));
         assert_eq!(header.source(), Some(topic.id));
@@ -68,7 +68,7 @@ fn changed(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn a_bad_row_is_refused_by_name_with_what_to_change() {
+fn bad_rows_are_rejected_with_their_name() {
     let cases = [
         (changed("name = \"camera/front/image\"", "name = \"Camera Front\""), "Camera Front"),
         (changed("name = \"camera/front/info\"", "name = \"camera/front/image\""), "camera/front/image"),
@@ -92,7 +92,7 @@ fn a_bad_row_is_refused_by_name_with_what_to_change() {
 }
 
 #[test]
-fn a_message_is_the_same_after_the_wire() {
+fn messages_survive_encoding() {
     let frame = v1::CanFrame { id: 0x158, data: vec![1, 2, 3].into(), ..Default::default() };
     let frames = v1::CanFrames { header: Some(v1::Header::new(5, 6)), frames: vec![frame] };
     let any = Any::CanFrames(Arc::new(frames));
@@ -107,12 +107,12 @@ fn a_message_is_the_same_after_the_wire() {
 
 proptest! {
     #[test]
-    fn any_text_is_a_table_or_an_error(text in ".{0,400}") {
+    fn arbitrary_text_does_not_panic(text in ".{0,400}") {
         let _ = Table::parse(&text);
     }
 
     #[test]
-    fn a_cut_table_is_a_table_or_an_error(cut in 0..SHIPPED.len()) {
+    fn a_truncated_table_does_not_panic(cut in 0..SHIPPED.len()) {
         if let Some(text) = SHIPPED.get(..cut) {
             let _ = Table::parse(text);
         }
@@ -121,7 +121,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn what_is_said_and_heard_is_not_formatted(text in "[a-z]{6,12} [a-z]{6,12}", bytes in prop::collection::vec(200u8..=255, 8..64)) {
+    fn private_messages_are_not_formatted(text in "[a-z]{6,12} [a-z]{6,12}", bytes in prop::collection::vec(200u8..=255, 8..64)) {
         let word = v1::Word { text: text.clone(), ..Default::default() };
         let slot = v1::Slot { name: text.clone(), value: text.clone() };
         let utterance = v1::Utterance { text: text.clone(), words: vec![word.clone()], ..Default::default() };

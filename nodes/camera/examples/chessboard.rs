@@ -1,7 +1,7 @@
 //! Intrinsics and distortion from chessboard photos:
 //! `cargo run --release -p auriga-camera --example chessboard -- PHOTO…`
 //!
-//! Prints the fields of a `camera.toml` that photos can tell, and the error of each photo. Boards may be cut off:
+//! Prints the fields of a `camera.toml` that follow from photos, and the error of each photo. Boards may be cut off:
 //! the inner-corner counts below are tried in turn.
 
 use opencv::{

@@ -1,4 +1,4 @@
-//! What a camera or video gives: `cargo run --release -p auriga-camera --example frames -- DEVICE [COUNT]`
+//! Lists the frames of a camera or video: `cargo run --release -p auriga-camera --example frames -- DEVICE [COUNT]`
 //!
 //! Prints for each frame its time and size and, for a live device, how long before the arrival it was exposed
 //! (0 when the driver gives no stamp of the monotonic clock).

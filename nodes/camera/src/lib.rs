@@ -1,4 +1,4 @@
-//! The camera node: frames from V4L2, a file or GStreamer, checked, freed of lens distortion by the vehicle's calibration
+//! The camera node: frames from V4L2, a file or GStreamer, checked, rectified by the vehicle's calibration
 //! and published with the time of their exposure.
 //!
 //! A frame that is late or out of order is dropped and counted, never queued: a queue here would age everything that is

@@ -255,7 +255,7 @@ impl Iterator for VideoSource {
     }
 }
 
-/// Asks a V4L2 device for a format, size and rate. It may answer with others: the frames tell.
+/// Asks a V4L2 device for a format, size and rate. It may answer with others, which the frames show.
 fn ask(capture: &mut VideoCapture, settings: &Settings) -> opencv::Result<()> {
     // The format first: it decides which sizes and rates there are.
     if let &[a, b, c, d] = settings.fourcc.as_bytes() {
@@ -392,7 +392,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_value_says_what_it_is() {
+    fn device_values_are_parsed() {
         assert_eq!(Device::parse(""), Device::None);
         assert_eq!(Device::parse("2"), Device::V4l2("/dev/video2".into()));
         assert_eq!(Device::parse("/dev/v4l/by-id/x"), Device::V4l2("/dev/v4l/by-id/x".into()));
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_shortly_before_the_arrival_shows_the_clock_and_later_ones_may_have_waited() {
+    fn driver_stamps_of_the_monotonic_clock_are_used() {
         let (opened, arrival) = (Nanos::from_millis(90_000), Nanos::from_millis(100_000));
         let mut stamps = Stamps { opened, monotonic: false };
         // None given, the wall clock, the future, a clock of its own, not a number.

@@ -1,4 +1,4 @@
-//! The state machine: what it publishes, drops and refuses.
+//! The camera's state machine.
 
 use auriga_camera::{CameraNode, calibration::Calibration};
 use auriga_msgs::{Any, Stamped, TopicId, node::CameraInput, v1};
@@ -77,7 +77,7 @@ fn a_frame_goes_out_rectified_with_its_exposure_time_and_a_new_trace() {
 }
 
 #[test]
-fn the_info_comes_once_a_second() {
+fn camera_info_is_published_once_a_second() {
     let mut node = node(calibration());
     let mut out = Outbox::default();
     let mut count = 0;
@@ -94,7 +94,7 @@ fn picture(x: f64, y: f64) -> f64 {
 }
 
 #[test]
-fn what_a_distorting_lens_bent_comes_out_as_a_pinhole_saw_it() {
+fn lens_distortion_is_removed() {
     let c = calibration();
     // The forward model as OpenCV's documentation of calib3d states it; inverted here by fixed-point iteration.
     let distort = |x: f64, y: f64| {
@@ -129,7 +129,7 @@ fn what_a_distorting_lens_bent_comes_out_as_a_pinhole_saw_it() {
         }
     }
     assert!(worst < 3.0, "off by {worst}");
-    assert!(worst_before > 20.0, "the test's lens bends too little to tell: {worst_before}");
+    assert!(worst_before > 20.0, "the test's lens bends too little for this test: {worst_before}");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn padded_rows_are_taken_and_undistorted_frames_pass_uncopied() {
 }
 
 #[test]
-fn a_calibration_that_cannot_be_is_refused_with_the_field() {
+fn invalid_calibrations_are_rejected_with_the_field() {
     for (change, field) in [
         (Calibration { fx: f64::NAN, ..calibration() }, "fx"),
         (Calibration { width: 0, ..calibration() }, "width"),
@@ -234,7 +234,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_calibration_or_an_error(text in ".{0,300}") {
+    fn arbitrary_text_is_not_a_calibration(text in ".{0,300}") {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("camera.toml");
         std::fs::write(&path, text).unwrap();

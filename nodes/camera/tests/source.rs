@@ -51,7 +51,7 @@ fn a_rate_in_the_settings_replaces_the_files_own() {
 }
 
 #[test]
-fn a_cut_off_file_gives_what_is_there_and_then_an_error_with_both_counts() {
+fn a_truncated_file_gives_its_frames_and_then_an_error_with_both_counts() {
     let dir = tempfile::tempdir().unwrap();
     let path = film(dir.path());
     let bytes = std::fs::read(&path).unwrap();
@@ -77,7 +77,7 @@ fn a_cut_off_file_gives_what_is_there_and_then_an_error_with_both_counts() {
 }
 
 #[test]
-fn what_is_missing_or_no_video_is_named() {
+fn missing_files_and_non_videos_are_errors_with_their_path() {
     let dir = tempfile::tempdir().unwrap();
     let missing = VideoSource::file(dir.path().join("none.mp4")).err().unwrap();
     assert!(missing.to_string().contains("none.mp4"), "{missing}");

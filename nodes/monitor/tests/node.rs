@@ -1,4 +1,4 @@
-//! The monitor: what it publishes, when it ends, what it counts.
+//! The monitor's state machine.
 
 use auriga_monitor::{Config, DEFAULTS, Effect, MonitorNode};
 use auriga_msgs::{Any, TopicId, node::MonitorInput, v1};
@@ -47,7 +47,7 @@ fn reports(messages: &[(u64, Any)]) -> Vec<(u64, v1::DriveReport)> {
 }
 
 #[test]
-fn a_drive_is_named_its_truth_played_in_time_and_the_last_report_ends_the_node() {
+fn a_drive_is_announced_its_truth_played_and_the_last_report_ends_the_node() {
     let folder = drive();
     let params = [("drive", folder.path().to_str().unwrap()), ("tail_s", "0.5")];
     let mut node = MonitorNode::new(&config(&params), Some(Nanos::from_millis(1000))).unwrap();
@@ -69,9 +69,9 @@ fn a_drive_is_named_its_truth_played_in_time_and_the_last_report_ends_the_node()
 }
 
 #[test]
-fn the_time_of_day_is_the_storys_or_else_the_wall_clocks() {
+fn the_time_of_day_is_the_drives_or_else_the_wall_clocks() {
     let folder = drive();
-    let told = |start: &str, params: &[(&str, &str)]| {
+    let published = |start: &str, params: &[(&str, &str)]| {
         let path = folder.path().join("drive.yaml");
         let text = std::fs::read_to_string(&path).unwrap();
         let without: Vec<&str> = text.lines().filter(|l| !l.starts_with("start:")).collect();
@@ -82,11 +82,11 @@ fn the_time_of_day_is_the_storys_or_else_the_wall_clocks() {
         anyhow::Ok((info.wall_ns, info.utc_offset_s))
     };
     let of_drive = [("drive", folder.path().to_str().unwrap())];
-    assert_eq!(told("1970-01-01T02:00:01+02:00", &of_drive).unwrap(), (1_000_000_000, 7200));
-    assert_eq!(told("1970-01-01T00:00:02Z", &of_drive).unwrap(), (2_000_000_000, 0));
-    assert_eq!(told("", &of_drive).unwrap(), (5_000_000_000, 60));
-    assert_eq!(told("", &[]).unwrap(), (5_000_000_000, 60));
-    assert!(format!("{:#}", told("tomorrow", &of_drive).unwrap_err()).contains("start"));
+    assert_eq!(published("1970-01-01T02:00:01+02:00", &of_drive).unwrap(), (1_000_000_000, 7200));
+    assert_eq!(published("1970-01-01T00:00:02Z", &of_drive).unwrap(), (2_000_000_000, 0));
+    assert_eq!(published("", &of_drive).unwrap(), (5_000_000_000, 60));
+    assert_eq!(published("", &[]).unwrap(), (5_000_000_000, 60));
+    assert!(format!("{:#}", published("tomorrow", &of_drive).unwrap_err()).contains("start"));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn chains_and_losses_of_all_topics_are_in_the_report() {
 }
 
 #[test]
-fn a_wrong_configuration_is_refused_by_the_name_of_its_field() {
+fn invalid_configurations_are_rejected_with_the_field() {
     let refused = |params: &[(&str, &str)], expect: &str| {
         let error = MonitorNode::new(&config(params), None).err().map(|e| format!("{e:#}")).unwrap_or_default();
         assert!(error.contains(expect), "{params:?}: {error}");

@@ -45,7 +45,7 @@ fn main() {
     }
 }
 
-/// What both sides of a measurement are told.
+/// A setting of both sides of a measurement.
 fn setting(name: &str) -> anyhow::Result<usize> {
     Ok(std::env::var(name)?.parse()?)
 }

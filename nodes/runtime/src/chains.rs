@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_with_a_source_leaves_out_what_others_caused() {
+    fn a_chain_with_a_source_ignores_other_causes() {
         let mut m = ChainMonitor::new();
         let camera = v1::Header::trace(TopicId::CameraFrontImage, 7);
         m.observe_header(TopicId::FusionHazard, &header(0, 20_000_000, camera));

@@ -34,7 +34,7 @@ impl Node for Fusion {
     }
 }
 
-/// Reads both what the log and what the other node says, in one instant.
+/// Reads messages of the log and of the other node, at one instant.
 #[derive(Default)]
 struct Language {
     scenes: u64,
@@ -100,7 +100,7 @@ fn replay(shuffle: Option<u64>, swap: bool, control: impl FnMut(Nanos, &mut auri
 }
 
 #[test]
-fn two_replays_of_a_log_give_the_same_bytes_and_so_do_shuffled_threads() {
+fn replays_of_one_log_give_the_same_bytes_also_with_shuffled_threads() {
     let first = replay(None, false, |_, _| {});
     assert!(first.len() > 1000);
     assert!(first == replay(None, false, |_, _| {}));
@@ -115,14 +115,14 @@ fn scenes_of(swap: bool) -> usize {
 }
 
 #[test]
-fn what_a_node_publishes_reaches_the_other_whatever_their_order() {
+fn messages_reach_other_nodes_in_any_order_of_nodes() {
     // Each of the 100 states made a scene and each scene a turn; 10 turns more name the scene count.
     assert_eq!(scenes_of(false), 110);
     assert_eq!(scenes_of(true), 110);
 }
 
 #[test]
-fn a_killed_node_says_nothing_until_a_fresh_one_takes_its_place() {
+fn a_killed_node_publishes_nothing_until_it_is_restarted() {
     let mut replay = Replay::new();
     replay.add(Fusion::default());
     let mut scenes = Vec::new();
@@ -157,7 +157,7 @@ fn a_log_that_goes_back_in_time_is_an_error_that_names_the_topic() {
 }
 
 #[test]
-fn an_error_of_the_log_or_the_sink_ends_the_replay_with_it() {
+fn errors_of_the_log_or_the_sink_end_the_replay() {
     let broken = [state(0), Err(anyhow::anyhow!("can.log:7: not hexadecimal"))].into_iter();
     let error = Replay::new().run(broken, Duration::ZERO, |_, _| {}, |_| Ok(())).expect_err("a broken log");
     assert!(error.to_string().contains("can.log:7"));
@@ -179,7 +179,7 @@ impl Node for Restless {
 }
 
 #[test]
-fn nodes_that_never_let_time_go_on_are_stopped() {
+fn an_endless_instant_is_an_error() {
     let mut replay = Replay::new();
     replay.add(Restless);
     let error = replay.run(log(), Duration::ZERO, |_, _| {}, |_| Ok(())).expect_err("an endless instant");
@@ -187,7 +187,7 @@ fn nodes_that_never_let_time_go_on_are_stopped() {
 }
 
 #[test]
-fn topics_of_the_log_that_no_node_reads_are_played_all_the_same() {
+fn topics_without_a_reader_are_played() {
     let mut count = 0;
     let stats = Replay::new()
         .run(
@@ -204,7 +204,7 @@ fn topics_of_the_log_that_no_node_reads_are_played_all_the_same() {
 }
 
 #[test]
-fn a_message_that_gets_lost_reaches_neither_a_node_nor_the_sink() {
+fn a_lost_message_reaches_neither_a_node_nor_the_sink() {
     let mut replay = Replay::new();
     replay.add(Fusion::default());
     replay.lose(|now, any| any.topic() == TopicId::VehicleState && now >= at(500));
@@ -219,7 +219,7 @@ fn a_message_that_gets_lost_reaches_neither_a_node_nor_the_sink() {
 }
 
 #[test]
-fn nodes_begin_at_the_time_they_are_told() {
+fn nodes_begin_at_the_start_time() {
     let mut replay = Replay::new();
     replay.start_at(at(400));
     replay.add(Fusion::default());

@@ -55,7 +55,7 @@ pub struct Mounting {
     pub bumper_ahead_m: f64,
 }
 
-/// A camera without lens distortion, or one whose images have been freed of it.
+/// A camera without lens distortion, or one whose images are rectified.
 ///
 /// ```
 /// use auriga_msgs::v1;
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_camera_sees_points_where_similar_triangles_put_them() {
+    fn a_level_camera_projects_points_by_similar_triangles() {
         let (u, v) = pixel(&info(), 20.0, 1.5, 0.4);
         assert!((u - (480.0 - 870.0 * 1.5 / 20.0)).abs() < 1e-9, "{u}");
         assert!((v - (270.0 + 860.0 * 0.9 / 20.0)).abs() < 1e-9, "{v}");
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_info_is_named() {
+    fn wrong_camera_infos_are_rejected() {
         let error = |wrong: v1::CameraInfo| camera_matrix(&wrong).unwrap_err();
         assert!(matches!(error(v1::CameraInfo { k: vec![f64::NAN; 9], ..info() }), CameraInfoError::Matrix(_)));
         assert!(matches!(error(v1::CameraInfo { k: vec![], ..info() }), CameraInfoError::Matrix(_)));

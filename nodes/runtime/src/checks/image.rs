@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_left_out() {
+    fn row_padding_is_removed() {
         assert!(bgr8_rows(&padded()).unwrap().all(|r| r == [7; 48]));
         assert_eq!(bgr8_rows(&padded()).unwrap().count(), 16);
         assert_eq!(packed_bgr8(&padded()).unwrap(), vec![7; 48 * 16]);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_by_name() {
+    fn malformed_images_are_rejected() {
         let error = |image: v1::Image| packed_bgr8(&image).unwrap_err();
         assert!(matches!(error(v1::Image { data: vec![7; 49 * 16].into(), ..padded() }), ImageError::Length { .. }));
         assert!(matches!(error(v1::Image { step: 47, ..padded() }), ImageError::Step { .. }));

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ros_launch_writes_is_read() {
+    fn parameters_of_ros_launch_are_read() {
         for (param, device, flag) in [
             ("device:=\"7\"", "7", false),
             ("device:=\"\"", "", false),
@@ -267,7 +267,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_words_give_arguments_or_an_error(words in proptest::collection::vec(".{0,12}", 0..8)) {
+        fn arbitrary_arguments_do_not_panic(words in proptest::collection::vec(".{0,12}", 0..8)) {
             if let Ok(args) = Args::parse(words) {
                 let _ = load::<Config>(DEFAULTS, &Args { config: None, params_files: vec![], ..args });
             }

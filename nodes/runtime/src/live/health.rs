@@ -52,7 +52,7 @@ impl Health {
         self.back.extend(before.filter(|heard| heard.missed > 0).map(|_| any.topic()));
     }
 
-    /// A chain that ends at a topic of ours and begins at its stamp is checked on the way out.
+    /// A chain that ends at a topic of this node and begins at its stamp is checked when it is published.
     pub(super) fn published(&mut self, any: &Any, now: Nanos) {
         self.messages_out += 1;
         let header = any.header();

@@ -1,4 +1,4 @@
-//! A node's mailbox: where Zenoh's callbacks and device threads leave messages for the node's own thread.
+//! A node's mailbox: Zenoh's callbacks and device threads put messages in, the node's own thread takes them out.
 
 use crate::time::Nanos;
 use auriga_msgs::{Any, Reliability, TOPICS, TopicId, v1};
@@ -8,7 +8,7 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard},
 };
 
-/// What lies in the mailbox.
+/// An item of the mailbox.
 pub(crate) enum Item {
     /// Still encoded; decoding is the node's thread's work.
     Wire { topic: TopicId, publisher: Box<str>, payload: Bytes },
@@ -40,7 +40,7 @@ impl Item {
     }
 }
 
-/// What a wait on the mailbox ended with.
+/// Result of a wait on the mailbox.
 pub(crate) enum Taken {
     Items(VecDeque<Item>),
     TimedOut,
@@ -60,7 +60,7 @@ struct Queue {
     stopped: bool,
 }
 
-/// Held by everyone who delivers and by the node's thread. One lock, held for a push or a swap.
+/// Shared by everyone who delivers and the node's thread. One lock, held for a push or a swap.
 pub(crate) struct Mailbox {
     queue: Mutex<Queue>,
     filled: Condvar,
@@ -74,7 +74,7 @@ impl Mailbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // A push or a swap cannot panic half-way, so a poisoned queue is still whole.
+        // A push or a swap cannot panic half-way, so a poisoned queue is still consistent.
         self.queue.lock().unwrap_or_else(|e| e.into_inner())
     }
 
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_waits_for_room_and_is_let_go_by_a_stop() {
+    fn a_device_waits_for_room_until_a_stop() {
         let m = std::sync::Arc::new(Mailbox::new());
         let depth = TopicId::DeviceTranscript.spec().depth;
         let line = || Item::Device(Any::DeviceTranscript(Default::default()));

@@ -1,8 +1,8 @@
-//! The wire: Zenoh sessions, publishers and subscriptions made from the topic table.
+//! Zenoh sessions, publishers and subscriptions, made from the topic table.
 
 use crate::config::RuntimeConfig;
 use anyhow::{Context, anyhow};
-use auriga_msgs::{Any, NODES, NodeSpec, Priority, Reliability, TOPICS, TopicId, TopicSpec};
+use auriga_msgs::{Any, Criticality, NODES, NodeSpec, Priority, Reliability, TOPICS, TopicId, TopicSpec};
 use bytes::Bytes;
 use std::collections::HashMap;
 use zenoh::{
@@ -18,6 +18,14 @@ use zenoh::{
 const PREFIX: &str = "auriga";
 /// Payloads from this size on go through shared memory on topics that ask for it.
 const SHARED_FROM_BYTES: usize = 4096;
+
+/// Messages of one priority that may wait for one peer's socket, which is all that Zenoh allows: each message is sent in
+/// a batch of its own (`express`), and a burst must not be dropped before the sending thread has run.
+const SEND_QUEUE: usize = 16;
+
+/// How long a message that may be dropped waits for room in that queue, in microseconds: so much and no more may a peer
+/// that does not read delay a safety node's message to the others. Zenoh's default.
+const WAIT_BEFORE_DROP_US: u64 = 1000;
 
 /// The Zenoh configuration of a node: a TCP listener on its own port, connections to all nodes of lower numbers, which
 /// are retried for ever, and no scouting. So any node can die and come back, and nothing is found that was not configured.
@@ -44,6 +52,15 @@ pub fn zenoh_config(runtime: &RuntimeConfig, node: NodeSpec) -> anyhow::Result<z
         ("scouting/multicast/enabled", "false".into()),
         ("scouting/gossip/enabled", "false".into()),
         ("open/return_conditions", "{ connect_scouted: false, declares: false }".into()),
+        (
+            "transport/link/tx/queue/size",
+            format!(
+                "{{ control: {q}, real_time: {q}, interactive_high: {q}, interactive_low: {q}, data_high: {q}, data: {q}, \
+                 data_low: {q}, background: {q} }}",
+                q = SEND_QUEUE
+            ),
+        ),
+        ("transport/link/tx/queue/congestion_control/drop/wait_before_drop", WAIT_BEFORE_DROP_US.to_string()),
     ];
     for (key, value) in settings {
         config.insert_json5(key, &value).map_err(|e| anyhow!("zenoh configuration {key}: {e}"))?;
@@ -87,7 +104,7 @@ impl Link {
         let mut shares = false;
         for topic in TOPICS.iter().filter(|t| t.publisher == node.name || t.publisher == "any") {
             shares |= topic.shared_memory;
-            publishers.insert(topic.id, declare(&session, topic, node.name).await?);
+            publishers.insert(topic.id, declare(&session, topic, node).await?);
         }
         let shared = match runtime.shared_memory_mib {
             0 => None,
@@ -163,10 +180,17 @@ impl Link {
     }
 }
 
-async fn declare(session: &Session, topic: &TopicSpec, node: &str) -> anyhow::Result<Publisher<'static>> {
-    let (reliability, congestion) = match topic.reliability {
-        Reliability::Reliable => (zenoh::qos::Reliability::Reliable, CongestionControl::Block),
-        Reliability::BestEffort => (zenoh::qos::Reliability::BestEffort, CongestionControl::Drop),
+async fn declare(session: &Session, topic: &TopicSpec, node: NodeSpec) -> anyhow::Result<Publisher<'static>> {
+    let reliability = match topic.reliability {
+        Reliability::Reliable => zenoh::qos::Reliability::Reliable,
+        Reliability::BestEffort => zenoh::qos::Reliability::BestEffort,
+    };
+    // A safety node waits for no reader: one that stops reading would hold up the node, and with it all other readers, for
+    // 5 s, until Zenoh closes the connection. Instead that reader loses messages, which it counts by their sequence
+    // numbers. All topics of such a node are alike, because all messages of a priority share one queue for each peer.
+    let congestion = match topic.reliability {
+        Reliability::Reliable if node.criticality != Criticality::Safety => CongestionControl::Block,
+        _ => CongestionControl::Drop,
     };
     let priority = match topic.priority {
         Priority::RealTime => zenoh::qos::Priority::RealTime,
@@ -176,7 +200,7 @@ async fn declare(session: &Session, topic: &TopicSpec, node: &str) -> anyhow::Re
         Priority::Background => zenoh::qos::Priority::Background,
     };
     session
-        .declare_publisher(key(topic, node))
+        .declare_publisher(key(topic, node.name))
         .reliability(reliability)
         .congestion_control(congestion)
         .priority(priority)

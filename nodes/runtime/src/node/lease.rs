@@ -4,7 +4,7 @@
 use crate::time::Nanos;
 use auriga_msgs::v1;
 
-/// What one workload holds of the arbiter's grants.
+/// The grant of one workload.
 #[derive(Debug, Clone)]
 pub struct Lease {
     workload: &'static str,
@@ -13,7 +13,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A workload that has been granted nothing yet.
+    /// A workload without a grant yet.
     pub fn new(workload: &'static str) -> Self {
         Self { workload, grant: None, published_ns: 0 }
     }
