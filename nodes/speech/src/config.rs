@@ -172,10 +172,26 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use auriga_runtime::config::{Args, load};
 
     #[test]
     fn the_shipped_configuration_is_valid() {
         Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn an_old_key_is_refused_with_its_new_name() {
+        let old_keys = [
+            ("attention_s", "follow_up_s"),
+            ("open_end_silence_ms", "incomplete_end_silence_ms"),
+            ("voice", "tts_command"),
+            ("voice_threshold", "vad_threshold"),
+        ];
+        for (old, new) in old_keys {
+            let args = Args { params: vec![(old.into(), "1".into())], ..Args::default() };
+            let e = format!("{:#}", load::<Config>(DEFAULTS, &args).unwrap_err());
+            assert!(e.contains(old) && e.contains(new), "{e}");
+        }
     }
 
     #[test]

@@ -230,6 +230,17 @@ fn a_button_stuck_for_an_hour_is_one_fault_and_the_wake_phrase_still_works() {
 }
 
 #[test]
+fn the_fault_of_a_stuck_button_is_cleared_when_the_button_is_released() {
+    let mut rig = rig(Activation::WakeWord, Vec::new());
+    rig.play(&silence(0.2), PIECE);
+    rig.talk_button(true);
+    rig.play(&silence(25.0), PIECE);
+    assert_eq!(rig.fault_states("talk-button-stuck"), [true]);
+    rig.talk_button(false);
+    assert_eq!(rig.fault_states("talk-button-stuck"), [true, false]);
+}
+
+#[test]
 fn the_wake_phrase_is_detected_after_an_hour_of_silence() {
     let full = vec![vec![(0.5, "hey", 1.0), (0.7, "auriga", 1.0), (1.0, "stop", 1.0)]];
     let mut rig = rig(Activation::WakeWord, full);

@@ -286,6 +286,7 @@ fn an_hour_of_zeros_is_reported_as_a_dead_microphone_and_speech_is_still_detecte
     rig.line(begin + Duration::from_millis(500), begin + Duration::from_millis(1800), "are you there");
     rig.play(&[silence(0.5), vowel(1.2), silence(1.5)].concat(), 320);
     assert_eq!(rig.utterances().len(), 1);
+    assert_eq!(rig.fault_states("audio-dead").last(), Some(&false), "the fault is cleared");
 }
 
 #[test]

@@ -144,6 +144,8 @@ fn without_model_and_track_there_is_one_fault() {
     }
     assert_eq!(rig.fault_codes(), ["speech-not-understood"]);
     assert!(rig.utterances().is_empty());
+    rig.line(rig.time, rig.time + Duration::from_secs(1), "stop");
+    assert_eq!(rig.fault_states("speech-not-understood"), [true, false], "a line of a track clears it");
 }
 
 #[test]

@@ -45,10 +45,8 @@ pub fn skip(reason: impl AsRef<str>) {
 /// or `None` after the calling test has been reported as skipped. `file` is the path below the folder that the test
 /// needs.
 pub fn shared_data(file: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("AURIGA_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("AURIGA_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
     let path = folder.join(file);
     if path.exists() {
         return Some(path);

@@ -138,6 +138,17 @@ impl Rig {
             .collect()
     }
 
+    /// For each published fault of this code, whether it was active then.
+    pub fn fault_states(&self, code: &str) -> Vec<bool> {
+        self.messages
+            .iter()
+            .filter_map(|(_, any)| match any {
+                Any::Fault(f) if f.code == code => Some(f.is_active()),
+                _ => None,
+            })
+            .collect()
+    }
+
     pub fn fault_codes(&self) -> Vec<&str> {
         self.messages
             .iter()
