@@ -21,35 +21,62 @@ pub const DEFAULTS: &str = include_str!("../config.toml");
 /// The configuration. `config.toml` documents each key with unit, default and range.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "config.toml documents each key")]
 pub struct Config {
+    /// Name of the capture device; empty: none.
     pub device: String,
+    /// WAV file in place of a device; empty: none.
     pub wav: PathBuf,
+    /// Folder of the Vosk model; empty: no recogniser.
     pub model: PathBuf,
+    /// Words that can be recognised.
     pub vocabulary: Vocabulary,
+    /// File of the intents' phrasings, for [`Vocabulary::Catalogue`].
     pub phrasings: PathBuf,
+    /// File of vCards whose names are added, for [`Vocabulary::Catalogue`]; empty: none.
     pub phone_book: PathBuf,
+    /// Most alternatives published with an utterance.
     pub alternatives: u16,
+    /// Which speech is addressed to the system.
     pub activation: Activation,
+    /// Wake phrases, for [`Activation::WakeWord`].
     pub wake_phrases: Vec<String>,
+    /// Confidence from which a wake phrase counts, 0 to 1.
     pub wake_confidence: f32,
+    /// Time after a request or a reply without need of a wake phrase, in s.
     pub follow_up_s: f64,
+    /// Transcript track, used without a recogniser; empty: none.
     pub transcript: PathBuf,
+    /// Calibration of the seats' microphones; empty: none.
     pub microphones: PathBuf,
+    /// Period of the capture device, in ms.
     pub capture_period_ms: u64,
+    /// Whether the loudspeaker's signal is removed from the microphone's.
     pub echo_cancellation: bool,
+    /// Whether noise is suppressed.
     pub noise_suppression: bool,
+    /// Name of the loudspeaker, or "auto"; empty: none.
     pub speaker: String,
+    /// Period of the loudspeaker, in ms.
     pub playback_period_ms: u64,
+    /// Text-to-speech command: text in, WAV out.
     pub tts_command: String,
+    /// Command that speaks and plays, in place of `speaker` and `tts_command`; empty: none.
     pub speak_command: String,
+    /// Whether speech stops the reply.
     pub barge_in: bool,
+    /// Whether partial results are published.
     pub partials: bool,
+    /// Whether the audio is published.
     pub consent_recording: bool,
+    /// Score of the detector from which a frame is voice, 0 to 1.
     pub vad_threshold: f64,
+    /// Voice needed before a turn begins, in ms.
     pub start_voice_ms: u64,
+    /// Silence that ends a turn, in ms.
     pub end_silence_ms: u64,
+    /// Silence that ends a turn after an incomplete text, in ms.
     pub incomplete_end_silence_ms: u64,
+    /// Longest turn and longest press of the talk button, in s.
     pub longest_turn_s: u64,
 }
 
