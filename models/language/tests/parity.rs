@@ -6,7 +6,7 @@ use auriga_lm::{
         sample::Sampling,
         session::{Budget, Finish, Generate, Session, State},
     },
-    kernels::linear::Precision,
+    kernels::{backend::Backend, linear::Precision},
 };
 use serde::Deserialize;
 use std::{
@@ -90,9 +90,10 @@ fn off(found: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
     square(&mut pairs().map(|(f, e)| f - e)) / square(&mut pairs().map(|(_, e)| *e))
 }
 
-fn quantized(name: &str) {
+/// Loads the fixture in each precision with `load`.
+fn quantized(name: &str, load: impl Fn(Precision) -> Model) {
     let reference = reference(name);
-    let run = |precision| logits(&Model::load_as(&folder(name), precision).unwrap(), &reference.prompt);
+    let run = |precision| logits(&load(precision), &reference.prompt);
     let [bf16, int8, int4] = [Precision::Bf16, Precision::Int8, Precision::Int4].map(run);
     for (precision, off) in [
         ("bf16", off(&bf16, &reference.bf16)),
@@ -107,6 +108,18 @@ fn quantized(name: &str) {
     assert!(coarse > 5.0 * ROUNDING && between > 5.0 * ROUNDING, "{name}: {coarse:.4}, {between:.4}");
 }
 
+#[test]
+fn logits_are_equal_with_every_instruction_set() {
+    let prompt = reference("qwen3").prompt;
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int8, Precision::Int4] {
+        let mut first = None;
+        for backend in Backend::available().into_iter().filter(|backend| *backend != Backend::Libtorch) {
+            let found = logits(&Model::load_with(&folder("qwen3"), precision, backend).unwrap(), &prompt);
+            assert!(*first.get_or_insert_with(|| found.clone()) == found, "{precision}, {backend}");
+        }
+    }
+}
+
 macro_rules! equal_transformers {
     ($($test:ident: $name:literal),* $(,)?) => {
         $(mod $test {
@@ -117,7 +130,13 @@ macro_rules! equal_transformers {
 
             #[test]
             fn logits_equal_transformers_with_the_same_quantized_weights() {
-                super::quantized($name);
+                super::quantized($name, |p| super::Model::load_as(&super::folder($name), p).unwrap());
+            }
+
+            #[test]
+            fn logits_equal_transformers_with_the_same_quantized_weights_and_kernels_of_libtorch() {
+                let load = |p| super::Model::load_with(&super::folder($name), p, super::Backend::Libtorch);
+                super::quantized($name, |p| load(p).unwrap());
             }
         })*
     };

@@ -8,7 +8,10 @@ use crate::{
     },
     dialogue::turn::Lm,
     intent::catalogue::Catalogue,
-    kernels::{linear::Precision, quantized::Rounded},
+    kernels::{
+        linear::Precision,
+        quantized::{Bits, Quantized},
+    },
 };
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -70,10 +73,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
         weights::check_finite(&name, &tensor)?;
         let weight = tensor.f_to_kind(Kind::Float)?;
-        let rounded = Rounded::of(&weight, bits == 4 && name != HEAD)?;
-        error += square(&(rounded.weights()? - &weight))?;
+        let four = bits == 4 && name != HEAD;
+        let quantized = Quantized::new(&weight, if four { Bits::Four } else { Bits::Eight })?;
+        error += square(&(quantized.dequantize()? - &weight))?;
         power += square(&weight)?;
-        written.extend(rounded.into_tensors(name.strip_suffix(".weight").unwrap_or(&name))?);
+        written.extend(quantized.into_tensors(name.strip_suffix(".weight").unwrap_or(&name))?);
     }
     weights::save_raw(&written, &out.join("model.safetensors"))?;
     write_config(from, out, bits)?;

@@ -19,8 +19,9 @@ use crate::{
         weights::{Weights, WeightsError},
     },
     kernels::{
+        backend::Backend,
         device,
-        linear::{Form, Linear, Precision},
+        linear::{Linear, Precision, WeightFormat},
     },
 };
 use std::path::Path;
@@ -71,7 +72,13 @@ struct Attention {
 }
 
 impl Attention {
-    fn load(w: &mut Weights, name: &str, c: &Config, kind: LayerAttention, form: Form) -> Result<Self, WeightsError> {
+    fn load(
+        w: &mut Weights,
+        name: &str,
+        c: &Config,
+        kind: LayerAttention,
+        format: WeightFormat,
+    ) -> Result<Self, WeightsError> {
         let (q_size, kv_size) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let part = |which: &str, rows| (format!("{name}.{which}_proj"), rows);
         let qkv = [part("q", q_size), part("k", kv_size), part("v", kv_size)];
@@ -79,13 +86,13 @@ impl Attention {
             let q = w.take(&format!("{name}.q_norm.weight"), &[c.head_dim])?.f_expand([c.heads, c.head_dim], false)?;
             let k =
                 w.take(&format!("{name}.k_norm.weight"), &[c.head_dim])?.f_expand([c.kv_heads, c.head_dim], false)?;
-            Some(RmsNorm::new(Tensor::f_cat(&[q, k], 0)?, c.rms_norm_eps, form)?)
+            Some(RmsNorm::new(Tensor::f_cat(&[q, k], 0)?, c.rms_norm_eps, format)?)
         } else {
             None
         };
         Ok(Self {
-            qkv: Linear::load(w, &qkv, c.hidden_size, c.qkv_bias, form)?,
-            o: Linear::load(w, &[part("o", c.hidden_size)], q_size, c.output_bias, form)?,
+            qkv: Linear::load(w, &qkv, c.hidden_size, c.qkv_bias, format)?,
+            o: Linear::load(w, &[part("o", c.hidden_size)], q_size, c.output_bias, format)?,
             qk_norm,
             kind,
             heads: c.heads,
@@ -148,12 +155,12 @@ struct Mlp {
 }
 
 impl Mlp {
-    fn load(w: &mut Weights, name: &str, c: &Config, form: Form) -> Result<Self, WeightsError> {
+    fn load(w: &mut Weights, name: &str, c: &Config, format: WeightFormat) -> Result<Self, WeightsError> {
         let part = |which: &str, rows| (format!("{name}.{which}_proj"), rows);
         let gate_up = [part("gate", c.intermediate_size), part("up", c.intermediate_size)];
         Ok(Self {
-            gate_up: Linear::load(w, &gate_up, c.hidden_size, false, form)?,
-            down: Linear::load(w, &[part("down", c.hidden_size)], c.intermediate_size, false, form)?,
+            gate_up: Linear::load(w, &gate_up, c.hidden_size, false, format)?,
+            down: Linear::load(w, &[part("down", c.hidden_size)], c.intermediate_size, false, format)?,
         })
     }
 
@@ -196,7 +203,7 @@ impl Model {
     /// # Errors
     /// A configuration or weights that cannot be used; see [`ModelError`].
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        Self::load_on(folder, Precision::F32, Device::Cpu)
+        Self::load_on(folder, Precision::F32, Device::Cpu, Backend::best())
     }
 
     /// Loads a checkpoint folder with the weights converted to `precision`, on the GPU if there is one. Integer precisions
@@ -206,17 +213,25 @@ impl Model {
     /// As [`Model::load`].
     pub fn load_as(folder: &Path, precision: Precision) -> Result<Self, ModelError> {
         let integer = matches!(precision, Precision::Int8 | Precision::Int4);
-        Self::load_on(folder, precision, if integer { Device::Cpu } else { device::best() })
+        Self::load_on(folder, precision, if integer { Device::Cpu } else { device::best() }, Backend::best())
     }
 
-    fn load_on(folder: &Path, precision: Precision, device: Device) -> Result<Self, ModelError> {
+    /// As [`Model::load_as`], on the CPU with the matrix kernels of this backend: for tests and benchmarks.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_with(folder: &Path, precision: Precision, backend: Backend) -> Result<Self, ModelError> {
+        Self::load_on(folder, precision, Device::Cpu, backend)
+    }
+
+    fn load_on(folder: &Path, precision: Precision, device: Device, backend: Backend) -> Result<Self, ModelError> {
         let mut config = Config::load(&folder.join("config.json"))?;
         config.read_generation(&folder.join("generation_config.json"))?;
         if let Some(found) = config.quantised.filter(|&found| found != precision) {
             return Err(ModelError::Quantised { folder: folder.display().to_string(), found, wanted: precision });
         }
         let weights = Weights::load(folder)?.on(device);
-        Ok(tch::no_grad(|| Self::assemble(config, weights, Form::Run(precision)))?)
+        Ok(tch::no_grad(|| Self::assemble(config, weights, WeightFormat::Inference(precision, backend)))?)
     }
 
     /// Builds a model for training: gradients reach the tensors of `weights`.
@@ -224,11 +239,11 @@ impl Model {
     /// # Errors
     /// A tensor that is missing, unknown or of the wrong shape.
     pub fn from_weights(config: Config, weights: Weights) -> Result<Self, WeightsError> {
-        Self::assemble(config, weights, Form::Trained)
+        Self::assemble(config, weights, WeightFormat::Trained)
     }
 
     /// Builds the model; an error if a tensor is left over.
-    fn assemble(config: Config, mut weights: Weights, form: Form) -> Result<Self, WeightsError> {
+    fn assemble(config: Config, mut weights: Weights, format: WeightFormat) -> Result<Self, WeightsError> {
         let (c, w) = (&config, &mut weights);
         let table = w.take("model.embed_tokens.weight", &[c.vocab_size, c.hidden_size])?;
         let layer = |i| -> Result<Layer, WeightsError> {
@@ -236,31 +251,34 @@ impl Model {
             // Stored in old files; computed here.
             w.discard(&format!("{name}.self_attn.rotary_emb.inv_freq"));
             let norm = |w: &mut Weights, which: &str| {
-                RmsNorm::load(w, &format!("{name}.{which}_layernorm"), c.hidden_size, c.rms_norm_eps, form)
+                RmsNorm::load(w, &format!("{name}.{which}_layernorm"), c.hidden_size, c.rms_norm_eps, format)
             };
             Ok(Layer {
                 attention_norm: norm(w, "input")?,
-                attention: Attention::load(w, &format!("{name}.self_attn"), c, c.attention_of(i), form)?,
+                attention: Attention::load(w, &format!("{name}.self_attn"), c, c.attention_of(i), format)?,
                 mlp_norm: norm(w, "post_attention")?,
-                mlp: Mlp::load(w, &format!("{name}.mlp"), c, form)?,
+                mlp: Mlp::load(w, &format!("{name}.mlp"), c, format)?,
             })
         };
         let layers = (0..c.layers).map(layer).collect::<Result<_, _>>()?;
-        let norm = RmsNorm::load(w, "model.norm", c.hidden_size, c.rms_norm_eps, form)?;
+        let norm = RmsNorm::load(w, "model.norm", c.hidden_size, c.rms_norm_eps, format)?;
         // 4 bits are too coarse for the output matrix.
-        let head_form = if form == Form::Run(Precision::Int4) { Form::Run(Precision::Int8) } else { form };
+        let head_format = match format {
+            WeightFormat::Inference(Precision::Int4, backend) => WeightFormat::Inference(Precision::Int8, backend),
+            other => other,
+        };
         let head = if c.tied {
             w.discard("lm_head.weight");
-            Linear::new(&table, None, head_form)?
+            Linear::new(&table, None, head_format)?
         } else {
-            Linear::load(w, &[("lm_head".into(), c.vocab_size)], c.hidden_size, false, head_form)?
+            Linear::load(w, &[("lm_head".into(), c.vocab_size)], c.hidden_size, false, head_format)?
         };
         weights.finish()?;
         let shared = config.tied && head.has_rows();
-        let embedding = if shared { None } else { Some(table.f_to_kind(form.weight_kind())?) };
+        let embedding = if shared { None } else { Some(table.f_to_kind(format.weight_kind())?) };
         let frequencies = config.rope_scaling.frequencies(config.rope_theta, config.head_dim);
         let frequencies = Tensor::f_from_slice(&frequencies)?.f_to_device(table.device())?;
-        let precision = if let Form::Run(precision) = form { precision } else { Precision::F32 };
+        let precision = if let WeightFormat::Inference(precision, _) = format { precision } else { Precision::F32 };
         Ok(Self { config, precision, embedding, layers, norm, head, frequencies })
     }
 

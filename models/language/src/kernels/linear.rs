@@ -1,24 +1,23 @@
-//! Matrices of a model in the numbers it computes with: 32-bit, bfloat16, or whole numbers of 8 or 4 bits. A kernel's order
-//! of the numbers in memory is its own.
+//! Linear layers, with weights in the format a model computes with: 32-bit, bfloat16, or codes of 8 or 4 bits. The order of
+//! weights in memory is up to the kernels.
 //!
-//! Weights alone are quantised ([`rounded`](crate::kernels::quantized)); activations are of 32 bits then. Kernels are ours where the
-//! processor has AVX-512 ([`tiled`](crate::kernels::tiled)), else libtorch's.
+//! Weights alone are quantized (`quantized.rs`); activations have 32 bits then. The kernels are those of
+//! [`auriga_kernels`] where the processor has an instruction set for them, otherwise libtorch's ([`Backend`]).
 
-use crate::{
-    decoder::weights::{Weights, WeightsError},
-    kernels::{
-        quantized::{GROUP, Rounded},
-        tiled::{self, Tiled},
-    },
+use super::{
+    backend::Backend,
+    packed::Packed,
+    quantized::{Bits, GROUP, Quantized},
 };
+use crate::decoder::weights::{Weights, WeightsError};
 use std::fmt;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// In which numbers a model computes.
+/// The number format of a model's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// Weights of 32 bits.
+    /// 32-bit floating-point numbers.
     #[default]
     F32,
     /// Weights of 16 bits; on the graphics processor activations too.
@@ -30,7 +29,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Of activations, norms, and the cache. On the processor 16 bits would make nothing faster there.
+    /// The type of activations, norms and the cache. On the processor 16 bits would make nothing faster there.
     pub fn kind(self, device: Device) -> Kind {
         if self == Self::Bf16 && device != Device::Cpu { Kind::BFloat16 } else { Kind::Float }
     }
@@ -47,46 +46,47 @@ impl fmt::Display for Precision {
     }
 }
 
-/// What a model is put together for.
+/// How a layer keeps its weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// To be trained, in 32 bits: the tensors themselves, so that gradients reach them.
+pub(crate) enum WeightFormat {
+    /// For training, in 32 bits: the tensors themselves, so that gradients reach them.
     Trained,
-    /// To be run: copies, in the order that is read fastest.
-    Run(Precision),
+    /// For inference: copies, in the order that the kernels read fastest.
+    Inference(Precision, Backend),
 }
 
-impl Form {
-    /// Of activations.
+impl WeightFormat {
+    /// The type of activations.
     pub fn kind(self, device: Device) -> Kind {
         match self {
             Self::Trained => Kind::Float,
-            Self::Run(precision) => precision.kind(device),
+            Self::Inference(precision, _) => precision.kind(device),
         }
     }
 
-    /// Of matrices that are not rounded to whole numbers, and of the embedding.
+    /// The type of matrices that are not quantized, and of the embedding.
     pub fn weight_kind(self) -> Kind {
-        if matches!(self, Self::Trained | Self::Run(Precision::F32)) { Kind::Float } else { Kind::BFloat16 }
+        let full = matches!(self, Self::Trained | Self::Inference(Precision::F32, _));
+        if full { Kind::Float } else { Kind::BFloat16 }
     }
 }
 
-/// How many tiles of columns libtorch's 4-bit kernel packs together; on the processor it has no meaning but is asked for.
+/// How many tiles of columns libtorch's 4-bit kernel packs together; on the processor the argument is required and ignored.
 const INT4_TILES: i64 = 1;
 
 enum Matrix {
-    Tiled(Tiled),
-    /// [rows, columns].
-    Plain(Tensor),
-    /// [columns, rows], each row of memory one input: at one token, libtorch reads this order faster than the other.
-    Turned(Tensor),
-    /// Libtorch's, of 8 and 4 bits.
+    Packed(Packed),
+    /// [rows, columns], for libtorch.
+    Dense(Tensor),
+    /// [columns, rows]: with one token, libtorch reads this order faster than the other.
+    Transposed(Tensor),
+    /// In the layouts of libtorch's kernels for 8 and 4 bits.
     Int8 {
-        weight: Tensor,
+        codes: Tensor,
         scales: Tensor,
     },
     Int4 {
-        weight: Tensor,
+        codes: Tensor,
         scales: Tensor,
     },
 }
@@ -100,50 +100,58 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// One matrix of the rows of several, `(name, rows)` each: what reads the same x is computed in one go.
+    /// One matrix of the rows of several, `(name, rows)` each: layers that read the same x are computed together.
     pub(crate) fn load(
         w: &mut Weights,
         parts: &[(String, i64)],
         columns: i64,
         biased: bool,
-        form: Form,
+        format: WeightFormat,
     ) -> Result<Self, WeightsError> {
-        let (mut weights, mut rounded, mut biases) = (Vec::new(), Vec::new(), Vec::new());
-        let whole_numbers = matches!(form, Form::Run(Precision::Int8 | Precision::Int4));
+        let (mut weights, mut quantized, mut biases) = (Vec::new(), Vec::new(), Vec::new());
+        let codes = matches!(format, WeightFormat::Inference(Precision::Int8 | Precision::Int4, _));
         for (name, rows) in parts {
-            let part = if whole_numbers { Rounded::take(w, name, *rows, columns)? } else { None };
+            let part = if codes { Quantized::take(w, name, *rows, columns)? } else { None };
             match part {
-                Some(part) => rounded.push(part),
+                Some(part) => quantized.push(part),
                 None => weights.push(w.take(&format!("{name}.weight"), &[*rows, columns])?),
             }
             if biased {
                 biases.push(w.take(&format!("{name}.bias"), &[*rows])?);
             }
         }
-        let joined = |mut all: Vec<Tensor>| if all.len() == 1 { Ok(all.remove(0)) } else { Tensor::f_cat(&all, 0) };
-        let bias = if biased { Some(joined(biases)?) } else { None };
-        let bias = bias.map(|b| b.f_to_kind(form.kind(b.device()))).transpose()?;
-        if rounded.is_empty() {
-            return Ok(Self::new(&joined(weights)?, bias, form)?);
+        let concat = |mut all: Vec<Tensor>| if all.len() == 1 { Ok(all.remove(0)) } else { Tensor::f_cat(&all, 0) };
+        let bias = if biased { Some(concat(biases)?) } else { None };
+        let bias = bias.map(|b| b.f_to_kind(format.kind(b.device()))).transpose()?;
+        match format {
+            WeightFormat::Inference(_, backend) if !quantized.is_empty() => {
+                if !weights.is_empty() {
+                    return Err(w.mixed(&parts[0].0));
+                }
+                let quantized = Quantized::concat(&quantized)?;
+                let rows = parts.iter().map(|(_, rows)| rows).sum();
+                Ok(Self { matrix: quantized_matrix(quantized, backend)?, bias, rows, columns })
+            }
+            _ => Ok(Self::new(&concat(weights)?, bias, format)?),
         }
-        if !weights.is_empty() {
-            return Err(w.mixed(&parts[0].0));
-        }
-        let rounded = Rounded::joined(&rounded)?;
-        let rows = parts.iter().map(|(_, rows)| rows).sum();
-        Ok(Self { matrix: whole(rounded)?, bias, rows, columns })
     }
 
     /// `weight`: [rows, columns], 32-bit.
-    pub(crate) fn new(weight: &Tensor, bias: Option<Tensor>, form: Form) -> Result<Self, TchError> {
+    pub(crate) fn new(weight: &Tensor, bias: Option<Tensor>, format: WeightFormat) -> Result<Self, TchError> {
         let (rows, columns) = (weight.size()[0], weight.size()[1]);
-        let tiled = tiled::supported() && weight.device() == Device::Cpu;
-        let matrix = match form {
-            Form::Trained => Matrix::Plain(weight.shallow_clone()),
-            Form::Run(Precision::Int8) => whole(Rounded::of(weight, false)?)?,
-            Form::Run(Precision::Int4) => whole(Rounded::of(weight, true)?)?,
-            Form::Run(_) if tiled => Matrix::Tiled(Tiled::new(&weight.f_to_kind(form.weight_kind())?)?),
-            Form::Run(_) => plain(weight, form)?,
+        let matrix = match format {
+            WeightFormat::Trained => Matrix::Dense(weight.shallow_clone()),
+            WeightFormat::Inference(Precision::Int8, backend) => {
+                quantized_matrix(Quantized::new(weight, Bits::Eight)?, backend)?
+            }
+            WeightFormat::Inference(Precision::Int4, backend) => {
+                quantized_matrix(Quantized::new(weight, Bits::Four)?, backend)?
+            }
+            WeightFormat::Inference(_, Backend::Packed(kernels)) if weight.device() == Device::Cpu => {
+                Matrix::Packed(Packed::new(kernels, &weight.f_to_kind(format.weight_kind())?)?)
+            }
+            WeightFormat::Inference(Precision::F32, _) => Matrix::Transposed(weight.f_tr()?.f_contiguous()?),
+            WeightFormat::Inference(Precision::Bf16, _) => Matrix::Dense(weight.f_to_kind(format.weight_kind())?),
         };
         Ok(Self { matrix, bias, rows, columns })
     }
@@ -151,22 +159,24 @@ impl Linear {
     /// x: [.., columns] → [.., rows].
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let y = match &self.matrix {
-            Matrix::Plain(weight) if weight.kind() == x.kind() => return x.linear(weight, self.bias.as_ref()),
-            Matrix::Plain(weight) => self.flat(x, weight.kind(), |x| x.linear(weight, None::<&Tensor>)),
-            Matrix::Turned(weight) => x.matmul(weight),
-            // As the operators of tch: what fails here is a mistake in this crate.
-            Matrix::Tiled(matrix) => self.flat(x, Kind::Float, |x| matrix.product(x).unwrap_or_else(|e| panic!("{e}"))),
-            Matrix::Int8 { weight, scales } => {
-                self.flat(x, Kind::BFloat16, |x| x.internal_weight_int8pack_mm(weight, scales))
+            Matrix::Dense(weight) if weight.kind() == x.kind() => return x.linear(weight, self.bias.as_ref()),
+            Matrix::Dense(weight) => self.flat(x, weight.kind(), |x| x.linear(weight, None::<&Tensor>)),
+            Matrix::Transposed(weight) => x.matmul(weight),
+            // As the operators of tch do: an error here is a mistake in this crate.
+            Matrix::Packed(matrix) => {
+                self.flat(x, Kind::Float, |x| matrix.product(x).unwrap_or_else(|e| panic!("{e}")))
             }
-            Matrix::Int4 { weight, scales } => {
-                self.flat(x, Kind::BFloat16, |x| x.internal_weight_int4pack_mm_for_cpu(weight, GROUP as i64, scales))
+            Matrix::Int8 { codes, scales } => {
+                self.flat(x, Kind::BFloat16, |x| x.internal_weight_int8pack_mm(codes, scales))
+            }
+            Matrix::Int4 { codes, scales } => {
+                self.flat(x, Kind::BFloat16, |x| x.internal_weight_int4pack_mm_for_cpu(codes, GROUP, scales))
             }
         };
         if let Some(bias) = &self.bias { y + bias } else { y }
     }
 
-    /// By a kernel that knows matrices alone, of this kind.
+    /// Calls a kernel that takes a matrix of tokens, of this type.
     fn flat(&self, x: &Tensor, kind: Kind, kernel: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
         let mut shape = x.size();
         let y = kernel(&x.reshape([-1, self.columns]).to_kind(kind)).to_kind(x.kind());
@@ -176,24 +186,24 @@ impl Linear {
         y.view(&shape[..])
     }
 
-    /// Whether the matrix can give its rows back, as the embedding of tokens does where it is the output matrix too.
+    /// Whether [`Linear::rows_of`] can return rows: not of quantized weights.
     pub(crate) fn has_rows(&self) -> bool {
         match &self.matrix {
-            Matrix::Tiled(matrix) => matrix.has_rows(),
-            Matrix::Plain(_) | Matrix::Turned(_) => true,
+            Matrix::Packed(matrix) => !matrix.is_quantized(),
+            Matrix::Dense(_) | Matrix::Transposed(_) => true,
             Matrix::Int8 { .. } | Matrix::Int4 { .. } => false,
         }
     }
 
-    /// Rows by their index. Of [`Linear::has_rows`] alone.
+    /// Rows by their index, where [`Linear::has_rows`].
     pub(crate) fn rows_of(&self, rows: &Tensor) -> Tensor {
         let shape = [rows.size(), vec![self.columns]].concat();
         let flat = rows.flatten(0, -1);
         match &self.matrix {
-            Matrix::Tiled(matrix) => matrix.rows_of(&flat).unwrap_or_else(|e| panic!("{e}")),
-            Matrix::Turned(weight) => weight.index_select(1, &flat).tr().contiguous(),
-            Matrix::Plain(weight) => Tensor::embedding(weight, &flat, -1, false, false),
-            Matrix::Int8 { .. } | Matrix::Int4 { .. } => unreachable!("a matrix whose rows are not given back"),
+            Matrix::Packed(matrix) => matrix.rows_of(&flat).unwrap_or_else(|e| panic!("{e}")),
+            Matrix::Transposed(weight) => weight.index_select(1, &flat).tr().contiguous(),
+            Matrix::Dense(weight) => Tensor::embedding(weight, &flat, -1, false, false),
+            Matrix::Int8 { .. } | Matrix::Int4 { .. } => unreachable!("rows of quantized weights"),
         }
         .view(&shape[..])
     }
@@ -202,34 +212,23 @@ impl Linear {
     pub(crate) fn bytes(&self) -> usize {
         let of = |t: &Tensor| t.numel() * t.kind().elt_size_in_bytes();
         match &self.matrix {
-            Matrix::Turned(weight) | Matrix::Plain(weight) => of(weight),
-            Matrix::Tiled(matrix) => matrix.bytes(),
-            Matrix::Int8 { weight, scales } => of(weight) + of(scales),
+            Matrix::Transposed(weight) | Matrix::Dense(weight) => of(weight),
+            Matrix::Packed(matrix) => matrix.bytes(),
+            Matrix::Int8 { codes, scales } => of(codes) + of(scales),
             Matrix::Int4 { scales, .. } => (self.rows * self.columns / 2) as usize + of(scales),
         }
     }
 }
 
-/// Ours where the processor can, else libtorch's.
-fn whole(rounded: Rounded) -> Result<Matrix, TchError> {
-    if tiled::supported() { Ok(Matrix::Tiled(Tiled::rounded(&rounded)?)) } else { whole_of_libtorch(rounded) }
-}
-
-fn plain(weight: &Tensor, form: Form) -> Result<Matrix, TchError> {
-    Ok(match form {
-        Form::Run(Precision::F32) => Matrix::Turned(weight.f_tr()?.f_contiguous()?),
-        _ => Matrix::Plain(weight.f_to_kind(form.weight_kind())?),
-    })
-}
-
-fn whole_of_libtorch(rounded: Rounded) -> Result<Matrix, TchError> {
-    Ok(match rounded {
-        Rounded::Eight { steps, scales } => Matrix::Int8 { weight: steps, scales },
-        Rounded::Four { steps, scales, middles } => {
-            // [groups, rows, scale and middle].
-            let scales = Tensor::f_stack(&[scales, middles], 2)?.f_transpose(0, 1)?.f_contiguous()?;
-            let steps = steps.f_to_kind(Kind::Int)?;
-            Matrix::Int4 { weight: steps.f_internal_convert_weight_to_int4pack_for_cpu(INT4_TILES)?, scales }
+fn quantized_matrix(quantized: Quantized, backend: Backend) -> Result<Matrix, TchError> {
+    Ok(match (backend, quantized) {
+        (Backend::Packed(kernels), quantized) => Matrix::Packed(Packed::quantized(kernels, &quantized)?),
+        (Backend::Libtorch, Quantized::Int8 { codes, scales }) => Matrix::Int8 { codes, scales },
+        (Backend::Libtorch, Quantized::Int4 { codes, scales, zero_points }) => {
+            // [groups, rows, scale and zero point].
+            let scales = Tensor::f_stack(&[scales, zero_points], 2)?.f_transpose(0, 1)?.f_contiguous()?;
+            let codes = codes.f_to_kind(Kind::Int)?;
+            Matrix::Int4 { codes: codes.f_internal_convert_weight_to_int4pack_for_cpu(INT4_TILES)?, scales }
         }
     })
 }
@@ -237,75 +236,94 @@ fn whole_of_libtorch(rounded: Rounded) -> Result<Matrix, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::tensor_slices::waves;
+    use crate::kernels::tensor_slices::sine_tensor;
 
-    /// How far y is from W x + b computed in 32 bits, of the largest y. What rounded weights do to it is for
-    /// tests/parity.rs to say.
-    fn off(rows: i64, columns: i64, precision: Precision, tokens: i64) -> f64 {
-        let number = |shape: &[i64], step| waves(shape, step).to_kind(Kind::BFloat16).to_kind(Kind::Float);
-        let (weight, x, bias) = (number(&[rows, columns], 0.7), number(&[tokens, columns], 1.3), number(&[rows], 0.1));
-        let expected = x.linear(&weight, Some(&bias));
-        let form = Form::Run(precision);
-        let linear = Linear::new(&weight, Some(bias), form).unwrap();
-        let found = linear.forward(&x);
-        assert_eq!(found.size(), expected.size());
-        (found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[])
+    fn largest(x: &Tensor) -> f64 {
+        x.abs().max().double_value(&[])
     }
 
     #[test]
-    fn products_are_those_of_the_matrix_in_every_order_of_memory() {
+    fn full_precision_products_match_libtorch_with_every_backend() {
         let _no_gradients = tch::no_grad_guard();
-        for (rows, columns) in [(48, 64), (1040, 1024)] {
-            for (precision, bound) in [(Precision::F32, 1e-5), (Precision::Bf16, 0.01)] {
-                for tokens in [1, 2, 33] {
-                    let off = off(rows, columns, precision, tokens);
-                    assert!(off < bound, "{rows} × {columns}, {precision}, {tokens} tokens: off by {off}");
+        let exact = |shape: &[i64], step| sine_tensor(shape, step).to_kind(Kind::BFloat16).to_kind(Kind::Float);
+        for backend in Backend::available() {
+            for (rows, columns) in [(48, 64), (1040, 1024)] {
+                let (weight, bias) = (exact(&[rows, columns], 0.7), exact(&[rows], 0.1));
+                for (precision, bound) in [(Precision::F32, 1e-5), (Precision::Bf16, 0.01)] {
+                    let format = WeightFormat::Inference(precision, backend);
+                    let linear = Linear::new(&weight, Some(bias.copy()), format).unwrap();
+                    for tokens in [1, 2, 33] {
+                        let x = exact(&[tokens, columns], 1.3);
+                        let (found, expected) = (linear.forward(&x), x.linear(&weight, Some(&bias)));
+                        assert_eq!(found.size(), expected.size());
+                        let off = largest(&(found - &expected)) / largest(&expected);
+                        assert!(
+                            off < bound,
+                            "{backend}, {rows} × {columns}, {precision}, {tokens} tokens: off by {off}"
+                        );
+                    }
                 }
             }
         }
     }
 
     #[test]
-    fn libtorchs_kernels_give_the_same_where_ours_cannot_run() {
+    fn quantized_products_match_those_of_the_dequantized_weights_with_every_backend() {
         let _no_gradients = tch::no_grad_guard();
-        let (weight, x) = (waves(&[48, 64], 0.7), waves(&[3, 64], 1.3));
-        let of = |matrix| Linear { matrix, bias: None, rows: 48, columns: 64 }.forward(&x);
-        let rounded = |four| Rounded::of(&weight, four).unwrap();
-        let form = Form::Run;
-        for (name, found, weights) in [
-            ("f32", plain(&weight, form(Precision::F32)).unwrap(), weight.copy()),
-            ("bf16", plain(&weight, form(Precision::Bf16)).unwrap(), weight.copy()),
-            ("int8", whole_of_libtorch(rounded(false)).unwrap(), rounded(false).weights().unwrap()),
-            ("int4", whole_of_libtorch(rounded(true)).unwrap(), rounded(true).weights().unwrap()),
-        ] {
-            let expected = x.linear(&weights, None::<&Tensor>);
-            let off = (of(found) - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]);
-            // But for the first, activations are rounded to 8 bits.
-            assert!(off < if name == "f32" { 1e-5 } else { 0.02 }, "{name}: off by {off}");
+        let (weight, x) = (sine_tensor(&[48, 64], 0.7), sine_tensor(&[3, 64], 1.3));
+        for backend in Backend::available() {
+            for (precision, bits) in [(Precision::Int8, Bits::Eight), (Precision::Int4, Bits::Four)] {
+                let linear = Linear::new(&weight, None, WeightFormat::Inference(precision, backend)).unwrap();
+                let weights = Quantized::new(&weight, bits).unwrap().dequantize().unwrap();
+                let expected = x.linear(&weights, None::<&Tensor>);
+                let off = largest(&(linear.forward(&x) - &expected)) / largest(&expected);
+                // libtorch rounds activations to 16 bits.
+                let bound = if backend == Backend::Libtorch { 0.02 } else { 1e-5 };
+                assert!(off < bound, "{backend}, {precision}: off by {off}");
+            }
         }
     }
 
     #[test]
-    fn rows_are_given_back() {
+    fn rows_of_unquantized_weights_are_returned() {
         let weight = Tensor::arange(300 * 40, (Kind::Float, Device::Cpu)).view([300, 40]) / 64.0;
         let rows = Tensor::from_slice(&[0i64, 299, 128, 0]).view([2, 2]);
-        for precision in [Precision::F32, Precision::Bf16] {
-            let form = Form::Run(precision);
-            let linear = Linear::new(&weight, None, form).unwrap();
-            assert!(linear.has_rows());
-            let expected =
-                weight.to_kind(form.weight_kind()).to_kind(Kind::Float).index_select(0, &rows.flatten(0, -1));
-            assert_eq!(linear.rows_of(&rows).to_kind(Kind::Float), expected.view([2, 2, 40]));
+        for backend in Backend::available() {
+            for precision in [Precision::F32, Precision::Bf16] {
+                let format = WeightFormat::Inference(precision, backend);
+                let linear = Linear::new(&weight, None, format).unwrap();
+                assert!(linear.has_rows());
+                let expected =
+                    weight.to_kind(format.weight_kind()).to_kind(Kind::Float).index_select(0, &rows.flatten(0, -1));
+                assert_eq!(linear.rows_of(&rows).to_kind(Kind::Float), expected.view([2, 2, 40]), "{backend}");
+            }
         }
     }
 
     #[test]
-    fn a_matrix_of_zeros_stays_one() {
+    fn a_quantized_matrix_of_zeros_gives_zeros() {
         let zeros = Tensor::zeros([32, 64], (Kind::Float, Device::Cpu));
         let x = Tensor::ones([2, 64], (Kind::BFloat16, Device::Cpu));
-        for precision in [Precision::Int8, Precision::Int4] {
-            let y = Linear::new(&zeros, None, Form::Run(precision)).unwrap().forward(&x);
-            assert_eq!(y.abs().max().double_value(&[]), 0.0, "{precision}");
+        for backend in Backend::available() {
+            for precision in [Precision::Int8, Precision::Int4] {
+                let format = WeightFormat::Inference(precision, backend);
+                let y = Linear::new(&zeros, None, format).unwrap().forward(&x);
+                assert_eq!(largest(&y), 0.0, "{precision}, {backend}");
+            }
+        }
+    }
+
+    /// Without the instruction set of any packed kernel, a model uses libtorch; no backend gives zeros.
+    #[test]
+    fn every_backend_computes() {
+        let (weight, x) =
+            (Tensor::ones([32, 64], (Kind::Float, Device::Cpu)), Tensor::ones([1, 64], (Kind::Float, Device::Cpu)));
+        for backend in Backend::available() {
+            for precision in [Precision::F32, Precision::Bf16, Precision::Int8, Precision::Int4] {
+                let linear = Linear::new(&weight, None, WeightFormat::Inference(precision, backend)).unwrap();
+                let off = largest(&(linear.forward(&x) - 64.0));
+                assert!(off < 0.5, "{precision}, {backend}: off by {off}");
+            }
         }
     }
 }

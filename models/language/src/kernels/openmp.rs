@@ -1,5 +1,5 @@
-//! Work on several threads: those of libtorch's own OpenMP, as many as it has been told to use ([`tch::set_num_threads`]
-//! on this thread). Threads of ours beside them would wait for the same cores.
+//! Work on several threads: those of the OpenMP that libtorch uses, as many as [`tch::set_num_threads`] set on this thread.
+//! Other threads beside them would compete for the same cores.
 
 use std::{
     ffi::{CStr, c_int, c_uint, c_void},
@@ -10,12 +10,12 @@ use std::{
 /// OpenMP's `parallel`; libgomp and LLVM's runtime both have it.
 type Parallel = unsafe extern "C" fn(unsafe extern "C" fn(*mut c_void), *mut c_void, c_uint, c_uint);
 /// `omp_get_thread_num` and `omp_get_num_threads` (OpenMP 5.2, 18.2).
-type Number = unsafe extern "C" fn() -> c_int;
+type GetNumber = unsafe extern "C" fn() -> c_int;
 
 struct OpenMp {
     parallel: Parallel,
-    thread: Number,
-    threads: Number,
+    thread: GetNumber,
+    threads: GetNumber,
 }
 
 /// `None` where libtorch has no OpenMP: then there is one thread.
@@ -25,8 +25,8 @@ static OPEN_MP: LazyLock<Option<OpenMp>> = LazyLock::new(|| {
     Some(unsafe {
         OpenMp {
             parallel: std::mem::transmute::<*mut c_void, Parallel>(parallel?),
-            thread: std::mem::transmute::<*mut c_void, Number>(thread?),
-            threads: std::mem::transmute::<*mut c_void, Number>(threads?),
+            thread: std::mem::transmute::<*mut c_void, GetNumber>(thread?),
+            threads: std::mem::transmute::<*mut c_void, GetNumber>(threads?),
         }
     })
 });
@@ -43,7 +43,7 @@ pub fn split<T: Send>(data: &mut [T], piece: usize, work: impl Fn(usize, &mut [T
     debug_assert_eq!(data.len(), pieces * piece);
     let Some(open_mp) = OPEN_MP.as_ref().filter(|_| pieces > 1) else { return work(0, data) };
     let part = Part { data: data.as_mut_ptr(), pieces, piece, work: &work, open_mp };
-    // SAFETY: `run` is given the part, which lives until all threads are done.
+    // SAFETY: `run` gets the part, which lives until all threads are done.
     unsafe { (open_mp.parallel)(run::<T>, (&raw const part).cast_mut().cast(), 0, 0) };
 }
 
@@ -62,7 +62,7 @@ struct Part<'w, T> {
 unsafe extern "C" fn run<T>(part: *mut c_void) {
     // SAFETY: it is the part that `split` made; the threads of the team share it and change nothing of it.
     let part = unsafe { &*part.cast::<Part<'_, T>>() };
-    // SAFETY: both only tell numbers of the team that runs this.
+    // SAFETY: both only return numbers of the team that runs this.
     let (thread, threads) = unsafe { ((part.open_mp.thread)() as usize, (part.open_mp.threads)() as usize) };
     let [first, end] = [thread, thread + 1].map(|t| part.pieces * t / threads);
     if first < end {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_piece_is_worked_on_once_with_any_number_of_threads() {
+    fn each_piece_is_processed_once_with_any_number_of_threads() {
         for threads in [1, 2, 3, 7] {
             tch::set_num_threads(threads);
             for pieces in [0, 1, 2, 5, 100] {

@@ -9,9 +9,10 @@ use crate::{
         session::{Budget, Generate, Session, State},
         weights,
     },
-    kernels::linear::Precision,
+    kernels::{backend::Backend, linear::Precision},
 };
 use anyhow::Context;
+use auriga_kernels::InstructionSet;
 use clap::Args;
 use std::{
     fs,
@@ -30,6 +31,10 @@ pub struct Options {
     /// Precisions of the large model
     #[arg(long, value_enum, value_delimiter = ',', default_value = "f32,bf16,int8,int4")]
     pub precisions: Vec<Precision>,
+    /// Matrix kernels to compare: avx512, avx2, neon, scalar, libtorch. Default: all of this processor except scalar, which
+    /// takes minutes
+    #[arg(long, value_delimiter = ',')]
+    pub kernels: Vec<Backend>,
     /// Length of the prompt, and number of tokens that are decoded after it
     #[arg(long, default_value_t = 64)]
     pub tokens: usize,
@@ -45,35 +50,51 @@ const MEMORY_BYTES: i64 = 512 << 20;
 pub fn run(folder: &Path, options: &Options, repeats: usize) -> anyhow::Result<()> {
     make(folder)?;
     let memory = Tensor::ones([MEMORY_BYTES / 4], (Kind::Float, Device::Cpu));
-    let columns = ["precision", "decode/s", "GB/s", "memory GB/s", "of it", "prefill/s", "1-layer slices", "worst ms"];
+    let columns =
+        ["precision", "kernels", "decode/s", "GB/s", "memory GB/s", "of it", "prefill/s", "1-layer slices", "worst ms"];
     println!("{}", columns.map(|c| format!("{c:>15}")).concat());
+    let mut backends = options.kernels.clone();
+    if backends.is_empty() {
+        backends = Backend::available();
+        let scalar = |backend: &Backend| matches!(backend, Backend::Packed(kernels) if kernels.instruction_set() == InstructionSet::Scalar);
+        backends.retain(|backend| !scalar(backend));
+    }
     for &precision in &options.precisions {
-        let model = Model::load_as(folder, precision)?;
-        let mut rounds = Vec::new();
+        let load = |&backend: &Backend| Model::load_with(folder, precision, backend);
+        let models = backends.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let mut rounds: Vec<Vec<(Round, f64)>> = models.iter().map(|_| Vec::new()).collect();
+        // The kernels take turns, so that other load on the machine slows all of them.
         for _ in 0..repeats {
-            rounds.push((round(&model, options.tokens)?, read_speed(&memory)));
+            for (model, rounds) in models.iter().zip(&mut rounds) {
+                rounds.push((round(model, options.tokens)?, read_speed(&memory)));
+            }
         }
-        let median = |of: &dyn Fn(&(Round, f64)) -> f64| {
-            let mut values: Vec<f64> = rounds.iter().map(of).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
-        let bytes = model.bytes_per_token() as f64;
-        let decode = median(&|r| r.0.decode);
-        let share = median(&|r| r.0.decode * bytes / r.1);
-        let row = [
-            precision.to_string(),
-            format!("{decode:.1}"),
-            format!("{:.1}", decode * bytes / 1e9),
-            format!("{:.1}", median(&|r| r.1) / 1e9),
-            format!("{:.0}%", 100.0 * share),
-            format!("{:.0}", median(&|r| r.0.prefill)),
-            format!("{:+.1}%", 100.0 * (decode / median(&|r| r.0.sliced) - 1.0)),
-            format!("{:.2}", median(&|r| r.0.worst_slice * 1e3)),
-        ];
-        println!("{}", row.map(|c| format!("{c:>15}")).concat());
+        for ((backend, model), rounds) in backends.iter().zip(&models).zip(&rounds) {
+            let medians = medians(rounds, model.bytes_per_token() as f64);
+            let row = [precision.to_string(), backend.to_string()].into_iter().chain(medians);
+            println!("{}", row.map(|c| format!("{c:>15}")).collect::<String>());
+        }
     }
     Ok(())
+}
+
+/// The medians of all rounds, in the order of the columns.
+fn medians(rounds: &[(Round, f64)], bytes: f64) -> [String; 7] {
+    let median = |of: &dyn Fn(&(Round, f64)) -> f64| {
+        let mut values: Vec<f64> = rounds.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let decode = median(&|r| r.0.decode);
+    [
+        format!("{decode:.1}"),
+        format!("{:.1}", decode * bytes / 1e9),
+        format!("{:.1}", median(&|r| r.1) / 1e9),
+        format!("{:.0}%", 100.0 * median(&|r| r.0.decode * bytes / r.1)),
+        format!("{:.0}", median(&|r| r.0.prefill)),
+        format!("{:+.1}%", 100.0 * (decode / median(&|r| r.0.sliced) - 1.0)),
+        format!("{:.2}", median(&|r| r.0.worst_slice * 1e3)),
+    ]
 }
 
 /// Tokens per second, and the longest slice of one layer in seconds.
