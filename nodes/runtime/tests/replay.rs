@@ -233,3 +233,38 @@ fn nodes_begin_at_the_start_time() {
     replay.run([state(450)].into_iter(), Duration::ZERO, |_, _| {}, sink).expect("a good log");
     assert_eq!(first, Some(at(400).0));
 }
+
+/// Raises a fault with every vehicle state, and nothing else.
+struct Faulty;
+
+impl Node for Faulty {
+    type Name = node::Fusion;
+    type Effect = ();
+    fn on_input(&mut self, input: node::FusionInput, now: Nanos, out: &mut Outbox<Self>) {
+        if let node::FusionInput::VehicleState(_) = input {
+            out.fault(now, v1::Severity::Warning, "odd", "vehicle/state", "expected x, found y");
+        }
+    }
+    fn on_tick(&mut self, _: Nanos, _: &mut Outbox<Self>) {}
+}
+
+#[test]
+fn a_fault_that_is_not_raised_any_more_is_cleared_at_a_fixed_time() {
+    // 100 raises within a second, 20 s of nothing, and one more.
+    let log = (0..100).map(|i| state(i * 10)).chain([state(21_000)]);
+    let mut replay = Replay::new();
+    replay.add(Faulty);
+    let mut faults = Vec::new();
+    let sink = |any: &Any| {
+        if let Any::Fault(fault) = any {
+            faults.push((fault.header.unwrap_or_default().stamp_ns / 1_000_000, fault.state(), fault.count));
+        }
+        Ok(())
+    };
+    replay.run(log, Duration::from_secs(15), |_, _| {}, sink).expect("a good log");
+    use v1::FaultState::{Active, Cleared, Raised};
+    let counts: Vec<u64> = faults.iter().map(|f| f.2).collect();
+    assert_eq!(counts, [1, 2, 4, 8, 16, 32, 64, 100, 1, 1]);
+    assert_eq!((faults[0], faults[6].1), ((0, Raised, 1), Active));
+    assert_eq!(faults[7..], [(10_990, Cleared, 100), (21_000, Raised, 1), (31_000, Cleared, 1)]);
+}

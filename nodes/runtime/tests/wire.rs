@@ -1,6 +1,6 @@
 //! The wire: real Zenoh sessions on loopback between nodes of the table.
 
-use auriga_msgs::{Any, NodeName, Stamped, TopicId, node, v1};
+use auriga_msgs::{Any, NodeName, NodeSpec, Stamped, TopicId, node, v1};
 use auriga_runtime::{config::RuntimeConfig, transport::Link};
 use bytes::Bytes;
 use std::{
@@ -27,6 +27,51 @@ fn runtime_config() -> RuntimeConfig {
     RuntimeConfig { zenoh_base_port: base, ..Default::default() }
 }
 
+/// Sessions of nodes that find each other.
+struct Network {
+    runtime: RuntimeConfig,
+    tokio: tokio::runtime::Runtime,
+}
+
+/// Publisher and payload of the messages that a reader gets.
+type Received = mpsc::Receiver<(String, Bytes)>;
+
+impl Network {
+    fn new(runtime: RuntimeConfig) -> Self {
+        Self { runtime, tokio: tokio::runtime::Runtime::new().expect("tokio") }
+    }
+
+    fn open(&self, node: NodeSpec) -> Link {
+        self.tokio.block_on(Link::open(&self.runtime, node)).expect("a session")
+    }
+
+    /// A session that reads `topic`. `after` runs on Zenoh's thread after each message.
+    fn reader_with(
+        &self,
+        node: NodeSpec,
+        topic: TopicId,
+        after: impl Fn() + Send + Sync + 'static,
+    ) -> (Link, Received) {
+        let (deliver, received) = mpsc::channel();
+        let mut link = self.open(node);
+        let subscribe = link.subscribe(topic, move |publisher, payload| {
+            // The test may be over: then nobody listens.
+            let _ = deliver.send((publisher.to_owned(), payload));
+            after();
+        });
+        self.tokio.block_on(subscribe).expect("a subscription");
+        (link, received)
+    }
+
+    fn reader(&self, node: NodeSpec, topic: TopicId) -> (Link, Received) {
+        self.reader_with(node, topic, || ())
+    }
+
+    fn close(&self, links: impl IntoIterator<Item = Link>) {
+        links.into_iter().for_each(|link| self.tokio.block_on(link.close()));
+    }
+}
+
 fn image(bytes: usize, seq: u64) -> Any {
     let data: Vec<u8> = (0..bytes).map(|i| (i as u64 + seq) as u8).collect();
     Any::CameraFrontImage(Arc::new(v1::Image {
@@ -37,7 +82,7 @@ fn image(bytes: usize, seq: u64) -> Any {
 }
 
 /// Publishes until the reader has got one: sessions find each other in their own time.
-fn until_connected(link: &mut Link, message: &Any, received: &mpsc::Receiver<(String, Bytes)>) -> (String, Bytes) {
+fn until_connected(link: &mut Link, message: &Any, received: &Received) -> (String, Bytes) {
     let start = Instant::now();
     loop {
         link.publish(message).expect("a topic of this node");
@@ -55,16 +100,10 @@ fn fault(node: &str, seq: u64, text_bytes: usize) -> Any {
 
 #[test]
 fn messages_arrive_complete_in_order_and_with_their_publisher() {
-    let runtime = runtime_config();
-    let tokio = tokio::runtime::Runtime::new().expect("tokio");
-    let (deliver, received) = mpsc::channel();
-    let mut reader = tokio.block_on(Link::open(&runtime, node::Hud::SPEC)).expect("a session");
-    let subscribe = reader.subscribe(TopicId::Fault, move |publisher, payload| {
-        deliver.send((publisher.to_owned(), payload)).expect("the test waits");
-    });
-    tokio.block_on(subscribe).expect("a subscription");
+    let network = Network::new(runtime_config());
+    let (reader, received) = network.reader(node::Hud::SPEC, TopicId::Fault);
     // Faster than they can be sent: this node is none of safety, so it waits.
-    let mut writer = tokio.block_on(Link::open(&runtime, node::Speech::SPEC)).expect("a session");
+    let mut writer = network.open(node::Speech::SPEC);
     let fault = |seq| fault("speech", seq, 0);
     let (publisher, payload) = until_connected(&mut writer, &fault(0), &received);
     assert_eq!(publisher, "speech", "one key for each node of an `any` topic");
@@ -77,20 +116,14 @@ fn messages_arrive_complete_in_order_and_with_their_publisher() {
         let (_, payload) = received.recv_timeout(PATIENCE).expect("a reliable topic loses nothing");
         assert_eq!(Any::decode(TopicId::Fault, payload).expect("a fault").header().seq, seq);
     }
-    tokio.block_on(async { (reader.close().await, writer.close().await) });
+    network.close([reader, writer]);
 }
 
 #[test]
 fn a_safety_node_loses_nothing_while_its_readers_read() {
-    let runtime = runtime_config();
-    let tokio = tokio::runtime::Runtime::new().expect("tokio");
-    let (deliver, received) = mpsc::channel();
-    let mut reader = tokio.block_on(Link::open(&runtime, node::Hud::SPEC)).expect("a session");
-    let subscribe = reader.subscribe(TopicId::Fault, move |publisher, payload| {
-        deliver.send((publisher.to_owned(), payload)).expect("the test waits");
-    });
-    tokio.block_on(subscribe).expect("a subscription");
-    let mut writer = tokio.block_on(Link::open(&runtime, node::Can::SPEC)).expect("a session");
+    let network = Network::new(runtime_config());
+    let (reader, received) = network.reader(node::Hud::SPEC, TopicId::Fault);
+    let mut writer = network.open(node::Can::SPEC);
     until_connected(&mut writer, &fault("can", 0, 0), &received);
     while received.recv_timeout(Duration::from_millis(200)).is_ok() {}
     // Bursts of ten in a millisecond, ten times as dense as a drive.
@@ -104,7 +137,7 @@ fn a_safety_node_loses_nothing_while_its_readers_read() {
         let (_, payload) = received.recv_timeout(PATIENCE).expect("a reader that reads gets every message");
         assert_eq!(Any::decode(TopicId::Fault, payload).expect("a fault").header().seq, seq);
     }
-    tokio.block_on(async { (reader.close().await, writer.close().await) });
+    network.close([reader, writer]);
 }
 
 #[test]
@@ -112,27 +145,17 @@ fn a_safety_node_does_not_wait_for_a_reader_that_stopped() {
     // 24 MB in all: more than the sockets to the stopped reader hold.
     const MESSAGES: u64 = 400;
     const PERIOD: Duration = Duration::from_millis(5);
-    let runtime = runtime_config();
-    let tokio = tokio::runtime::Runtime::new().expect("tokio");
+    let network = Network::new(runtime_config());
     // This reader's callback does not return, as if its process stood still: nothing is read from its socket any more.
     // (Only one test may do so: Zenoh has two receiving threads for all sessions of a process.)
     let (resume, stop) = mpsc::channel::<()>();
     let stop = Mutex::new(stop);
-    let (deliver, stopped_received) = mpsc::channel();
-    let mut stopped = tokio.block_on(Link::open(&runtime, node::Hud::SPEC)).expect("a session");
-    let subscribe = stopped.subscribe(TopicId::Fault, move |publisher, payload| {
-        // The test may be over: then nobody listens, and the wait ends at once.
-        let _ = deliver.send((publisher.to_owned(), payload));
+    let wait = move || {
         let _ = stop.lock().expect("no panic").recv();
-    });
-    tokio.block_on(subscribe).expect("a subscription");
-    let (deliver, received) = mpsc::channel();
-    let mut reader = tokio.block_on(Link::open(&runtime, node::Recorder::SPEC)).expect("a session");
-    let subscribe = reader.subscribe(TopicId::Fault, move |publisher, payload| {
-        let _ = deliver.send((publisher.to_owned(), payload));
-    });
-    tokio.block_on(subscribe).expect("a subscription");
-    let mut writer = tokio.block_on(Link::open(&runtime, node::Can::SPEC)).expect("a session");
+    };
+    let (stopped, stopped_received) = network.reader_with(node::Hud::SPEC, TopicId::Fault, wait);
+    let (reader, received) = network.reader(node::Recorder::SPEC, TopicId::Fault);
+    let mut writer = network.open(node::Can::SPEC);
     until_connected(&mut writer, &fault("can", 0, 0), &received);
     until_connected(&mut writer, &fault("can", 0, 0), &stopped_received);
     while received.recv_timeout(Duration::from_millis(200)).is_ok() {}
@@ -146,7 +169,7 @@ fn a_safety_node_does_not_wait_for_a_reader_that_stopped() {
     let received = std::iter::from_fn(|| received.recv_timeout(Duration::from_millis(500)).ok()).count();
     drop(resume);
     let got_by_stopped = std::iter::from_fn(|| stopped_received.recv_timeout(Duration::from_millis(500)).ok()).count();
-    tokio.block_on(async { (stopped.close().await, reader.close().await, writer.close().await) });
+    network.close([stopped, reader, writer]);
     took.sort();
     let (p95, longest) = (took[took.len() * 95 / 100], took[took.len() - 1]);
     println!(
@@ -161,16 +184,10 @@ fn a_safety_node_does_not_wait_for_a_reader_that_stopped() {
 
 #[test]
 fn images_go_through_shared_memory_and_by_copy_when_it_is_full() {
-    let runtime = RuntimeConfig { shared_memory_mib: 1, ..runtime_config() };
-    let tokio = tokio::runtime::Runtime::new().expect("tokio");
-    let (deliver, received) = mpsc::channel();
-    let mut reader = tokio.block_on(Link::open(&runtime, node::Perception::SPEC)).expect("a session");
+    let network = Network::new(RuntimeConfig { shared_memory_mib: 1, ..runtime_config() });
+    let (reader, received) = network.reader(node::Perception::SPEC, TopicId::CameraFrontImage);
+    let mut writer = network.open(node::Camera::SPEC);
     // The payloads are kept, and with them their shared memory.
-    let subscribe = reader.subscribe(TopicId::CameraFrontImage, move |publisher, payload| {
-        deliver.send((publisher.to_owned(), payload)).expect("the test waits");
-    });
-    tokio.block_on(subscribe).expect("a subscription");
-    let mut writer = tokio.block_on(Link::open(&runtime, node::Camera::SPEC)).expect("a session");
     let mut kept = vec![until_connected(&mut writer, &image(300_000, 0), &received).1];
     for seq in 1..8 {
         kept.push(until_connected(&mut writer, &image(300_000, seq), &received).1);
@@ -180,25 +197,25 @@ fn images_go_through_shared_memory_and_by_copy_when_it_is_full() {
         let got = Any::decode(TopicId::CameraFrontImage, payload).expect("an image");
         assert_eq!(got, image(300_000, got.header().seq), "untouched by later ones");
     }
-    tokio.block_on(async { (reader.close().await, writer.close().await) });
+    network.close([reader, writer]);
 }
 
 #[test]
 fn publishing_another_nodes_topic_is_an_error() {
-    let runtime = runtime_config();
-    let tokio = tokio::runtime::Runtime::new().expect("tokio");
-    let mut link = tokio.block_on(Link::open(&runtime, node::Speech::SPEC)).expect("a session");
+    let network = Network::new(runtime_config());
+    let mut link = network.open(node::Speech::SPEC);
     let error = link.publish(&image(10, 0)).expect_err("the camera's topic");
     assert!(error.to_string().contains("camera/front/image"), "{error}");
-    tokio.block_on(link.close());
+    network.close([link]);
 }
 
 #[test]
 fn a_taken_port_is_an_error() {
-    let runtime = runtime_config();
-    let taken = TcpListener::bind(("127.0.0.1", runtime.zenoh_base_port + node::Speech::SPEC.port)).expect("free");
-    let tokio = tokio::runtime::Runtime::new().expect("tokio");
-    let error = tokio.block_on(Link::open(&runtime, node::Speech::SPEC)).err().expect("the port is taken");
+    let network = Network::new(runtime_config());
+    let port = network.runtime.zenoh_base_port + node::Speech::SPEC.port;
+    let taken = TcpListener::bind(("127.0.0.1", port)).expect("free");
+    let opened = network.tokio.block_on(Link::open(&network.runtime, node::Speech::SPEC));
+    let error = opened.err().expect("the port is taken");
     assert!(error.to_string().contains("taken?"), "{error}");
     drop(taken);
 }
