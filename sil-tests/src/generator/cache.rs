@@ -14,7 +14,7 @@ use std::{
 /// calibration/, `progress` gets the fraction that is done.
 ///
 /// # Errors
-/// As [`generate_with`](crate::generator::generate_with).
+/// As [`generate_with`].
 pub fn load_or_generate(
     script: &Script,
     vehicle: &Path,

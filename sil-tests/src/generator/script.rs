@@ -243,7 +243,7 @@ pub enum ScriptError {
     /// The parser's message names the field and the line.
     #[error("drive script {path}: {source}")]
     Parse { path: PathBuf, source: serde_yaml_ng::Error },
-    #[error("drive script {0}")]
+    #[error(transparent)]
     Renamed(#[from] RenamedKey),
     #[error("drive script: {field} = {found}: expected {expected}")]
     Value { field: String, found: String, expected: String },

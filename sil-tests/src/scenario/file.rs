@@ -79,7 +79,7 @@ pub enum ScenarioError {
     /// The parser's message names the field, the line and the column.
     #[error("scenario {path}: {source}")]
     Parse { path: PathBuf, source: serde_yaml_ng::Error },
-    #[error("scenario {0}")]
+    #[error(transparent)]
     Renamed(#[from] RenamedKey),
     #[error("scenario {path}: {what}")]
     Value { path: PathBuf, what: String },
