@@ -7,9 +7,9 @@ mod common;
 
 use auriga_arbiter::{
     ArbiterNode,
-    knapsack::{Problem, Search, solve},
+    plan::knapsack::{Problem, Search, solve},
     plan::problem,
-    workloads::{Class, Level, WorkloadTable},
+    table::{Class, Level, WorkloadTable},
 };
 use auriga_msgs::{CHAINS, v1::Mode};
 use auriga_runtime::{Nanos, Node, Outbox};

@@ -1,6 +1,6 @@
 //! What can be set, checked; `config.toml` documents the fields.
 
-use crate::workloads::{MODES, mode_name};
+use crate::table::{MODES, mode_name};
 use auriga_msgs::v1::Mode;
 use auriga_runtime::config::{ConfigError, check_ranges, shipped};
 use serde::Deserialize;

@@ -1,6 +1,6 @@
 //! A grant message in words.
 
-use crate::workloads::mode_name;
+use crate::table::mode_name;
 use auriga_msgs::{Stamped, v1};
 use auriga_runtime::Nanos;
 use std::fmt::Write;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use auriga_arbiter::{ArbiterNode, config::ActuationConfig, explain, workloads::MODES};
+use auriga_arbiter::{ArbiterNode, config::ActuationConfig, explain, table::MODES};
 use auriga_msgs::{Any, node::ArbiterInput, v1, v1::Mode};
 use auriga_runtime::{Lease, Nanos, Replay};
 use common::*;

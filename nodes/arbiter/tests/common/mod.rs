@@ -1,7 +1,7 @@
 //! An arbiter on the shipped table, with a clock and an outbox.
 #![allow(dead_code)]
 
-use auriga_arbiter::{ArbiterNode, Config, actuate::NodeShare, workloads::WorkloadTable};
+use auriga_arbiter::{ArbiterNode, Config, actuate::NodeShare, table::WorkloadTable};
 use auriga_msgs::{Any, node::ArbiterInput, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
 use std::{sync::Arc, time::Duration};

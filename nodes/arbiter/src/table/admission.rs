@@ -17,7 +17,7 @@
 //! The result holds for workloads that run on their core under SCHED_FIFO with their priority. It does not know of
 //! caches and memory shared between cores: the budgets in the table have to hold them.
 
-use crate::workloads::WorkloadTable;
+use crate::table::WorkloadTable;
 use auriga_msgs::CHAINS;
 
 /// A jitter or window beyond this has no fixed point worth finding, in milliseconds.
@@ -241,7 +241,7 @@ fn response(task: &Task) -> Response {
 
 fn bound_chain(
     table: &WorkloadTable,
-    chain: &crate::workloads::Chain,
+    chain: &crate::table::Chain,
     responses: &[Response],
 ) -> Result<ChainBound, AdmissionError> {
     let along: Vec<&Response> =
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SHIPPED: &str = include_str!("../../../launch/workloads.toml");
+    const SHIPPED: &str = include_str!("../../../../launch/workloads.toml");
 
     fn shipped() -> WorkloadTable {
         WorkloadTable::parse(SHIPPED).unwrap()
@@ -279,7 +279,7 @@ mod tests {
         let mut table = shipped();
         let camera = table.workload("camera").unwrap().clone();
         table.chains.clear();
-        table.workloads.retain(|w| w.class != crate::workloads::Class::Safety);
+        table.workloads.retain(|w| w.class != crate::table::Class::Safety);
         for (i, &(cost, period, priority, jitter, blocking)) in tasks.iter().enumerate() {
             let mut w = camera.clone();
             (w.name, w.core, w.priority) = (format!("t{i}"), Some(0), Some(priority));

@@ -1,12 +1,15 @@
 //! Which mode the vehicle is in, and why: from hazards, driving and overload, with hysteresis and a bound on how often
 //! it changes.
 
-use crate::{config::ModesConfig, overload::Overload};
+pub mod overload;
+
+use crate::config::ModesConfig;
 use auriga_msgs::{
     TopicId,
     v1::{self, Gear, HazardKind, Mode, Severity},
 };
 use auriga_runtime::Nanos;
+use overload::Overload;
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
@@ -295,7 +298,7 @@ impl Modes {
             Some(mode) => format!(
                 "{cause}, but {mode} has to wait after {} moves in a minute",
                 self.moves.len(),
-                mode = crate::workloads::mode_name(mode)
+                mode = crate::table::mode_name(mode)
             ),
         }
     }

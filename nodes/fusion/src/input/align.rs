@@ -1,6 +1,6 @@
 //! Time alignment: the vehicle's state at any recent instant, from messages that come late, twice or out of order.
 
-use crate::checked::Motion;
+use super::checked::Motion;
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use std::{collections::VecDeque, sync::Arc, time::Duration};

@@ -1,6 +1,6 @@
 //! Where our lane goes: its centre line ahead of us, to tell whose way an object is in.
 
-use crate::checked::Motion;
+use crate::input::checked::Motion;
 use auriga_msgs::v1;
 
 /// Below this speed yaw rate over speed is noise.

@@ -1,11 +1,12 @@
 //! Plans: for each mode the levels that are worth most within what the mode may use. Computed ahead, when the table or
 //! the forecast changes; a hazard only switches from one to another.
 
-use crate::{
-    knapsack::{Item, Problem, RESOURCES, Search},
-    workloads::{Class, Level, MODES, Policy, TableError, Workload, WorkloadTable, mode_name},
-};
+pub mod forecast;
+pub mod knapsack;
+
+use crate::table::{Class, Level, MODES, Policy, TableError, Workload, WorkloadTable, mode_name};
 use auriga_msgs::v1::Mode;
+use knapsack::{Item, Problem, RESOURCES, Search};
 
 /// CPU and GPU in millionths of a core, memory in MiB, utility in thousandths: fine enough to tell any two levels
 /// apart, and integers, so that the optimum does not hang on rounding.
@@ -157,12 +158,12 @@ pub(crate) fn floors_fit(table: &WorkloadTable, mode: Mode) -> Result<(), TableE
 
 #[cfg(test)]
 mod tests {
+    use super::knapsack::exhaustive;
     use super::*;
-    use crate::knapsack::exhaustive;
     use proptest::prelude::*;
 
     fn shipped() -> WorkloadTable {
-        WorkloadTable::parse(include_str!("../../../launch/workloads.toml")).unwrap()
+        WorkloadTable::parse(include_str!("../../../../launch/workloads.toml")).unwrap()
     }
 
     fn weights(table: &WorkloadTable, changed: &[(&str, f64)]) -> Vec<f64> {

@@ -1,15 +1,16 @@
 //! When a scene is made, and what is in it.
 
+pub mod load;
+
 use crate::{
-    FusionNode, HAZARD_CHECK,
-    align::signed_difference,
-    hazards::Slot,
-    load::{Situation, driving_load},
-    path::own_curvature_per_m,
-    stamp_of,
+    hazards::registry::Slot,
+    input::align::signed_difference,
+    node::{FusionNode, HAZARD_CHECK, stamp_of},
+    tracks::corridor::own_curvature_per_m,
 };
 use auriga_msgs::{Stamped, topic, v1};
 use auriga_runtime::{Nanos, Outbox};
+use load::{Situation, driving_load};
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,

@@ -4,9 +4,12 @@
 //! white-noise acceleration (section 6.2.2), Kalman update (5.2), gate on the normalised innovation squared (5.4).
 //! Range and range rate are independent scalar measurements, taken in one after the other.
 
-use crate::{checked, config, path::Corridor};
+pub mod corridor;
+
+use crate::{config, input::align, input::checked};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
+use corridor::Corridor;
 use std::{collections::BTreeMap, time::Duration};
 
 /// Ids kept at most: a radar has a few dozen; more is a broken decoder.
@@ -185,7 +188,7 @@ impl Tracks {
         confirmed
             .map(|(&id, t)| {
                 // A scene may lie a little before the newest radar frame.
-                let dt = crate::align::signed_difference(instant, t.stamp) as f64 * 1e-9;
+                let dt = align::signed_difference(instant, t.stamp) as f64 * 1e-9;
                 let dt = dt.clamp(-1.0, 1.0);
                 let (x_m, y_m) = (t.x.p + t.x.v * dt, t.y.p + t.y.v * dt);
                 v1::Track {

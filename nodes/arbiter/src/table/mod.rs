@@ -1,5 +1,7 @@
 //! The workload table, `launch/workloads.toml`: read, checked, looked up.
 
+pub mod admission;
+
 use crate::plan;
 use auriga_msgs::{CHAINS, NODES, v1::Mode};
 use serde::Deserialize;
@@ -312,7 +314,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SHIPPED: &str = include_str!("../../../launch/workloads.toml");
+    const SHIPPED: &str = include_str!("../../../../launch/workloads.toml");
 
     fn error(from: &str, to: &str) -> String {
         assert!(SHIPPED.contains(from), "{from}");

@@ -1,0 +1,316 @@
+//! The state machine.
+
+use crate::{
+    actuate::{NodeShare, Realtime},
+    config::{ActuationConfig, Config, ForecastSource},
+    modes::{Decision, Modes},
+    plan::forecast::{Forecast, HeldWeight, Shortage, Used, shortened},
+    plan::{Planner, Plans},
+    table::admission::{self, Admission},
+    table::{self, Class, WorkloadTable, mode_name},
+};
+use auriga_msgs::{NODES, Stamped, node, topic, v1};
+use auriga_runtime::{Nanos, Node, Outbox};
+use std::{collections::BTreeMap, time::Duration};
+use v1::{Mode, Severity};
+
+const VEHICLE: &str = "vehicle/state";
+const HAZARD: &str = "fusion/hazard";
+const DEMAND: &str = "language/demand";
+const USAGE: &str = "usage";
+
+/// The state machine.
+pub struct ArbiterNode {
+    table: WorkloadTable,
+    admission: Admission,
+    lease: Duration,
+    renewal: Duration,
+    modes: Modes,
+    weighing: Weighing,
+    /// What is chosen from, made ahead.
+    plans: Plans,
+    /// The plans of newer weights, in the making.
+    planner: Option<Planner>,
+    /// What was granted last: the mode and, for each workload of the table, its level.
+    in_force: Option<(Mode, Vec<usize>)>,
+    next_renewal: Nanos,
+    actuation: ActuationConfig,
+    /// The process of each node, from its usage.
+    processes: BTreeMap<&'static str, u32>,
+    /// What the shell was asked to do last.
+    shares: Vec<NodeShare>,
+}
+
+/// Where the weights on utilities come from.
+struct Weighing {
+    source: ForecastSource,
+    forecast: Forecast,
+    shortage: Shortage,
+    hold: Duration,
+    /// For each workload of the table.
+    held: Vec<HeldWeight>,
+}
+
+impl Weighing {
+    fn weights(&mut self, table: &WorkloadTable, now: Nanos) -> Vec<f64> {
+        let wanted = |w: &table::Workload| match self.source {
+            ForecastSource::Predictive => self.forecast.weight(&w.name, now),
+            ForecastSource::Reactive => self.shortage.weight(&w.name, now),
+            ForecastSource::None => 1.0,
+        };
+        let weights = table.workloads.iter().zip(&mut self.held);
+        weights.map(|(w, held)| held.update(wanted(w), now, self.hold)).collect()
+    }
+}
+
+impl ArbiterNode {
+    /// Reads the workload table and admits it, or says which chain or workload fails, by which term and by how much.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        config.check()?;
+        Self::with_table(config, WorkloadTable::load(&config.workloads)?)
+    }
+
+    /// The same with a table that was read already.
+    pub fn with_table(config: &Config, table: WorkloadTable) -> anyhow::Result<Self> {
+        config.check()?;
+        let f = &config.forecast;
+        Ok(Self {
+            admission: admission::admit(&table)?,
+            lease: Duration::from_millis(config.lease_ms),
+            renewal: Duration::from_secs_f64(1.0 / config.renew_hz),
+            modes: Modes::new(config.modes.clone(), config.forced()?),
+            weighing: Weighing {
+                source: f.source,
+                forecast: Forecast::new(Duration::from_millis(f.max_ms)),
+                shortage: Shortage::default(),
+                hold: Duration::from_millis(f.hold_ms),
+                held: vec![HeldWeight::default(); table.workloads.len()],
+            },
+            plans: Plans::compute(&table, vec![1.0; table.workloads.len()]),
+            planner: None,
+            in_force: None,
+            next_renewal: Nanos::ZERO,
+            actuation: config.actuation.clone(),
+            processes: BTreeMap::new(),
+            shares: Vec::new(),
+            table,
+        })
+    }
+
+    /// What was shown before the start.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    fn on_vehicle(&mut self, state: &v1::VehicleState, now: Nanos, out: &mut Outbox<Self>) {
+        for name in self.modes.vehicle(state, now) {
+            let text = format!("{name} is not a vehicle's; the value is left out, check the DBC");
+            out.fault(now, Severity::Warning, "implausible-value", VEHICLE, text);
+        }
+        self.settle(v1::Header::new(now.0, 0), now, out);
+    }
+
+    fn on_hazard(&mut self, hazard: &v1::Hazard, now: Nanos, out: &mut Outbox<Self>) {
+        self.modes.hazard(hazard, now);
+        let cause = hazard.header_copy();
+        self.settle(v1::Header::new(cause.stamp_ns, cause.trace_id), now, out);
+        if hazard.severity() == Severity::Unspecified {
+            let text = format!("hazard {} has no severity; it is taken for a warning", hazard.id);
+            out.fault(now, Severity::Warning, "malformed-hazard", HAZARD, text);
+        }
+    }
+
+    fn on_demand(&mut self, demand: &v1::Demand, now: Nanos, out: &mut Outbox<Self>) {
+        for text in self.weighing.forecast.replace(demand, now) {
+            out.fault(now, Severity::Warning, "malformed-demand", DEMAND, text);
+        }
+        for item in demand.items.iter().filter(|i| self.table.workload(&i.workload).is_none()) {
+            let name = shortened(&item.workload);
+            let text = format!("{name:?} is not a workload of the table, which knows: {}", self.table.names());
+            out.fault(now, Severity::Warning, "unknown-workload", DEMAND, text);
+        }
+        // Planning is a tick's work: a hazard right behind this message does not wait for it.
+        out.tick_at(now);
+    }
+
+    fn on_usage(&mut self, usage: &v1::Usage, now: Nanos, out: &mut Outbox<Self>) {
+        let Some(node) = NODES.iter().find(|n| n.name == usage.node) else {
+            let name = shortened(&usage.node);
+            let text = format!("{name:?} is not a node of the topic table; its usage is left out");
+            return out.fault(now, Severity::Warning, "unknown-node", USAGE, text);
+        };
+        let before = self.processes.insert(node.name, usage.pid);
+        if node.name == "fusion" && before.is_some_and(|pid| pid != usage.pid) {
+            self.modes.forget_hazards_before(now - Duration::from_nanos(usage.uptime_ns), now);
+        }
+        self.modes.usage(usage, now);
+        self.note_shortage(node.name, usage, now);
+        self.settle(v1::Header::new(now.0, 0), now, out);
+        self.actuate(out);
+    }
+
+    fn note_shortage(&mut self, node: &str, usage: &v1::Usage, now: Nanos) {
+        for account in &usage.workloads {
+            let granted = self.held().find(|(w, _)| w.name == account.workload && w.node == node);
+            if let Some(granted) = granted.map(|(w, level)| w.cores(level)) {
+                self.weighing.shortage.usage(&account.workload, Used::of(usage, account), granted, now);
+            }
+        }
+    }
+
+    /// The workloads with the levels they hold.
+    fn held(&self) -> impl Iterator<Item = (&table::Workload, &table::Level)> {
+        let levels = self.in_force.as_ref().map_or(&[][..], |(_, levels)| levels);
+        self.table.workloads.iter().zip(levels).filter_map(|(w, &l)| Some((w, w.levels.get(l)?)))
+    }
+
+    /// Switches if the mode or its plan is another than the one in force. `cause`: what a switch is caused by.
+    fn settle(&mut self, cause: v1::Header, now: Nanos, out: &mut Outbox<Self>) {
+        let decision = self.modes.decide(now);
+        let levels = &self.plans.of(decision.mode).levels;
+        if self.in_force.as_ref().is_some_and(|(mode, held)| *mode == decision.mode && held == levels) {
+            return;
+        }
+        self.in_force = Some((decision.mode, levels.clone()));
+        let reason = self.publish(cause, &decision, true, now, out);
+        match decision.from {
+            Some(from) => tracing::info!(
+                from = mode_name(from),
+                mode = mode_name(decision.mode),
+                trace = format_args!("{:016x}", cause.trace_id),
+                reason,
+                "decision"
+            ),
+            None => tracing::debug!(mode = mode_name(decision.mode), reason, "decision"),
+        }
+        self.actuate(out);
+    }
+
+    fn publish(
+        &mut self,
+        cause: v1::Header,
+        decision: &Decision,
+        switched: bool,
+        now: Nanos,
+        out: &mut Outbox<Self>,
+    ) -> String {
+        let capacity = &self.table.capacity;
+        let lease_end_ns = (now + self.lease).0;
+        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let levels = self.in_force.as_ref().map_or(&[][..], |(_, levels)| levels);
+        let grants = self.held().zip(levels).map(|((w, level), &index)| v1::Grant {
+            workload: w.name.clone(),
+            node: w.node.clone(),
+            level: index as u32,
+            cpu_share: share(w.cores(level), capacity.cpu_cores),
+            gpu_share: share(w.gpu(level), capacity.gpu),
+            memory_bytes: level.memory_mib << 20,
+            cpu_weight: level.cpu_weight,
+            run: level.run,
+            lease_end_ns,
+        });
+        let reason = self.reason(decision);
+        let message = v1::Grants {
+            header: Some(cause),
+            mode: decision.mode.into(),
+            grants: grants.collect(),
+            reason: reason.clone(),
+            switched,
+            utility: self.plans.of(decision.mode).utility,
+        };
+        out.publish::<topic::ArbiterGrants>(message);
+        self.next_renewal = now + self.renewal;
+        reason
+    }
+
+    /// All that led to a decision, in parts that `; ` separates; [`explain`] reads them.
+    fn reason(&self, decision: &Decision) -> String {
+        let weighed = self.table.workloads.iter().zip(&self.plans.weights).filter(|(w, _)| w.class != Class::Safety);
+        let forecast: Vec<String> =
+            weighed.filter(|(_, x)| **x != 1.0).map(|(w, x)| format!("{} x{x}", w.name)).collect();
+        let levels: Vec<String> = self
+            .held()
+            .filter(|(w, _)| w.class != Class::Safety)
+            .map(|(w, level)| format!("{} {}", w.name, level.name))
+            .collect();
+        format!(
+            "{}: {}; forecast: {}; levels: {}{}",
+            mode_name(decision.mode),
+            self.modes.reason(decision),
+            if forecast.is_empty() { "none".into() } else { forecast.join(", ") },
+            levels.join(", "),
+            if self.plans.of(decision.mode).optimal { "" } else { "; plan: the best found in the time there was" },
+        )
+    }
+
+    /// Asks the shell for what the grants mean to the kernel, when that has changed.
+    fn actuate(&mut self, out: &mut Outbox<Self>) {
+        let shares = self.shares();
+        if shares != self.shares {
+            self.shares = shares.clone();
+            out.effect(shares);
+        }
+    }
+
+    fn shares(&self) -> Vec<NodeShare> {
+        if !self.actuation.cgroups && !self.actuation.realtime {
+            return Vec::new();
+        }
+        let share = |(&node, &pid): (&&'static str, &u32)| {
+            let mut held = self.held().filter(|(w, _)| w.node == node).peekable();
+            held.peek()?;
+            let held: Vec<_> = held.collect();
+            let stopped = held.iter().all(|(_, level)| !level.run);
+            // The most urgent of the node's safety workloads.
+            let first = held.iter().filter_map(|(w, _)| Some(Realtime { priority: w.priority?, core: w.core? })).max();
+            Some(NodeShare {
+                node,
+                pid,
+                cpu_weight: held.iter().map(|(_, level)| level.cpu_weight).max()?,
+                quota_percent: stopped.then_some(self.actuation.stopped_quota_percent),
+                realtime: first.filter(|_| self.actuation.realtime),
+            })
+        };
+        self.processes.iter().filter_map(share).collect()
+    }
+
+    /// One slice of planning, if the weights call for other plans.
+    fn plan(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        let weights = self.weighing.weights(&self.table, now);
+        // What is being made is finished first: weights that never rest must not keep plans from ever being made.
+        if self.planner.is_none() && weights != self.plans.weights {
+            self.planner = Some(Planner::new(&self.table, weights));
+        }
+        let Some(planner) = &mut self.planner else { return };
+        if let Some(plans) = planner.slice(&self.table) {
+            self.plans = plans;
+            self.planner = None;
+        }
+        // The next slice, or a look at whether the weights have moved on; what has come meanwhile goes first.
+        out.tick_at(now);
+    }
+}
+
+impl Node for ArbiterNode {
+    type Name = node::Arbiter;
+    type Effect = Vec<NodeShare>;
+
+    fn on_input(&mut self, input: node::ArbiterInput, now: Nanos, out: &mut Outbox<Self>) {
+        match input {
+            node::ArbiterInput::VehicleState(state) => self.on_vehicle(&state, now, out),
+            node::ArbiterInput::FusionHazard(hazard) => self.on_hazard(&hazard, now, out),
+            node::ArbiterInput::LanguageDemand(demand) => self.on_demand(&demand, now, out),
+            node::ArbiterInput::Usage(usage) => self.on_usage(&usage, now, out),
+        }
+    }
+
+    fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        self.plan(now, out);
+        self.settle(v1::Header::new(now.0, 0), now, out);
+        if now >= self.next_renewal {
+            let decision = self.modes.decide(now);
+            self.publish(v1::Header::new(now.0, 0), &decision, false, now, out);
+        }
+        out.tick_at(self.next_renewal);
+    }
+}
