@@ -3,8 +3,8 @@
 use crate::{
     actuate::{NodeShare, Realtime},
     config::{ActuationConfig, Config, ForecastSource},
-    modes::{Decision, Modes},
-    plan::forecast::{Forecast, HeldWeight, Shortage, Used, shortened},
+    modes::{Decision, ModeSelector},
+    plan::forecast::{CpuSample, Forecast, PeakHold, ShortageDetector, shortened},
     plan::{Planner, Plans},
     table::admission::{self, Admission},
     table::{self, Class, WorkloadTable, mode_name},
@@ -25,33 +25,33 @@ pub struct ArbiterNode {
     admission: Admission,
     lease: Duration,
     renewal: Duration,
-    modes: Modes,
-    weighing: Weighing,
+    modes: ModeSelector,
+    weights: UtilityWeights,
     /// What is chosen from, made ahead.
     plans: Plans,
     /// The plans of newer weights, in the making.
     planner: Option<Planner>,
     /// What was granted last: the mode and, for each workload of the table, its level.
-    in_force: Option<(Mode, Vec<usize>)>,
+    current: Option<(Mode, Vec<usize>)>,
     next_renewal: Nanos,
     actuation: ActuationConfig,
     /// The process of each node, from its usage.
-    processes: BTreeMap<&'static str, u32>,
+    pids: BTreeMap<&'static str, u32>,
     /// What the shell was asked to do last.
     shares: Vec<NodeShare>,
 }
 
 /// Where the weights on utilities come from.
-struct Weighing {
+struct UtilityWeights {
     source: ForecastSource,
     forecast: Forecast,
-    shortage: Shortage,
+    shortage: ShortageDetector,
     hold: Duration,
     /// For each workload of the table.
-    held: Vec<HeldWeight>,
+    held: Vec<PeakHold>,
 }
 
-impl Weighing {
+impl UtilityWeights {
     fn weights(&mut self, table: &WorkloadTable, now: Nanos) -> Vec<f64> {
         let wanted = |w: &table::Workload| match self.source {
             ForecastSource::Predictive => self.forecast.weight(&w.name, now),
@@ -78,20 +78,20 @@ impl ArbiterNode {
             admission: admission::admit(&table)?,
             lease: Duration::from_millis(config.lease_ms),
             renewal: Duration::from_secs_f64(1.0 / config.renew_hz),
-            modes: Modes::new(config.modes.clone(), config.forced()?),
-            weighing: Weighing {
+            modes: ModeSelector::new(config.modes.clone(), config.forced()?),
+            weights: UtilityWeights {
                 source: f.source,
                 forecast: Forecast::new(Duration::from_millis(f.max_ms)),
-                shortage: Shortage::default(),
+                shortage: ShortageDetector::default(),
                 hold: Duration::from_millis(f.hold_ms),
-                held: vec![HeldWeight::default(); table.workloads.len()],
+                held: vec![PeakHold::default(); table.workloads.len()],
             },
             plans: Plans::compute(&table, vec![1.0; table.workloads.len()]),
             planner: None,
-            in_force: None,
+            current: None,
             next_renewal: Nanos::ZERO,
             actuation: config.actuation.clone(),
-            processes: BTreeMap::new(),
+            pids: BTreeMap::new(),
             shares: Vec::new(),
             table,
         })
@@ -107,13 +107,13 @@ impl ArbiterNode {
             let text = format!("{name} is not a vehicle's; the value is left out, check the DBC");
             out.fault(now, Severity::Warning, "implausible-value", VEHICLE, text);
         }
-        self.settle(v1::Header::new(now.0, 0), now, out);
+        self.update_mode(v1::Header::new(now.0, 0), now, out);
     }
 
     fn on_hazard(&mut self, hazard: &v1::Hazard, now: Nanos, out: &mut Outbox<Self>) {
         self.modes.hazard(hazard, now);
         let cause = hazard.header_copy();
-        self.settle(v1::Header::new(cause.stamp_ns, cause.trace_id), now, out);
+        self.update_mode(v1::Header::new(cause.stamp_ns, cause.trace_id), now, out);
         if hazard.severity() == Severity::Unspecified {
             let text = format!("hazard {} has no severity; it is taken for a warning", hazard.id);
             out.fault(now, Severity::Warning, "malformed-hazard", HAZARD, text);
@@ -121,7 +121,7 @@ impl ArbiterNode {
     }
 
     fn on_demand(&mut self, demand: &v1::Demand, now: Nanos, out: &mut Outbox<Self>) {
-        for text in self.weighing.forecast.replace(demand, now) {
+        for text in self.weights.forecast.replace(demand, now) {
             out.fault(now, Severity::Warning, "malformed-demand", DEMAND, text);
         }
         for item in demand.items.iter().filter(|i| self.table.workload(&i.workload).is_none()) {
@@ -139,39 +139,39 @@ impl ArbiterNode {
             let text = format!("{name:?} is not a node of the topic table; its usage is left out");
             return out.fault(now, Severity::Warning, "unknown-node", USAGE, text);
         };
-        let before = self.processes.insert(node.name, usage.pid);
+        let before = self.pids.insert(node.name, usage.pid);
         if node.name == "fusion" && before.is_some_and(|pid| pid != usage.pid) {
             self.modes.forget_hazards_before(now - Duration::from_nanos(usage.uptime_ns), now);
         }
         self.modes.usage(usage, now);
-        self.note_shortage(node.name, usage, now);
-        self.settle(v1::Header::new(now.0, 0), now, out);
+        self.record_cpu_use(node.name, usage, now);
+        self.update_mode(v1::Header::new(now.0, 0), now, out);
         self.actuate(out);
     }
 
-    fn note_shortage(&mut self, node: &str, usage: &v1::Usage, now: Nanos) {
+    fn record_cpu_use(&mut self, node: &str, usage: &v1::Usage, now: Nanos) {
         for account in &usage.workloads {
-            let granted = self.held().find(|(w, _)| w.name == account.workload && w.node == node);
+            let granted = self.granted().find(|(w, _)| w.name == account.workload && w.node == node);
             if let Some(granted) = granted.map(|(w, level)| w.cores(level)) {
-                self.weighing.shortage.usage(&account.workload, Used::of(usage, account), granted, now);
+                self.weights.shortage.usage(&account.workload, CpuSample::of(usage, account), granted, now);
             }
         }
     }
 
     /// The workloads with the levels they hold.
-    fn held(&self) -> impl Iterator<Item = (&table::Workload, &table::Level)> {
-        let levels = self.in_force.as_ref().map_or(&[][..], |(_, levels)| levels);
+    fn granted(&self) -> impl Iterator<Item = (&table::Workload, &table::Level)> {
+        let levels = self.current.as_ref().map_or(&[][..], |(_, levels)| levels);
         self.table.workloads.iter().zip(levels).filter_map(|(w, &l)| Some((w, w.levels.get(l)?)))
     }
 
     /// Switches if the mode or its plan is another than the one in force. `cause`: what a switch is caused by.
-    fn settle(&mut self, cause: v1::Header, now: Nanos, out: &mut Outbox<Self>) {
+    fn update_mode(&mut self, cause: v1::Header, now: Nanos, out: &mut Outbox<Self>) {
         let decision = self.modes.decide(now);
         let levels = &self.plans.of(decision.mode).levels;
-        if self.in_force.as_ref().is_some_and(|(mode, held)| *mode == decision.mode && held == levels) {
+        if self.current.as_ref().is_some_and(|(mode, held)| *mode == decision.mode && held == levels) {
             return;
         }
-        self.in_force = Some((decision.mode, levels.clone()));
+        self.current = Some((decision.mode, levels.clone()));
         let reason = self.publish(cause, &decision, true, now, out);
         match decision.from {
             Some(from) => tracing::info!(
@@ -197,8 +197,8 @@ impl ArbiterNode {
         let capacity = &self.table.capacity;
         let lease_end_ns = (now + self.lease).0;
         let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
-        let levels = self.in_force.as_ref().map_or(&[][..], |(_, levels)| levels);
-        let grants = self.held().zip(levels).map(|((w, level), &index)| v1::Grant {
+        let levels = self.current.as_ref().map_or(&[][..], |(_, levels)| levels);
+        let grants = self.granted().zip(levels).map(|((w, level), &index)| v1::Grant {
             workload: w.name.clone(),
             node: w.node.clone(),
             level: index as u32,
@@ -229,7 +229,7 @@ impl ArbiterNode {
         let forecast: Vec<String> =
             weighed.filter(|(_, x)| **x != 1.0).map(|(w, x)| format!("{} x{x}", w.name)).collect();
         let levels: Vec<String> = self
-            .held()
+            .granted()
             .filter(|(w, _)| w.class != Class::Safety)
             .map(|(w, level)| format!("{} {}", w.name, level.name))
             .collect();
@@ -257,7 +257,7 @@ impl ArbiterNode {
             return Vec::new();
         }
         let share = |(&node, &pid): (&&'static str, &u32)| {
-            let mut held = self.held().filter(|(w, _)| w.node == node).peekable();
+            let mut held = self.granted().filter(|(w, _)| w.node == node).peekable();
             held.peek()?;
             let held: Vec<_> = held.collect();
             let stopped = held.iter().all(|(_, level)| !level.run);
@@ -271,12 +271,12 @@ impl ArbiterNode {
                 realtime: first.filter(|_| self.actuation.realtime),
             })
         };
-        self.processes.iter().filter_map(share).collect()
+        self.pids.iter().filter_map(share).collect()
     }
 
     /// One slice of planning, if the weights call for other plans.
     fn plan(&mut self, now: Nanos, out: &mut Outbox<Self>) {
-        let weights = self.weighing.weights(&self.table, now);
+        let weights = self.weights.weights(&self.table, now);
         // What is being made is finished first: weights that never rest must not keep plans from ever being made.
         if self.planner.is_none() && weights != self.plans.weights {
             self.planner = Some(Planner::new(&self.table, weights));
@@ -306,7 +306,7 @@ impl Node for ArbiterNode {
 
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         self.plan(now, out);
-        self.settle(v1::Header::new(now.0, 0), now, out);
+        self.update_mode(v1::Header::new(now.0, 0), now, out);
         if now >= self.next_renewal {
             let decision = self.modes.decide(now);
             self.publish(v1::Header::new(now.0, 0), &decision, false, now, out);

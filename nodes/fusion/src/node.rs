@@ -4,10 +4,10 @@ use crate::{
     config::Config,
     hazards::forward_collision::{ForwardCollision, Verdict},
     hazards::lane_departure::{LaneDeparture, Side},
-    hazards::registry::{Danger, Register, Slot},
+    hazards::registry::{Assessment, HazardKey, HazardRegistry},
     input::align::{self, History, Inserted, Sample},
     input::checked::{self, Motion},
-    scene::{Pending, Signals},
+    scene::{PendingFrames, SignalCache},
     tracks::Tracks,
     tracks::corridor::Corridor,
 };
@@ -31,14 +31,14 @@ pub struct FusionNode {
     pub(crate) tracks: Tracks,
     collision: ForwardCollision,
     departures: [LaneDeparture; 2],
-    pub(crate) hazards: Register,
-    pub(crate) signals: Signals,
+    pub(crate) hazards: HazardRegistry,
+    pub(crate) signals: SignalCache,
     /// Radar objects are measured from the bumper, lanes from the camera: how far it is between them, from the camera's
     /// calibration; 0 until that has come.
     bumper_ahead_m: f64,
     /// The newest lanes, checked.
     pub(crate) lanes: Option<v1::Lanes>,
-    pub(crate) pending: Pending,
+    pub(crate) pending: PendingFrames,
     pub(crate) utterance: Option<Arc<v1::Utterance>>,
     /// When each side was last indicated: left, right.
     indicated: [Option<Nanos>; 2],
@@ -58,11 +58,11 @@ impl FusionNode {
             tracks: Tracks::new(config.tracks.clone()),
             collision: ForwardCollision::new(config.forward_collision.clone()),
             departures: [departure(Side::Left), departure(Side::Right)],
-            hazards: Register::default(),
-            signals: Signals::default(),
+            hazards: HazardRegistry::default(),
+            signals: SignalCache::default(),
             bumper_ahead_m: 0.0,
             lanes: None,
-            pending: Pending::default(),
+            pending: PendingFrames::default(),
             utterance: None,
             indicated: [None; 2],
             last_scene: None,
@@ -76,7 +76,7 @@ impl FusionNode {
     fn on_vehicle(&mut self, state: Arc<v1::VehicleState>, now: Nanos, out: &mut Outbox<Self>) {
         let header = state.header_copy();
         let stamp = Nanos(header.stamp_ns);
-        if !self.stamp_is_sane(stamp, VEHICLE, now, out) {
+        if !self.stamp_is_plausible(stamp, VEHICLE, now, out) {
             return;
         }
         let motion = Motion::checked(&state, |name, value| {
@@ -95,11 +95,11 @@ impl FusionNode {
                 return out.fault(now, Severity::Info, "message-too-old", VEHICLE, text);
             }
         }
-        self.note_indicator(&state, stamp);
-        let radar_news = self.take_radar(&state, stamp, now, out);
-        self.judge_collision(v1::Header::new(header.stamp_ns, header.trace_id), out);
-        self.watch_can(now, v1::Header::new(header.stamp_ns, header.trace_id), out);
-        if radar_news {
+        self.record_indicator(&state, stamp);
+        let radar_changed = self.take_radar(&state, stamp, now, out);
+        self.update_collision(v1::Header::new(header.stamp_ns, header.trace_id), out);
+        self.check_can(now, v1::Header::new(header.stamp_ns, header.trace_id), out);
+        if radar_changed {
             self.publish_tracks(header, out);
         }
         self.signals.absorb(&state);
@@ -117,7 +117,7 @@ impl FusionNode {
     }
 
     /// A stamp ahead of the clock would make everything after it look old.
-    fn stamp_is_sane(&self, stamp: Nanos, subject: &str, now: Nanos, out: &mut Outbox<Self>) -> bool {
+    fn stamp_is_plausible(&self, stamp: Nanos, subject: &str, now: Nanos, out: &mut Outbox<Self>) -> bool {
         let ahead = stamp.since(now);
         let sane = ahead <= Duration::from_millis(self.config.max_stamp_ahead_ms);
         if !sane {
@@ -127,7 +127,7 @@ impl FusionNode {
         sane
     }
 
-    fn note_indicator(&mut self, state: &v1::VehicleState, stamp: Nanos) {
+    fn record_indicator(&mut self, state: &v1::VehicleState, stamp: Nanos) {
         let side = match state.indicator() {
             Indicator::Left => 0,
             Indicator::Right => 1,
@@ -138,7 +138,7 @@ impl FusionNode {
     }
 
     fn take_radar(&mut self, state: &v1::VehicleState, stamp: Nanos, now: Nanos, out: &mut Outbox<Self>) -> bool {
-        let mut news = false;
+        let mut changed = false;
         for report in &state.radar {
             if report.valid && !checked::radar_is_plausible(report) {
                 let (x, y, v) = (report.x_m, report.y_m, report.vx_mps);
@@ -148,12 +148,12 @@ impl FusionNode {
             }
             // No report is newer than the message that carries it.
             let measured = if report.stamp_ns == 0 { stamp } else { Nanos(report.stamp_ns).min(stamp) };
-            news |= self.tracks.measure(report, measured);
+            changed |= self.tracks.measure(report, measured);
         }
-        news
+        changed
     }
 
-    fn judge_collision(&mut self, header: v1::Header, out: &mut Outbox<Self>) {
+    fn update_collision(&mut self, header: v1::Header, out: &mut Outbox<Self>) {
         let Some(newest) = self.history.newest() else { return };
         let (time, motion) = (newest.stamp, newest.motion);
         let lanes = self.recent_lanes(time);
@@ -172,14 +172,14 @@ impl FusionNode {
                     (Some(d), None) => format!("vehicle ahead: {d:.0} m"),
                     _ => "vehicle ahead".into(),
                 };
-                Some(Danger { severity, time_to_collision_s: ttc_s, distance_m, text })
+                Some(Assessment { severity, time_to_collision_s: ttc_s, distance_m, text })
             }
         };
-        self.set(Slot::ForwardCollision, danger, header, out);
+        self.set(HazardKey::ForwardCollision, danger, header, out);
     }
 
-    fn set(&mut self, slot: Slot, danger: Option<Danger>, header: v1::Header, out: &mut Outbox<Self>) {
-        if let Some(hazard) = self.hazards.set(slot, danger, header) {
+    fn set(&mut self, key: HazardKey, danger: Option<Assessment>, header: v1::Header, out: &mut Outbox<Self>) {
+        if let Some(hazard) = self.hazards.set(key, danger, header) {
             out.publish::<topic::FusionHazard>(hazard);
         }
     }
@@ -202,7 +202,7 @@ impl FusionNode {
 
     fn on_lanes(&mut self, message: &v1::Lanes, now: Nanos, out: &mut Outbox<Self>) {
         let stamp = stamp_of(message);
-        if !self.stamp_is_sane(stamp, LANES, now, out) {
+        if !self.stamp_is_plausible(stamp, LANES, now, out) {
             return;
         }
         if self.pending.holds(stamp) || self.last_scene == Some(stamp) {
@@ -214,10 +214,10 @@ impl FusionNode {
             out.fault(now, Severity::Warning, "implausible-value", LANES, text);
         }
         if self.lanes.as_ref().is_none_or(|l| stamp_of(l) < stamp) {
-            self.judge_departure(&lanes, out);
+            self.update_departure(&lanes, out);
             self.lanes = Some(lanes);
             let header = lanes.header_copy();
-            self.watch_camera(now, v1::Header::new(header.stamp_ns, header.trace_id), out);
+            self.check_camera(now, v1::Header::new(header.stamp_ns, header.trace_id), out);
         }
         if self.last_scene.is_some_and(|last| stamp < last) {
             let text = "a camera frame came after the scene of a later instant; it has no scene of its own";
@@ -230,7 +230,7 @@ impl FusionNode {
         self.arm(now, out);
     }
 
-    fn judge_departure(&mut self, lanes: &v1::Lanes, out: &mut Outbox<Self>) {
+    fn update_departure(&mut self, lanes: &v1::Lanes, out: &mut Outbox<Self>) {
         let header = lanes.header_copy();
         let (stamp, header) = (Nanos(header.stamp_ns), v1::Header::new(header.stamp_ns, header.trace_id));
         // The newest speed, unless CAN has fallen silent: then nobody knows how fast we are.
@@ -238,17 +238,17 @@ impl FusionNode {
         let newest = self.history.newest().filter(|s| stamp.since(s.stamp) <= limit);
         let speed = newest.and_then(|s| s.motion.speed_mps);
         let hold = Duration::from_millis(self.config.lane_departure.indicator_hold_ms);
-        for (index, (slot, side)) in SIDES.into_iter().enumerate() {
+        for (index, (key, side)) in SIDES.into_iter().enumerate() {
             let indicated = self.indicated[index].is_some_and(|at| stamp.since(at) <= hold);
             let monitor = &mut self.departures[index];
             let state = monitor.update(lanes, speed, indicated, stamp);
-            let danger = monitor.is_active().then(|| Danger {
+            let danger = monitor.is_active().then(|| Assessment {
                 severity: Severity::Warning,
                 time_to_collision_s: None,
                 distance_m: state.map(|s| s.distance_m),
                 text: format!("leaving the lane to the {} without indicator", side.name()),
             });
-            self.set(slot, danger, header, out);
+            self.set(key, danger, header, out);
         }
     }
 
@@ -256,7 +256,7 @@ impl FusionNode {
         let stamp = Nanos(utterance.header_copy().stamp_ns);
         let newer = self.utterance.as_ref().is_none_or(|u| u.header_copy().stamp_ns < stamp.0);
         // What is still being said is of no use to a scene.
-        if utterance.r#final && newer && self.stamp_is_sane(stamp, UTTERANCE, now, out) {
+        if utterance.r#final && newer && self.stamp_is_plausible(stamp, UTTERANCE, now, out) {
             self.utterance = Some(utterance);
         }
     }
@@ -267,22 +267,29 @@ impl FusionNode {
     }
 
     /// Raises and ends the loss of the CAN bus.
-    fn watch_can(&mut self, now: Nanos, header: v1::Header, out: &mut Outbox<Self>) {
+    fn check_can(&mut self, now: Nanos, header: v1::Header, out: &mut Outbox<Self>) {
         let last = self.history.newest().map(|s| s.stamp);
         let s = &self.config.sensors;
         let danger = self.silence(last, s.can_lost_ms, s.expect_can, "vehicle bus", now);
-        self.set(Slot::CanLost, danger, header, out);
+        self.set(HazardKey::CanLost, danger, header, out);
     }
 
     /// Raises and ends the loss of the camera (or of the lane detection behind it: to the driver the same).
-    fn watch_camera(&mut self, now: Nanos, header: v1::Header, out: &mut Outbox<Self>) {
+    fn check_camera(&mut self, now: Nanos, header: v1::Header, out: &mut Outbox<Self>) {
         let last = self.lanes.as_ref().map(stamp_of);
         let s = &self.config.sensors;
         let danger = self.silence(last, s.camera_lost_ms, s.expect_camera, "camera", now);
-        self.set(Slot::CameraLost, danger, header, out);
+        self.set(HazardKey::CameraLost, danger, header, out);
     }
 
-    fn silence(&self, last: Option<Nanos>, limit_ms: u64, expected: bool, what: &str, now: Nanos) -> Option<Danger> {
+    fn silence(
+        &self,
+        last: Option<Nanos>,
+        limit_ms: u64,
+        expected: bool,
+        what: &str,
+        now: Nanos,
+    ) -> Option<Assessment> {
         let text = match (last, self.started) {
             (Some(last), _) if now.since(last) >= Duration::from_millis(limit_ms) => {
                 format!("{what}: nothing new for more than {limit_ms} ms")
@@ -296,15 +303,15 @@ impl FusionNode {
             }
             _ => return None,
         };
-        Some(Danger { severity: Severity::Warning, time_to_collision_s: None, distance_m: None, text })
+        Some(Assessment { severity: Severity::Warning, time_to_collision_s: None, distance_m: None, text })
     }
 
     /// What the clock alone decides, in time order of urgency.
     fn on_time(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         // Decided by the clock, so caused by no message: no trace.
         let header = v1::Header::new(now.0, 0);
-        self.watch_can(now, header, out);
-        self.watch_camera(now, header, out);
+        self.check_can(now, header, out);
+        self.check_camera(now, header, out);
         let timeout = Duration::from_millis(self.config.tracks.timeout_ms);
         if self.collision.is_active() && self.history.newest().is_none_or(|s| now.since(s.stamp) > timeout) {
             let verdict = self.collision.update(None, None, now);
@@ -312,17 +319,18 @@ impl FusionNode {
         }
         let lost = Duration::from_millis(self.config.lane_departure.lost_after_ms);
         if self.lanes.as_ref().is_some_and(|l| now.since(stamp_of(l)) >= lost) {
-            for (index, (slot, _)) in SIDES.into_iter().enumerate() {
+            for (index, (key, _)) in SIDES.into_iter().enumerate() {
                 self.departures[index].without_line(now);
                 if !self.departures[index].is_active() {
-                    self.set(slot, None, header, out);
+                    self.set(key, None, header, out);
                 }
             }
         }
     }
 }
 
-const SIDES: [(Slot, Side); 2] = [(Slot::DepartureLeft, Side::Left), (Slot::DepartureRight, Side::Right)];
+const SIDES: [(HazardKey, Side); 2] =
+    [(HazardKey::DepartureLeft, Side::Left), (HazardKey::DepartureRight, Side::Right)];
 
 pub(crate) fn stamp_of<M: Stamped>(message: &M) -> Nanos {
     Nanos(message.header_copy().stamp_ns)

@@ -48,13 +48,13 @@ const FAILED: &str = "actuation-failed";
 const QUOTA_PERIOD_US: u32 = 100_000;
 
 /// How long the end of the arbiter waits for nodes that end with it.
-const GROUP_PATIENCE: Duration = Duration::from_millis(500);
+const GROUP_REMOVAL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Carries shares out, and remembers what it did to write only what changed and to undo it.
 pub struct Actuator {
     groups: Option<Groups>,
     /// Why there are no groups, until it has been told.
-    untold: Option<Problem>,
+    unreported: Option<Problem>,
     done: BTreeMap<&'static str, NodeShare>,
     realtime_refused: bool,
 }
@@ -63,17 +63,17 @@ impl Actuator {
     /// Looks for a hierarchy and makes the group "auriga" in it. Without the right to, [`Self::apply`] says so once.
     pub fn new(config: &ActuationConfig) -> Self {
         let groups = if config.cgroups { Groups::create(&config.cgroup_parent).map(Some) } else { Ok(None) };
-        let untold = groups.as_ref().err().map(|text| Problem {
+        let unreported = groups.as_ref().err().map(|text| Problem {
             code: SOFT_ONLY,
             subject: "cgroups".into(),
             text: format!("{text}; the grants act only on workloads that obey them"),
         });
-        Self { groups: groups.unwrap_or_default(), untold, done: BTreeMap::new(), realtime_refused: false }
+        Self { groups: groups.unwrap_or_default(), unreported, done: BTreeMap::new(), realtime_refused: false }
     }
 
     /// Makes it so. Gives what could not be done.
     pub fn apply(&mut self, shares: &[NodeShare]) -> Vec<Problem> {
-        let mut problems: Vec<Problem> = self.untold.take().into_iter().collect();
+        let mut problems: Vec<Problem> = self.unreported.take().into_iter().collect();
         for share in shares {
             if self.done.get(share.node) != Some(share) {
                 problems.extend(self.apply_one(share));
@@ -112,7 +112,7 @@ impl Actuator {
 impl Drop for Actuator {
     fn drop(&mut self) {
         for share in self.done.values().filter(|s| s.realtime.is_some() && is_node(s.pid, s.node)) {
-            make_ordinary(share.pid);
+            reset_scheduling(share.pid);
         }
     }
 }
@@ -131,7 +131,7 @@ fn is_node(pid: u32, node: &str) -> bool {
 }
 
 /// The shell's own workers, which serve what is not on a safety chain (signals, the page's clients).
-const ORDINARY_THREAD: &str = "tokio-rt-worker";
+const NON_REALTIME_THREAD: &str = "tokio-rt-worker";
 
 /// The state machine's thread on its core, and on any core those that bring it its data and take it on: a message is no
 /// sooner than the slowest of them. Threads that the process starts from now on do not inherit it.
@@ -140,7 +140,7 @@ fn make_realtime(pid: u32, realtime: Realtime) -> io::Result<()> {
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     for thread in threads(pid) {
         let name = fs::read_to_string(format!("/proc/{pid}/task/{thread}/comm")).unwrap_or_default();
-        if name.trim_end() == ORDINARY_THREAD {
+        if name.trim_end() == NON_REALTIME_THREAD {
             continue;
         }
         // SAFETY: the kernel only reads `param`, which outlives the call.
@@ -159,7 +159,7 @@ fn make_realtime(pid: u32, realtime: Realtime) -> io::Result<()> {
     Ok(())
 }
 
-fn make_ordinary(pid: u32) {
+fn reset_scheduling(pid: u32) {
     let param = libc::sched_param { sched_priority: 0 };
     for thread in threads(pid) {
         // SAFETY: as above. A thread that is gone is no matter.
@@ -316,11 +316,11 @@ impl Groups {
         let path = lines.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);
             let (controllers, path) = (fields.next()?, fields.next()?);
-            let ours = match self.version {
+            let matches = match self.version {
                 Version::V2 => controllers.is_empty(),
                 Version::V1 => controllers.split(',').any(|c| c == "cpu"),
             };
-            ours.then(|| self.mount.join(path.trim_start_matches('/')))
+            matches.then(|| self.mount.join(path.trim_start_matches('/')))
         });
         path.filter(|p| !p.starts_with(&self.root)).unwrap_or(above)
     }
@@ -331,7 +331,7 @@ impl Drop for Groups {
         self.leave_all();
         // A node that is ending itself (all are stopped at once) holds its group until its last thread is gone; one that
         // goes on may have started a thread in the meantime.
-        let deadline = Instant::now() + GROUP_PATIENCE;
+        let deadline = Instant::now() + GROUP_REMOVAL_TIMEOUT;
         for group in self.made.iter().rev() {
             while let Err(e) = fs::remove_dir(group) {
                 if e.kind() != io::ErrorKind::ResourceBusy || Instant::now() >= deadline {

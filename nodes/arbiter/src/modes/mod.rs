@@ -27,13 +27,13 @@ fn ms(t: u64) -> Duration {
 
 /// A condition that has to hold for a while before it counts, and to be absent for a while before it does not.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct Hysteresis {
     on: bool,
     /// Since when what is seen differs from `on`.
     differs_since: Option<Nanos>,
 }
 
-impl Held {
+impl Hysteresis {
     /// `enter`: the condition holds. `stay`: it holds well enough to go on (the lower threshold).
     pub fn update(&mut self, enter: bool, stay: bool, now: Nanos, after: Duration, exit: Duration) {
         let (seen, wait) = if self.on { (enter || stay, exit) } else { (enter, after) };
@@ -50,7 +50,7 @@ impl Held {
     }
 
     /// It is over, but not for long enough yet.
-    pub fn lingers(&self) -> bool {
+    pub fn is_clearing(&self) -> bool {
         self.on && self.differs_since.is_some()
     }
 }
@@ -83,24 +83,24 @@ struct Driving {
 
 /// The state of the vehicle as far as the arbiter cares.
 #[derive(Debug)]
-pub struct Modes {
+pub struct ModeSelector {
     config: ModesConfig,
     forced: Option<Mode>,
     current: Mode,
     hazards: BTreeMap<u64, ActiveHazard>,
     /// When a hazard that calls for the hazard mode was last on.
-    in_danger: Option<Nanos>,
+    last_hazard_at: Option<Nanos>,
     driving: Driving,
     /// When the vehicle's state was last heard.
     heard_vehicle: Nanos,
-    parked: Held,
-    demanding: Held,
+    parked: Hysteresis,
+    demanding: Hysteresis,
     overload: Overload,
     /// Times of the moves of the last minute.
-    moves: VecDeque<Nanos>,
+    changes: VecDeque<Nanos>,
 }
 
-/// What makes a mode; [`Modes::reason`] puts it into words.
+/// What makes a mode; [`ModeSelector::reason`] puts it into words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// The hazard of this id.
@@ -118,12 +118,12 @@ pub struct Decision {
     pub mode: Mode,
     pub cause: Cause,
     /// The mode that `cause` asks for, when it has to wait because there were too many moves.
-    pub waiting: Option<Mode>,
+    pub deferred: Option<Mode>,
     /// The mode before, when this decision is a move.
     pub from: Option<Mode>,
 }
 
-impl Modes {
+impl ModeSelector {
     pub fn new(config: ModesConfig, forced: Option<Mode>) -> Self {
         Self {
             overload: Overload::new(&config),
@@ -132,18 +132,18 @@ impl Modes {
             // What is not known yet is driving.
             current: Mode::Nominal,
             hazards: BTreeMap::new(),
-            in_danger: None,
+            last_hazard_at: None,
             driving: Driving::default(),
             heard_vehicle: Nanos::ZERO,
-            parked: Held::default(),
-            demanding: Held::default(),
-            moves: VecDeque::new(),
+            parked: Hysteresis::default(),
+            demanding: Hysteresis::default(),
+            changes: VecDeque::new(),
         }
     }
 
     /// Takes in a hazard's onset, change or end.
     pub fn hazard(&mut self, hazard: &v1::Hazard, now: Nanos) {
-        self.note_danger(now);
+        self.note_hazard(now);
         // One of no severity is a publisher's mistake: not one to make light of.
         let severity = match hazard.severity() {
             Severity::Unspecified => Severity::Warning,
@@ -164,7 +164,7 @@ impl Modes {
 
     /// Forgets hazards last heard of before `time`: their publisher has been restarted and will raise again what is.
     pub fn forget_hazards_before(&mut self, time: Nanos, now: Nanos) {
-        self.note_danger(now);
+        self.note_hazard(now);
         self.hazards.retain(|_, h| h.heard >= time);
     }
 
@@ -190,11 +190,11 @@ impl Modes {
         let lateral_mps2 = speed_mps.zip(yaw).map(|(v, w)| (v * w).abs());
         self.driving = Driving { speed_mps, lateral_mps2, brake, gear: state.gear() };
         self.heard_vehicle = now;
-        self.judge_driving(now);
+        self.update_driving(now);
         implausible
     }
 
-    fn judge_driving(&mut self, now: Nanos) {
+    fn update_driving(&mut self, now: Nanos) {
         let silence = TopicId::VehicleState.spec().timeout_ms.map_or(Duration::MAX, ms);
         if now.since(self.heard_vehicle) > silence {
             // A bus that is silent tells neither that the car stands nor that it is busy.
@@ -220,19 +220,19 @@ impl Modes {
     /// The mode at `now`. Moves to hazard and limp are immediate; others wait while there were too many in a minute.
     pub fn decide(&mut self, now: Nanos) -> Decision {
         self.expire(now);
-        self.judge_driving(now);
-        self.overload.judge(now);
+        self.update_driving(now);
+        self.overload.update(now);
         let (wanted, cause) = self.wanted(now);
         if wanted == self.current {
-            return Decision { mode: wanted, cause, waiting: None, from: None };
+            return Decision { mode: wanted, cause, deferred: None, from: None };
         }
         let bounded = !matches!(wanted, Mode::Hazard | Mode::Limp);
-        if bounded && self.moves.len() >= self.config.max_changes_per_min {
-            return Decision { mode: self.current, cause, waiting: Some(wanted), from: None };
+        if bounded && self.changes.len() >= self.config.max_changes_per_min {
+            return Decision { mode: self.current, cause, deferred: Some(wanted), from: None };
         }
-        self.moves.push_back(now);
+        self.changes.push_back(now);
         let from = std::mem::replace(&mut self.current, wanted);
-        Decision { mode: wanted, cause, waiting: None, from: Some(from) }
+        Decision { mode: wanted, cause, deferred: None, from: Some(from) }
     }
 
     fn worst(&self, mode: Mode) -> Option<u64> {
@@ -240,16 +240,16 @@ impl Modes {
         calling.max_by_key(|(id, h)| (h.severity, std::cmp::Reverse(**id))).map(|(id, _)| *id)
     }
 
-    fn note_danger(&mut self, now: Nanos) {
+    fn note_hazard(&mut self, now: Nanos) {
         if self.worst(Mode::Hazard).is_some() {
-            self.in_danger = Some(now);
+            self.last_hazard_at = Some(now);
         }
     }
 
     fn expire(&mut self, now: Nanos) {
-        self.note_danger(now);
-        while self.moves.front().is_some_and(|t| now.since(*t) >= MINUTE) {
-            self.moves.pop_front();
+        self.note_hazard(now);
+        while self.changes.front().is_some_and(|t| now.since(*t) >= MINUTE) {
+            self.changes.pop_front();
         }
         let limit = ms(self.config.hazard_timeout_ms);
         // A lost sensor may stay lost for hours; a collision that is imminent for half a minute is a lost end.
@@ -260,7 +260,7 @@ impl Modes {
         if let Some(id) = self.worst(Mode::Hazard) {
             return (Mode::Hazard, Cause::Hazard(id));
         }
-        if self.in_danger.is_some_and(|t| now.since(t) < ms(self.config.hazard_hold_ms)) {
+        if self.last_hazard_at.is_some_and(|t| now.since(t) < ms(self.config.hazard_hold_ms)) {
             return (Mode::Hazard, Cause::HazardHold);
         }
         if let Some(mode) = self.forced {
@@ -288,16 +288,16 @@ impl Modes {
             Cause::HazardHold => format!("the last hazard ended less than {} ms ago", self.config.hazard_hold_ms),
             Cause::Forced => "forced by force_mode".into(),
             Cause::Overload => self.overload.describe(),
-            Cause::Driving if self.demanding.lingers() => {
+            Cause::Driving if self.demanding.is_clearing() => {
                 format!("{}, calm for less than {} ms", self.driving.describe(), self.config.demanding_exit_ms)
             }
             Cause::Driving => self.driving.describe(),
         };
-        match decision.waiting {
+        match decision.deferred {
             None => cause,
             Some(mode) => format!(
                 "{cause}, but {mode} has to wait after {} moves in a minute",
-                self.moves.len(),
+                self.changes.len(),
                 mode = crate::table::mode_name(mode)
             ),
         }
@@ -333,8 +333,8 @@ mod tests {
     use super::*;
     use crate::Config;
 
-    fn modes() -> Modes {
-        Modes::new(Config::default().modes, None)
+    fn modes() -> ModeSelector {
+        ModeSelector::new(Config::default().modes, None)
     }
 
     fn t(ms: u64) -> Nanos {
@@ -351,7 +351,7 @@ mod tests {
     }
 
     /// Feeds the state that `of` gives every 10 ms and returns the moves with their times.
-    fn drive(modes: &mut Modes, from: u64, to: u64, of: impl Fn(u64) -> v1::VehicleState) -> Vec<(u64, Mode)> {
+    fn drive(modes: &mut ModeSelector, from: u64, to: u64, of: impl Fn(u64) -> v1::VehicleState) -> Vec<(u64, Mode)> {
         let mut moves = Vec::new();
         for at in (from..to).step_by(10) {
             modes.vehicle(&of(at), t(at));
@@ -468,14 +468,14 @@ mod tests {
         }
         assert!(moves.len() > 24, "{}", moves.len());
         // The bound is used up, a hazard still counts.
-        while m.moves.len() < 12 {
-            m.moves.push_back(t(299_990));
+        while m.changes.len() < 12 {
+            m.changes.push_back(t(299_990));
         }
         m.hazard(&hazard(1, HazardKind::Pedestrian, Severity::Critical, true), t(300_000));
         assert_eq!(m.decide(t(300_000)).mode, Mode::Hazard);
         m.hazard(&hazard(1, HazardKind::Pedestrian, Severity::Critical, false), t(300_010));
         let d = m.decide(t(302_000));
-        assert_eq!((d.mode, d.cause, d.waiting), (Mode::Hazard, Cause::Driving, Some(Mode::Demanding)));
+        assert_eq!((d.mode, d.cause, d.deferred), (Mode::Hazard, Cause::Driving, Some(Mode::Demanding)));
         assert!(
             m.reason(&d).contains("calm for less than 3000 ms, but demanding has to wait after 12 moves"),
             "{}",
@@ -485,7 +485,7 @@ mod tests {
 
     #[test]
     fn a_forced_mode_gives_way_to_a_hazard_only() {
-        let mut m = Modes::new(Config::default().modes, Some(Mode::Thermal));
+        let mut m = ModeSelector::new(Config::default().modes, Some(Mode::Thermal));
         m.hazard(&hazard(2, HazardKind::SensorLost, Severity::Warning, true), t(0));
         assert_eq!(m.decide(t(0)).mode, Mode::Thermal);
         m.hazard(&hazard(1, HazardKind::Pedestrian, Severity::Warning, true), t(10));

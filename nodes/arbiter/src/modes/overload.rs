@@ -1,6 +1,6 @@
 //! Whether safety work is late: deadline misses and lost messages of the safety nodes, from their usage messages.
 
-use crate::{config::ModesConfig, modes::Held};
+use crate::{config::ModesConfig, modes::Hysteresis};
 use auriga_msgs::{Criticality, NODES, v1};
 use auriga_runtime::Nanos;
 use std::{collections::BTreeMap, time::Duration};
@@ -11,11 +11,11 @@ const SILENCE: Duration = Duration::from_secs(2);
 const SMOOTHING_S: f64 = 1.0;
 
 #[derive(Debug)]
-struct Seen {
+struct NodeMisses {
     pid: u32,
     at: Nanos,
     uptime_ns: u64,
-    bad: u64,
+    misses: u64,
     rate_per_s: f64,
 }
 
@@ -27,9 +27,9 @@ pub struct Overload {
     exit_factor: f64,
     after: Duration,
     exit: Duration,
-    nodes: BTreeMap<String, Seen>,
-    demanding: Held,
-    limp: Held,
+    nodes: BTreeMap<String, NodeMisses>,
+    demanding: Hysteresis,
+    limp: Hysteresis,
     rate_per_s: f64,
 }
 
@@ -42,8 +42,8 @@ impl Overload {
             after: Duration::from_millis(c.overload_after_ms),
             exit: Duration::from_millis(c.overload_exit_ms),
             nodes: BTreeMap::new(),
-            demanding: Held::default(),
-            limp: Held::default(),
+            demanding: Hysteresis::default(),
+            limp: Hysteresis::default(),
             rate_per_s: 0.0,
         }
     }
@@ -54,9 +54,9 @@ impl Overload {
         if !NODES.iter().any(safety) {
             return;
         }
-        let bad = usage.deadline_misses.saturating_add(usage.messages_lost);
-        let fresh = Seen { pid: usage.pid, at: now, uptime_ns: usage.uptime_ns, bad, rate_per_s: 0.0 };
-        let Some(seen) = self.nodes.get_mut(&usage.node).filter(|s| s.pid == usage.pid && s.bad <= bad) else {
+        let misses = usage.deadline_misses.saturating_add(usage.messages_lost);
+        let fresh = NodeMisses { pid: usage.pid, at: now, uptime_ns: usage.uptime_ns, misses, rate_per_s: 0.0 };
+        let Some(seen) = self.nodes.get_mut(&usage.node).filter(|s| s.pid == usage.pid && s.misses <= misses) else {
             // New, or restarted: its counts begin again.
             self.nodes.insert(usage.node.clone(), fresh);
             return;
@@ -65,13 +65,13 @@ impl Overload {
         if seconds < 0.01 {
             return;
         }
-        let rate = (bad - seen.bad) as f64 / seconds;
+        let rate = (misses - seen.misses) as f64 / seconds;
         let part = (seconds / SMOOTHING_S).min(1.0);
-        *seen = Seen { rate_per_s: seen.rate_per_s + (rate - seen.rate_per_s) * part, ..fresh };
+        *seen = NodeMisses { rate_per_s: seen.rate_per_s + (rate - seen.rate_per_s) * part, ..fresh };
     }
 
     /// Settles what holds at `now`.
-    pub fn judge(&mut self, now: Nanos) {
+    pub fn update(&mut self, now: Nanos) {
         self.nodes.retain(|_, s| now.since(s.at) <= SILENCE);
         self.rate_per_s = self.nodes.values().map(|s| s.rate_per_s).sum();
         let rate = self.rate_per_s;
@@ -113,10 +113,10 @@ mod tests {
 
     /// Feeds `per_s` misses at 5 Hz from `from` to `to` (ms) and returns the state at the end.
     fn feed(o: &mut Overload, node: &str, from: u64, to: u64, per_s: u64) -> (bool, bool) {
-        let start = o.nodes.get(node).map_or(0, |s| s.bad);
+        let start = o.nodes.get(node).map_or(0, |s| s.misses);
         for t in (from..=to).step_by(200) {
             o.usage(&usage(node, 1, t, start + (t - from) * per_s / 1000), Nanos::from_millis(t));
-            o.judge(Nanos::from_millis(t));
+            o.update(Nanos::from_millis(t));
         }
         (o.demanding(), o.limp())
     }
@@ -138,7 +138,7 @@ mod tests {
         for k in 0..50u64 {
             // Each is a new process with many misses behind it already.
             o.usage(&usage("can", k as u32, 5000, 1000 * k), Nanos::from_millis(k * 200));
-            o.judge(Nanos::from_millis(k * 200));
+            o.update(Nanos::from_millis(k * 200));
         }
         assert!(!o.demanding());
     }
@@ -147,8 +147,8 @@ mod tests {
     fn a_node_that_is_silent_does_not_count_for_ever() {
         let mut o = Overload::new(&Config::default().modes);
         assert_eq!(feed(&mut o, "can", 0, 10_000, 500), (true, true));
-        o.judge(Nanos::from_millis(13_000));
-        o.judge(Nanos::from_millis(19_000));
+        o.update(Nanos::from_millis(13_000));
+        o.update(Nanos::from_millis(19_000));
         assert!(!o.limp() && !o.demanding());
     }
 }

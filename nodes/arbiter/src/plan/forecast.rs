@@ -67,12 +67,12 @@ pub(crate) fn shortened(text: &str) -> String {
 
 /// A weight that rises at once and falls only after it was lower for a while.
 #[derive(Debug, Clone, Default)]
-pub struct HeldWeight {
+pub struct PeakHold {
     value: Option<f64>,
     lower_since: Option<Nanos>,
 }
 
-impl HeldWeight {
+impl PeakHold {
     /// Takes in what the weight should be and gives what it is.
     pub fn update(&mut self, wanted: f64, now: Nanos, hold: Duration) -> f64 {
         let value = *self.value.get_or_insert(wanted);
@@ -89,20 +89,20 @@ impl HeldWeight {
 /// Workloads that are short of what they were granted: the way to weights without any forecast. It knows of a need only
 /// after it went unmet, and a steady load between two levels makes it go up and down.
 #[derive(Debug, Default)]
-pub struct Shortage {
-    workloads: BTreeMap<String, Used>,
+pub struct ShortageDetector {
+    workloads: BTreeMap<String, CpuSample>,
 }
 
 /// A workload's account at one instant.
 #[derive(Debug, Clone, Copy)]
-pub struct Used {
+pub struct CpuSample {
     pub pid: u32,
     pub uptime_ns: u64,
     pub cpu_ns: u64,
     short_until: Nanos,
 }
 
-impl Used {
+impl CpuSample {
     /// What a usage message says of one of its workloads.
     pub fn of(usage: &v1::Usage, workload: &v1::WorkloadUsage) -> Self {
         let (pid, uptime_ns, cpu_ns) = (usage.pid, usage.uptime_ns, workload.cpu_ns);
@@ -117,10 +117,10 @@ const SHORT_WEIGHT: f64 = 5.0;
 /// Two and a half of the usual usage messages.
 const SHORT_FOR: Duration = Duration::from_millis(500);
 
-impl Shortage {
+impl ShortageDetector {
     /// Takes in what a workload has used; `granted`: the cores it holds. The caller knows the workload, or this map
     /// would grow with whatever names come.
-    pub fn usage(&mut self, workload: &str, mut used: Used, granted: f64, now: Nanos) {
+    pub fn usage(&mut self, workload: &str, mut used: CpuSample, granted: f64, now: Nanos) {
         let last = self.workloads.get(workload);
         if let Some(last) =
             last.filter(|l| l.pid == used.pid && l.uptime_ns < used.uptime_ns && l.cpu_ns <= used.cpu_ns)
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_weight_rises_at_once_and_falls_after_a_while() {
-        let (mut w, hold) = (HeldWeight::default(), Duration::from_millis(100));
+        let (mut w, hold) = (PeakHold::default(), Duration::from_millis(100));
         let mut at = |t: u64, wanted: f64| w.update(wanted, Nanos::from_millis(t), hold);
         assert_eq!([at(0, 1.0), at(10, 3.0), at(20, 1.0), at(119, 1.0)], [1.0, 3.0, 3.0, 3.0]);
         assert_eq!([at(120, 1.0), at(130, 2.0), at(140, 1.0), at(150, 2.0), at(245, 1.0)], [1.0, 2.0, 2.0, 2.0, 2.0]);
@@ -188,10 +188,10 @@ mod tests {
 
     #[test]
     fn a_workload_that_uses_up_its_grant_is_short_for_a_while() {
-        let mut s = Shortage::default();
+        let mut s = ShortageDetector::default();
         let mut used = |pid, uptime_ms: u64, cpu_ms: u64, at: u64| {
             let (uptime_ns, cpu_ns) = (uptime_ms * 1_000_000, cpu_ms * 1_000_000);
-            s.usage("w", Used { pid, uptime_ns, cpu_ns, short_until: Nanos::ZERO }, 0.5, Nanos::from_millis(at));
+            s.usage("w", CpuSample { pid, uptime_ns, cpu_ns, short_until: Nanos::ZERO }, 0.5, Nanos::from_millis(at));
             [0, 499, 500].map(|later| s.weight("w", Nanos::from_millis(at + later)) > 1.0)
         };
         assert_eq!(used(1, 0, 0, 0), [false; 3]);

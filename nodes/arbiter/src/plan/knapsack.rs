@@ -34,7 +34,7 @@ pub struct Solution {
 
 /// A step up the hull of one class: what the next better item costs and brings more than the one before.
 #[derive(Debug, Clone, Copy)]
-struct Step {
+struct Increment {
     class: usize,
     cost: u64,
     utility: u64,
@@ -44,7 +44,7 @@ struct Step {
 #[derive(Debug, Default)]
 struct Relaxation {
     /// Steps of all classes, the most efficient first.
-    steps: Vec<Step>,
+    steps: Vec<Increment>,
     /// Cost and utility of the cheapest items of class k and all after it.
     base: Vec<(u64, u64)>,
 }
@@ -118,14 +118,14 @@ impl Search {
     fn step(&mut self) {
         let class = self.class;
         if class == self.order.len() {
-            if self.utility[class] >= self.needed() {
+            if self.utility[class] >= self.target() {
                 self.best = Some(Solution { choice: self.choice.clone(), utility: self.utility[class] });
             }
-            return self.back();
+            return self.backtrack();
         }
         let k = self.tried[class];
-        if k == self.order[class].len() || (k == 0 && !self.may_reach(class)) {
-            return self.back();
+        if k == self.order[class].len() || (k == 0 && !self.can_improve(class)) {
+            return self.backtrack();
         }
         self.tried[class] += 1;
         let index = self.order[class][k];
@@ -139,21 +139,21 @@ impl Search {
         }
     }
 
-    fn back(&mut self) {
+    fn backtrack(&mut self) {
         match self.class.checked_sub(1) {
             Some(above) => self.class = above,
             None => self.finished = true,
         }
     }
 
-    fn needed(&self) -> u64 {
+    fn target(&self) -> u64 {
         self.best.as_ref().map_or(0, |b| b.utility + 1)
     }
 
-    fn may_reach(&self, class: usize) -> bool {
+    fn can_improve(&self, class: usize) -> bool {
         (0..RESOURCES).all(|r| {
             let bound = self.relaxations[r].bound(class, self.left[class][r]);
-            bound.is_some_and(|b| self.utility[class] + b >= self.needed())
+            bound.is_some_and(|b| self.utility[class] + b >= self.target())
         })
     }
 }
@@ -166,7 +166,7 @@ impl Relaxation {
             let Some(&cheapest) = hull.first() else { continue };
             let rest = relaxation.base[class + 1];
             relaxation.base[class] = (rest.0 + cheapest.0, rest.1 + cheapest.1);
-            let steps = hull.windows(2).map(|w| Step { class, cost: w[1].0 - w[0].0, utility: w[1].1 - w[0].1 });
+            let steps = hull.windows(2).map(|w| Increment { class, cost: w[1].0 - w[0].0, utility: w[1].1 - w[0].1 });
             relaxation.steps.extend(steps);
         }
         // By falling utility/cost. Within a class the hull already has them so, hence no step is taken before the

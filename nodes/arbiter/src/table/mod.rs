@@ -50,7 +50,7 @@ pub struct ModeLimits {
 /// The modes, one plan each.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Modes {
+pub struct ModeTable {
     pub parked: ModeLimits,
     pub nominal: ModeLimits,
     pub demanding: ModeLimits,
@@ -75,7 +75,7 @@ pub fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
-impl Modes {
+impl ModeTable {
     pub fn of(&self, mode: Mode) -> &ModeLimits {
         match mode {
             Mode::Parked => &self.parked,
@@ -150,7 +150,7 @@ pub struct Chain {
 #[serde(deny_unknown_fields)]
 pub struct WorkloadTable {
     pub capacity: Capacity,
-    pub mode: Modes,
+    pub mode: ModeTable,
     #[serde(rename = "workload")]
     pub workloads: Vec<Workload>,
     #[serde(rename = "chain", default)]

@@ -3,7 +3,7 @@
 pub mod load;
 
 use crate::{
-    hazards::registry::Slot,
+    hazards::registry::HazardKey,
     input::align::signed_difference,
     node::{FusionNode, HAZARD_CHECK, stamp_of},
     tracks::corridor::own_curvature_per_m,
@@ -23,11 +23,11 @@ const MAX_SIGNALS: usize = 1024;
 
 /// Camera frames whose scenes wait for CAN, by their stamps.
 #[derive(Debug, Default)]
-pub(crate) struct Pending {
+pub(crate) struct PendingFrames {
     frames: VecDeque<(v1::Lanes, Nanos)>,
 }
 
-impl Pending {
+impl PendingFrames {
     pub fn holds(&self, stamp: Nanos) -> bool {
         self.frames.iter().any(|(l, _)| stamp_of(l) == stamp)
     }
@@ -54,11 +54,11 @@ impl Pending {
 
 /// The newest value of every signal on the bus.
 #[derive(Debug, Default)]
-pub(crate) struct Signals {
+pub(crate) struct SignalCache {
     by_path: BTreeMap<String, v1::VssSignal>,
 }
 
-impl Signals {
+impl SignalCache {
     pub fn absorb(&mut self, state: &v1::VehicleState) {
         for signal in &state.signals {
             let full = self.by_path.len() >= MAX_SIGNALS;
@@ -176,21 +176,21 @@ impl FusionNode {
     /// Asks for a tick when the clock next decides something.
     pub(crate) fn arm(&self, now: Nanos, out: &mut Outbox<Self>) {
         let s = &self.config.sensors;
-        let lost = |last: Option<Nanos>, limit_ms: u64, expected: bool, slot: Slot| {
+        let lost = |last: Option<Nanos>, limit_ms: u64, expected: bool, key: HazardKey| {
             let limit = Duration::from_millis(limit_ms);
             let grace = Duration::from_millis(s.startup_grace_ms);
             let at = last.map(|t| t + limit).or(self.started.filter(|_| expected).map(|t| t + grace));
-            at.filter(|_| !self.hazards.is_active(slot))
+            at.filter(|_| !self.hazards.is_active(key))
         };
         let lanes = self.lanes.as_ref().map(stamp_of);
         let can = self.history.newest().map(|s| s.stamp);
-        let fed = [Slot::ForwardCollision, Slot::DepartureLeft, Slot::DepartureRight];
-        let check = fed.into_iter().any(|slot| self.hazards.is_active(slot)).then(|| now + HAZARD_CHECK);
+        let fed = [HazardKey::ForwardCollision, HazardKey::DepartureLeft, HazardKey::DepartureRight];
+        let check = fed.into_iter().any(|key| self.hazards.is_active(key)).then(|| now + HAZARD_CHECK);
         let deadlines = [
             self.pending.next(),
             self.silent_scene_due(),
-            lost(lanes, s.camera_lost_ms, s.expect_camera, Slot::CameraLost),
-            lost(can, s.can_lost_ms, s.expect_can, Slot::CanLost),
+            lost(lanes, s.camera_lost_ms, s.expect_camera, HazardKey::CameraLost),
+            lost(can, s.can_lost_ms, s.expect_can, HazardKey::CanLost),
             check,
         ];
         if let Some(at) = deadlines.into_iter().flatten().min() {
