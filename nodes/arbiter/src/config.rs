@@ -1,4 +1,4 @@
-//! What can be set, checked; `config.toml` documents the fields.
+//! The configuration; `config.toml` documents the fields.
 
 use crate::table::{MODES, mode_name};
 use auriga_msgs::v1::Mode;
@@ -9,16 +9,23 @@ use std::path::PathBuf;
 /// The commented defaults of [`Config`].
 pub const DEFAULTS: &str = include_str!("../config.toml");
 
-/// See `config.toml`.
+/// The arbiter's configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// File of the workload table.
     pub workloads: PathBuf,
+    /// Length of a lease, in milliseconds.
     pub lease_ms: u64,
+    /// Rate at which grants are renewed, in Hz.
     pub renew_hz: f64,
+    /// Mode that is held unless there is a hazard; "": none.
     pub force_mode: String,
+    /// How the mode is selected.
     pub modes: ModesConfig,
+    /// How workloads are weighted.
     pub forecast: ForecastConfig,
+    /// What is done to processes.
     pub actuation: ActuationConfig,
 }
 
@@ -26,20 +33,35 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModesConfig {
+    /// How long hazard mode continues after the last hazard, in milliseconds.
     pub hazard_hold_ms: u64,
+    /// A hazard not reported for this long has ended, in milliseconds.
     pub hazard_timeout_ms: u64,
+    /// Most mode changes in a minute; those to hazard and limp are not bounded.
     pub max_changes_per_min: usize,
+    /// How long the car must stand before it is parked, in milliseconds.
     pub parked_after_ms: u64,
+    /// Above this speed the car is not parked, in m/s.
     pub parked_max_speed_mps: f64,
+    /// Lateral acceleration of demanding driving, in m/s².
     pub demanding_lateral_mps2: f64,
+    /// Speed of demanding driving, in m/s.
     pub demanding_speed_mps: f64,
+    /// Brake pedal of demanding driving, 0 to 1.
     pub demanding_brake: f64,
+    /// How long a threshold must be exceeded, in milliseconds.
     pub demanding_after_ms: u64,
+    /// How long driving must be calm before demanding ends, in milliseconds.
     pub demanding_exit_ms: u64,
+    /// Lower thresholds as a part of the upper ones, 0 to 1.
     pub exit_factor: f64,
+    /// Misses of safety nodes per second that mean demanding.
     pub demanding_misses_per_s: f64,
+    /// Misses of safety nodes per second that mean limp.
     pub limp_misses_per_s: f64,
+    /// How long a rate of misses must last, in milliseconds.
     pub overload_after_ms: u64,
+    /// How long the rate must be low before overload ends, in milliseconds.
     pub overload_exit_ms: u64,
 }
 
@@ -47,8 +69,11 @@ pub struct ModesConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForecastConfig {
+    /// Where weights come from.
     pub source: ForecastSource,
+    /// Longest horizon of a forecast, in milliseconds.
     pub max_ms: u64,
+    /// How long a falling weight is held, in milliseconds.
     pub hold_ms: u64,
 }
 
@@ -56,8 +81,11 @@ pub struct ForecastConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ForecastSource {
+    /// From the demand that the language node expects.
     Predictive,
+    /// From workloads that are seen to use up their grant.
     Reactive,
+    /// All weights are 1.
     None,
 }
 
@@ -65,9 +93,13 @@ pub enum ForecastSource {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActuationConfig {
+    /// Whether nodes are put into cgroups.
     pub cgroups: bool,
+    /// Group below which "auriga" is made; "": the root.
     pub cgroup_parent: PathBuf,
+    /// CPU limit of a node without any running workload, in percent of a core.
     pub stopped_quota_percent: u32,
+    /// Whether safety nodes get SCHED_FIFO.
     pub realtime: bool,
 }
 
@@ -78,7 +110,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Every value in its range; the error names the field.
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// When a value is out of its range; the error names the field.
     pub fn check(&self) -> Result<(), ConfigError> {
         let m = &self.modes;
         let positive = f64::MIN_POSITIVE;
@@ -114,7 +149,10 @@ impl Config {
         self.forced().map(|_| ())
     }
 
-    /// The mode held by `force_mode`.
+    /// The mode that `force_mode` names.
+    ///
+    /// # Errors
+    /// When there is no such mode, or it is hazard.
     pub fn forced(&self) -> Result<Option<Mode>, ConfigError> {
         if self.force_mode.is_empty() {
             return Ok(None);
@@ -138,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_out_of_range_is_named() {
+    fn a_value_out_of_range_is_refused_and_named() {
         let field = |c: Config| c.check().unwrap_err().field;
         assert_eq!(field(Config { lease_ms: 150, ..Config::default() }), "lease_ms");
         assert_eq!(field(Config { renew_hz: f64::NAN, ..Config::default() }), "renew_hz");

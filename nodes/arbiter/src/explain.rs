@@ -1,11 +1,11 @@
-//! A grant message in words.
+//! A grants message in words.
 
 use crate::table::mode_name;
 use auriga_msgs::{Stamped, v1};
 use auriga_runtime::Nanos;
 use std::fmt::Write;
 
-/// What a message of arbiter/grants says and why: mode, the inputs that led to it, and a table of the grants.
+/// A message of arbiter/grants as text: the mode, the inputs that led to it, and a table of the grants.
 pub fn explain(grants: &v1::Grants) -> String {
     let header = grants.header_copy();
     let mut parts = grants.reason.split("; ");

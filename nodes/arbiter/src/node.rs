@@ -1,13 +1,12 @@
-//! The state machine.
+//! The state machine: what it publishes for what it receives.
 
 use crate::{
     actuate::{NodeShare, Realtime},
-    config::{ActuationConfig, Config, ForecastSource},
+    config::{ActuationConfig, Config},
     modes::{Decision, ModeSelector},
-    plan::forecast::{CpuSample, Forecast, PeakHold, ShortageDetector, shortened},
-    plan::{Planner, Plans},
+    plan::{CpuSample, Planner, Plans, UtilityWeights},
     table::admission::{self, Admission},
-    table::{self, Class, WorkloadTable, mode_name},
+    table::{Class, Level, Workload, WorkloadTable, mode_name},
 };
 use auriga_msgs::{NODES, Stamped, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
@@ -20,6 +19,8 @@ const DEMAND: &str = "language/demand";
 const USAGE: &str = "usage";
 
 /// The state machine.
+///
+/// Invariant: it never plans while it handles an input, only in a tick, slice by slice.
 pub struct ArbiterNode {
     table: WorkloadTable,
     admission: Admission,
@@ -27,65 +28,43 @@ pub struct ArbiterNode {
     renewal: Duration,
     modes: ModeSelector,
     weights: UtilityWeights,
-    /// What is chosen from, made ahead.
+    /// The plans in force, computed ahead.
     plans: Plans,
-    /// The plans of newer weights, in the making.
+    /// The plans of newer weights, under computation.
     planner: Option<Planner>,
-    /// What was granted last: the mode and, for each workload of the table, its level.
+    /// What was granted last: the mode and the level of each workload, in the table's order.
     current: Option<(Mode, Vec<usize>)>,
     next_renewal: Nanos,
     actuation: ActuationConfig,
     /// The process of each node, from its usage.
     pids: BTreeMap<&'static str, u32>,
-    /// What the shell was asked to do last.
+    /// The newest effect: what the shell applies to processes.
     shares: Vec<NodeShare>,
 }
 
-/// Where the weights on utilities come from.
-struct UtilityWeights {
-    source: ForecastSource,
-    forecast: Forecast,
-    shortage: ShortageDetector,
-    hold: Duration,
-    /// For each workload of the table.
-    held: Vec<PeakHold>,
-}
-
-impl UtilityWeights {
-    fn weights(&mut self, table: &WorkloadTable, now: Nanos) -> Vec<f64> {
-        let wanted = |w: &table::Workload| match self.source {
-            ForecastSource::Predictive => self.forecast.weight(&w.name, now),
-            ForecastSource::Reactive => self.shortage.weight(&w.name, now),
-            ForecastSource::None => 1.0,
-        };
-        let weights = table.workloads.iter().zip(&mut self.held);
-        weights.map(|(w, held)| held.update(wanted(w), now, self.hold)).collect()
-    }
-}
-
 impl ArbiterNode {
-    /// Reads the workload table and admits it, or says which chain or workload fails, by which term and by how much.
+    /// Reads the workload table and analyses its timing.
+    ///
+    /// # Errors
+    /// When a value of the configuration is out of range, or the table cannot be read, is invalid or is not admitted: the
+    /// error names the field, or the workload or chain, the term and the amount.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
         config.check()?;
         Self::with_table(config, WorkloadTable::load(&config.workloads)?)
     }
 
-    /// The same with a table that was read already.
+    /// The same with a table that is already read.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
     pub fn with_table(config: &Config, table: WorkloadTable) -> anyhow::Result<Self> {
         config.check()?;
-        let f = &config.forecast;
         Ok(Self {
             admission: admission::admit(&table)?,
             lease: Duration::from_millis(config.lease_ms),
             renewal: Duration::from_secs_f64(1.0 / config.renew_hz),
             modes: ModeSelector::new(config.modes.clone(), config.forced()?),
-            weights: UtilityWeights {
-                source: f.source,
-                forecast: Forecast::new(Duration::from_millis(f.max_ms)),
-                shortage: ShortageDetector::default(),
-                hold: Duration::from_millis(f.hold_ms),
-                held: vec![PeakHold::default(); table.workloads.len()],
-            },
+            weights: UtilityWeights::new(&config.forecast, table.workloads.len()),
             plans: Plans::compute(&table, vec![1.0; table.workloads.len()]),
             planner: None,
             current: None,
@@ -97,53 +76,52 @@ impl ArbiterNode {
         })
     }
 
-    /// What was shown before the start.
+    /// The result of the timing analysis.
     pub fn admission(&self) -> &Admission {
         &self.admission
     }
 
     fn on_vehicle(&mut self, state: &v1::VehicleState, now: Nanos, out: &mut Outbox<Self>) {
-        for name in self.modes.vehicle(state, now) {
-            let text = format!("{name} is not a vehicle's; the value is left out, check the DBC");
+        for name in self.modes.on_vehicle(state, now) {
+            let text = format!("{name} is out of a vehicle's range; the value is ignored, check the DBC");
             out.fault(now, Severity::Warning, "implausible-value", VEHICLE, text);
         }
         self.update_mode(v1::Header::new(now.0, 0), now, out);
     }
 
     fn on_hazard(&mut self, hazard: &v1::Hazard, now: Nanos, out: &mut Outbox<Self>) {
-        self.modes.hazard(hazard, now);
+        self.modes.on_hazard(hazard, now);
         let cause = hazard.header_copy();
         self.update_mode(v1::Header::new(cause.stamp_ns, cause.trace_id), now, out);
         if hazard.severity() == Severity::Unspecified {
-            let text = format!("hazard {} has no severity; it is taken for a warning", hazard.id);
+            let text = format!("hazard {} has no severity; it counts as a warning", hazard.id);
             out.fault(now, Severity::Warning, "malformed-hazard", HAZARD, text);
         }
     }
 
     fn on_demand(&mut self, demand: &v1::Demand, now: Nanos, out: &mut Outbox<Self>) {
-        for text in self.weights.forecast.replace(demand, now) {
+        for text in self.weights.on_demand(demand, now) {
             out.fault(now, Severity::Warning, "malformed-demand", DEMAND, text);
         }
         for item in demand.items.iter().filter(|i| self.table.workload(&i.workload).is_none()) {
-            let name = shortened(&item.workload);
-            let text = format!("{name:?} is not a workload of the table, which knows: {}", self.table.names());
+            let name = quoted(&item.workload);
+            let text = format!("{name} is not a workload of the table, which has: {}", self.table.names());
             out.fault(now, Severity::Warning, "unknown-workload", DEMAND, text);
         }
-        // Planning is a tick's work: a hazard right behind this message does not wait for it.
+        // Planning happens in ticks, so that a hazard right behind this message does not wait for it.
         out.tick_at(now);
     }
 
     fn on_usage(&mut self, usage: &v1::Usage, now: Nanos, out: &mut Outbox<Self>) {
         let Some(node) = NODES.iter().find(|n| n.name == usage.node) else {
-            let name = shortened(&usage.node);
-            let text = format!("{name:?} is not a node of the topic table; its usage is left out");
+            let text = format!("{} is not a node of the topic table; its usage is ignored", quoted(&usage.node));
             return out.fault(now, Severity::Warning, "unknown-node", USAGE, text);
         };
         let before = self.pids.insert(node.name, usage.pid);
         if node.name == "fusion" && before.is_some_and(|pid| pid != usage.pid) {
-            self.modes.forget_hazards_before(now - Duration::from_nanos(usage.uptime_ns), now);
+            self.modes.on_fusion_restart(now - Duration::from_nanos(usage.uptime_ns), now);
         }
-        self.modes.usage(usage, now);
+        self.modes.on_usage(usage, now);
         self.record_cpu_use(node.name, usage, now);
         self.update_mode(v1::Header::new(now.0, 0), now, out);
         self.actuate(out);
@@ -153,18 +131,18 @@ impl ArbiterNode {
         for account in &usage.workloads {
             let granted = self.granted().find(|(w, _)| w.name == account.workload && w.node == node);
             if let Some(granted) = granted.map(|(w, level)| w.cores(level)) {
-                self.weights.shortage.usage(&account.workload, CpuSample::of(usage, account), granted, now);
+                self.weights.on_cpu_use(&account.workload, CpuSample::of(usage, account), granted, now);
             }
         }
     }
 
-    /// The workloads with the levels they hold.
-    fn granted(&self) -> impl Iterator<Item = (&table::Workload, &table::Level)> {
+    /// The workloads with the levels granted to them.
+    fn granted(&self) -> impl Iterator<Item = (&Workload, &Level)> {
         let levels = self.current.as_ref().map_or(&[][..], |(_, levels)| levels);
         self.table.workloads.iter().zip(levels).filter_map(|(w, &l)| Some((w, w.levels.get(l)?)))
     }
 
-    /// Switches if the mode or its plan is another than the one in force. `cause`: what a switch is caused by.
+    /// Publishes grants if the mode or its plan has changed. `cause`: the header of a switch, its stamp and trace.
     fn update_mode(&mut self, cause: v1::Header, now: Nanos, out: &mut Outbox<Self>) {
         let decision = self.modes.decide(now);
         let levels = &self.plans.of(decision.mode).levels;
@@ -223,7 +201,7 @@ impl ArbiterNode {
         reason
     }
 
-    /// All that led to a decision, in parts that `; ` separates; [`explain`] reads them.
+    /// What led to a decision, in parts separated by `; `, which [`crate::explain()`] reads.
     fn reason(&self, decision: &Decision) -> String {
         let weighed = self.table.workloads.iter().zip(&self.plans.weights).filter(|(w, _)| w.class != Class::Safety);
         let forecast: Vec<String> =
@@ -243,7 +221,7 @@ impl ArbiterNode {
         )
     }
 
-    /// Asks the shell for what the grants mean to the kernel, when that has changed.
+    /// Emits what the shell has to apply to processes, when that has changed.
     fn actuate(&mut self, out: &mut Outbox<Self>) {
         let shares = self.shares();
         if shares != self.shares {
@@ -261,7 +239,7 @@ impl ArbiterNode {
             held.peek()?;
             let held: Vec<_> = held.collect();
             let stopped = held.iter().all(|(_, level)| !level.run);
-            // The most urgent of the node's safety workloads.
+            // The highest priority of the node's safety workloads.
             let first = held.iter().filter_map(|(w, _)| Some(Realtime { priority: w.priority?, core: w.core? })).max();
             Some(NodeShare {
                 node,
@@ -274,10 +252,10 @@ impl ArbiterNode {
         self.pids.iter().filter_map(share).collect()
     }
 
-    /// One slice of planning, if the weights call for other plans.
+    /// One slice of planning, if the weights have changed.
     fn plan(&mut self, now: Nanos, out: &mut Outbox<Self>) {
-        let weights = self.weights.weights(&self.table, now);
-        // What is being made is finished first: weights that never rest must not keep plans from ever being made.
+        let weights = self.weights.at(&self.table, now);
+        // A computation that has begun is finished first: weights that change all the time must not starve planning.
         if self.planner.is_none() && weights != self.plans.weights {
             self.planner = Some(Planner::new(&self.table, weights));
         }
@@ -286,9 +264,14 @@ impl ArbiterNode {
             self.plans = plans;
             self.planner = None;
         }
-        // The next slice, or a look at whether the weights have moved on; what has come meanwhile goes first.
+        // Continue in another tick, so that waiting inputs go first.
         out.tick_at(now);
     }
+}
+
+/// The beginning of a text from another node, quoted and escaped, for a fault.
+fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(40).collect::<String>())
 }
 
 impl Node for ArbiterNode {

@@ -1,4 +1,4 @@
-//! Actuation on the kernel's real cgroups. Where they cannot be written to, these tests say that they are skipped.
+//! Actuation on the kernel's real cgroups and scheduler; skipped where the kernel or the rights do not allow it.
 
 use auriga_arbiter::{
     Config,
@@ -17,8 +17,8 @@ use std::{
     time::Duration,
 };
 
-/// One test at a time: a process forked while the other's executable is still open for writing keeps it busy.
-static ONE: Mutex<()> = Mutex::new(());
+/// One test at a time: a process forked while the other test's executable is open for writing keeps it busy.
+static SERIAL: Mutex<()> = Mutex::new(());
 
 /// A shell under a node's name that burns CPU on core 0 until dropped.
 struct Burner(Child);
@@ -54,7 +54,7 @@ impl Drop for Burner {
     }
 }
 
-/// What the first has of the time of both, over 1.5 s.
+/// The first one's part of the CPU time of both, over 1.5 s.
 fn part_of_first(a: &Burner, b: &Burner) -> f64 {
     let before = (a.ticks(), b.ticks());
     std::thread::sleep(Duration::from_millis(1500));
@@ -106,8 +106,8 @@ impl Drop for Parent {
 }
 
 #[test]
-fn weights_and_quotas_move_the_processor_from_one_node_to_the_other_and_are_undone() {
-    let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
+fn weights_and_quotas_divide_the_cpu_between_nodes_and_are_undone() {
+    let _serial = SERIAL.lock().unwrap_or_else(|e| e.into_inner());
     let (mut actuator, parent) = match actuator() {
         Ok(both) => both,
         Err(why) => return println!("skipped: {why}"),
@@ -148,13 +148,13 @@ fn weights_and_quotas_move_the_processor_from_one_node_to_the_other_and_are_undo
     let group = parent.group();
     drop(actuator);
     assert!(!group.exists(), "{} is left behind", group.display());
-    // With the group goes nothing else: they are in their old group's hierarchy, or in the parent of ours.
+    // The processes are back in their old groups.
     assert_eq!((language.cgroup(), recorder.cgroup()), before);
 }
 
 #[test]
-fn a_safety_node_gets_its_priority_and_loses_it_again() {
-    let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
+fn a_safety_node_gets_its_priority_and_loses_it_when_the_arbiter_ends() {
+    let _serial = SERIAL.lock().unwrap_or_else(|e| e.into_inner());
     let config = ActuationConfig { cgroups: false, realtime: true, ..Config::default().actuation };
     let mut actuator = Actuator::new(&config);
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The arbiter as a whole: what it publishes for what it hears.
+//! The state machine: what it publishes for what it receives.
 
 mod common;
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 #[test]
-fn a_table_that_cannot_meet_its_deadlines_is_refused_with_chain_term_and_amount() {
+fn a_table_that_is_not_admitted_is_refused_with_chain_term_and_amount() {
     let mut table = table();
     table.capacity.hop_ms = 6.0;
     let e = ArbiterNode::with_table(&config(), table).err().unwrap().to_string();
@@ -23,7 +23,7 @@ fn a_table_that_cannot_meet_its_deadlines_is_refused_with_chain_term_and_amount(
 }
 
 #[test]
-fn a_hazard_switches_in_the_same_call_and_keeps_its_stamp_and_trace() {
+fn a_hazard_switches_in_the_same_call_with_its_stamp_and_trace() {
     let mut rig = Rig::new(&config());
     rig.input(vehicle(20.0));
     rig.run(500);
@@ -46,7 +46,7 @@ fn a_hazard_switches_in_the_same_call_and_keeps_its_stamp_and_trace() {
 }
 
 #[test]
-fn a_hazard_in_the_middle_of_planning_does_not_wait_for_it() {
+fn a_hazard_does_not_wait_for_planning() {
     let mut rig = Rig::new(&config());
     rig.input(demand(&[("language-dialogue", 1.0, 5.0, 5000)]));
     rig.tick();
@@ -55,7 +55,7 @@ fn a_hazard_in_the_middle_of_planning_does_not_wait_for_it() {
 }
 
 #[test]
-fn after_a_hazard_everything_is_back_by_itself() {
+fn after_a_hazard_the_former_levels_return() {
     let mut rig = Rig::new(&config());
     let before = rig.last().grants.iter().map(|g| g.level).collect::<Vec<_>>();
     rig.input(hazard(1, true, 0, 1));
@@ -69,7 +69,7 @@ fn after_a_hazard_everything_is_back_by_itself() {
 }
 
 #[test]
-fn leases_are_renewed_in_time_and_end_when_the_arbiter_is_dead() {
+fn leases_are_renewed_in_time_and_end_when_the_arbiter_stops() {
     let mut rig = Rig::new(&config());
     rig.run(3000);
     let renewals: Vec<Nanos> = rig.grants.iter().map(|(at, _)| *at).collect();
@@ -80,7 +80,7 @@ fn leases_are_renewed_in_time_and_end_when_the_arbiter_is_dead() {
         lease.update(grants);
         assert!(lease.may_run(*at + Duration::from_millis(299)));
     }
-    // It died right after the last.
+    // The arbiter dies right after the last one.
     let died = *renewals.last().unwrap();
     assert!(lease.current(died + Duration::from_millis(299)).is_some());
     assert!(lease.current(died + Duration::from_millis(300)).is_none());
@@ -88,9 +88,9 @@ fn leases_are_renewed_in_time_and_end_when_the_arbiter_is_dead() {
 }
 
 #[test]
-fn demand_raises_a_level_until_its_horizon_and_a_while_after() {
+fn demand_raises_a_level_until_its_horizon_and_the_hold_time_after() {
     let mut rig = Rig::new(&config());
-    // Where it is scarce.
+    // CPU is scarce in demanding mode.
     rig.run_with(1000, |r| drop(r.input(vehicle(40.0))));
     assert_eq!((rig.last().mode(), rig.level("language-dialogue")), (Mode::Demanding, 1));
     rig.input(demand(&[("language-dialogue", 1.0, 5.0, 2000)]));
@@ -106,7 +106,7 @@ fn demand_raises_a_level_until_its_horizon_and_a_while_after() {
 }
 
 #[test]
-fn demand_that_trembles_does_not_make_levels_tremble() {
+fn alternating_demand_does_not_toggle_levels() {
     let mut rig = Rig::new(&config());
     rig.run_with(1000, |r| drop(r.input(vehicle(40.0))));
     let before = rig.grants.len();
@@ -121,7 +121,7 @@ fn demand_that_trembles_does_not_make_levels_tremble() {
 }
 
 #[test]
-fn absurd_demand_is_a_fault_and_the_rest_of_it_counts() {
+fn invalid_demand_is_a_fault_and_its_valid_items_count() {
     let mut rig = Rig::new(&config());
     rig.run_with(1000, |r| drop(r.input(vehicle(40.0))));
     rig.input(demand(&[
@@ -133,24 +133,24 @@ fn absurd_demand_is_a_fault_and_the_rest_of_it_counts() {
     ]));
     rig.plan();
     assert_eq!(rig.level("language-dialogue"), 2);
-    // Repeats of a code are told at powers of two.
+    // Repeats of a code are published at powers of two.
     assert_eq!(rig.fault_codes(), ["malformed-demand", "malformed-demand", "unknown-workload"]);
     let unknown = &rig.faults[2].text;
     assert!(unknown.contains("warp-drive") && unknown.contains("language-intent"), "{unknown}");
 }
 
 #[test]
-fn implausible_states_hazards_and_usages_are_faults() {
+fn implausible_vehicle_states_hazards_and_usages_are_faults() {
     let mut rig = Rig::new(&config());
     rig.input(vehicle(f64::NAN));
     rig.input(ArbiterInput::FusionHazard(v1::Hazard { active: true, kind: 99, ..Default::default() }.into()));
-    assert_eq!(rig.last().mode(), Mode::Hazard, "in doubt it is one");
+    assert_eq!(rig.last().mode(), Mode::Hazard, "an unknown kind counts");
     rig.input(usage("../../etc", 1, 0, 0));
     assert_eq!(rig.fault_codes(), ["implausible-value", "malformed-hazard", "unknown-node"]);
 }
 
 #[test]
-fn without_forecast_demand_changes_nothing() {
+fn demand_is_ignored_when_the_forecast_source_is_none() {
     let mut config = config();
     config.forecast.source = auriga_arbiter::config::ForecastSource::None;
     let mut rig = Rig::new(&config);
@@ -161,7 +161,7 @@ fn without_forecast_demand_changes_nothing() {
 }
 
 #[test]
-fn safety_late_all_the_time_is_limp() {
+fn safety_nodes_that_miss_deadlines_all_the_time_mean_limp() {
     let mut rig = Rig::new(&config());
     let mut misses = 0;
     rig.run_with(5000, |r| {
@@ -176,7 +176,7 @@ fn safety_late_all_the_time_is_limp() {
 }
 
 #[test]
-fn hazards_of_a_fusion_that_was_restarted_are_forgotten() {
+fn hazards_end_when_fusion_restarts() {
     let mut rig = Rig::new(&config());
     rig.input(usage("fusion", 10, 500, 0));
     rig.input(hazard(1, true, 0, 1));
@@ -187,14 +187,14 @@ fn hazards_of_a_fusion_that_was_restarted_are_forgotten() {
 }
 
 #[test]
-fn the_shell_is_asked_to_act_only_when_something_changed() {
+fn effects_are_emitted_only_on_change() {
     let mut rig = Rig::new(&config());
     rig.input(usage("language", 100, 10, 0));
     rig.input(usage("hud", 101, 10, 0));
     rig.input(usage("monitor", 102, 10, 0));
     let shares = rig.effects.last().unwrap().clone();
     let rows: Vec<_> = shares.iter().map(|s| (s.node, s.pid, s.cpu_weight, s.quota_percent, s.realtime)).collect();
-    // The weight of the heaviest workload of a node; one that the table does not name is not ours to move.
+    // The weight of a node's heaviest workload; a node without workload in the table is not moved.
     assert_eq!(rows, [("hud", 101, 10_000, None, None), ("language", 100, 1000, None, None)]);
     let asked = rig.effects.len();
     rig.run(1000);
@@ -206,7 +206,7 @@ fn the_shell_is_asked_to_act_only_when_something_changed() {
 }
 
 #[test]
-fn a_node_with_nothing_left_to_run_gets_a_quota_and_safety_its_priority() {
+fn a_node_without_running_workload_gets_a_quota_and_a_safety_node_its_priority() {
     let mut table = table();
     table.workloads.retain(|w| w.name != "language-intent");
     let actuation = ActuationConfig { realtime: true, ..config().actuation };
@@ -222,7 +222,7 @@ fn a_node_with_nothing_left_to_run_gets_a_quota_and_safety_its_priority() {
 }
 
 #[test]
-fn a_reason_holds_what_explains_it() {
+fn the_reason_of_a_decision_is_explained() {
     let mut rig = Rig::new(&config());
     rig.run_with(1000, |r| drop(r.input(vehicle(40.0))));
     rig.input(demand(&[("language-dialogue", 0.75, 5.0, 2000)]));
@@ -231,7 +231,7 @@ fn a_reason_holds_what_explains_it() {
     let mut grants = rig.input(hazard(7, true, rig.now.0 - 1_500_000, trace)).unwrap();
     grants.header.as_mut().unwrap().published_ns = rig.now.0 + 400_000;
     assert_eq!(explain(&grants), include_str!("explained.txt"));
-    // What others sent may be anything.
+    // Any text of another sender.
     let strange = v1::Grants { reason: "; levels: ; x; : ".into(), mode: 77, ..Default::default() };
     assert!(explain(&strange).contains("unspecified"));
 }
@@ -274,7 +274,7 @@ fn any_input() -> impl Strategy<Value = ArbiterInput> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_comes_grants_stay_within_the_mode_and_safety_runs(
+    fn for_any_input_grants_stay_within_the_mode_and_safety_runs(
         inputs in proptest::collection::vec((any_input(), 0u64..500), 1..60),
     ) {
         let table = table();

@@ -1,7 +1,7 @@
-//! Does it help to know what is likely to come? One drive, simulated in four ways: driving that is demanding, so that
-//! little is left for the dialogue, and a driver who asks now and then. The same arbiter is told nothing, sees what is
-//! short in the usage messages (reactive), hears of each question when it is asked (announced), or hears of it then and
-//! of most of them a second ahead, with false alarms (predictive).
+//! What a forecast of demand gains. One drive, simulated in four ways: demanding driving, so that little CPU is left for the
+//! dialogue, and a driver who asks now and then. The same arbiter gets no demand, sees shortage in the usage messages
+//! (reactive), gets demand when a question is asked (announced), or also a second before most questions, with false alarms
+//! (predictive).
 
 mod common;
 
@@ -19,7 +19,7 @@ const FALSE_ALARMS: f64 = 0.25;
 const DRIVE_MS: u64 = 600_000;
 
 struct Outcome {
-    /// Of each answer, in ms.
+    /// Duration of each answer, in ms.
     answers: Vec<u64>,
     /// Mean utility of everything but the dialogue, by the table.
     others: f64,
@@ -125,7 +125,7 @@ fn simulate(source: ForecastSource, foresight: bool) -> Outcome {
 }
 
 #[test]
-fn what_the_language_node_says_shortens_answers_beyond_reacting_and_costs_the_rest_little() {
+fn demand_forecasts_shorten_answers_more_than_reacting_and_cost_other_workloads_little() {
     let rows = [
         ("table alone", ForecastSource::None, false),
         ("reactive", ForecastSource::Reactive, false),

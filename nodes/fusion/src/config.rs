@@ -1,4 +1,4 @@
-//! What can be set, checked; `config.toml` documents the fields.
+//! The configuration; `config.toml` documents the fields.
 
 use auriga_runtime::config::{ConfigError, check_ranges, shipped};
 use serde::Deserialize;
@@ -6,20 +6,31 @@ use serde::Deserialize;
 /// The commented defaults of [`Config`].
 pub const DEFAULTS: &str = include_str!("../config.toml");
 
-/// See `config.toml`.
+/// The fusion node's configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// How long the scene of a camera frame waits for CAN, in milliseconds.
     pub max_wait_ms: u64,
+    /// How long vehicle states are kept, in milliseconds.
     pub history_ms: u64,
+    /// Messages stamped further ahead of the clock are dropped, in milliseconds.
     pub max_stamp_ahead_ms: u64,
+    /// Scenes are made without camera after this long without lanes, in milliseconds.
     pub camera_silent_ms: u64,
+    /// Rate of scenes without camera, in Hz.
     pub silent_scene_hz: f64,
+    /// Half of the vehicle's width over its tyres, in metres.
     pub vehicle_half_width_m: f64,
+    /// Whether scenes hold the words of the last utterance.
     pub utterance_text_in_scene: bool,
+    /// When a modality is lost.
     pub sensors: Sensors,
+    /// Radar objects.
     pub tracks: Tracks,
+    /// Forward collision warning.
     pub forward_collision: ForwardCollision,
+    /// Lane departure warning.
     pub lane_departure: LaneDeparture,
 }
 
@@ -27,10 +38,15 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sensors {
+    /// The camera is lost after this long without lanes, in milliseconds.
     pub camera_lost_ms: u64,
+    /// CAN is lost after this long without vehicle state, in milliseconds.
     pub can_lost_ms: u64,
+    /// Whether a camera that never came is lost.
     pub expect_camera: bool,
+    /// Whether a CAN bus that never came is lost.
     pub expect_can: bool,
+    /// How long after the start an expected modality is lost, in milliseconds.
     pub startup_grace_ms: u64,
 }
 
@@ -38,17 +54,29 @@ pub struct Sensors {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tracks {
+    /// Standard deviation of the range, in metres.
     pub range_sigma_m: f64,
+    /// Standard deviation of the lateral position, in metres.
     pub lateral_sigma_m: f64,
+    /// Standard deviation of the range rate, in m/s.
     pub speed_sigma_mps: f64,
+    /// Power spectral density of the relative acceleration, in m²/s³.
     pub acceleration_psd: f64,
+    /// Normalised innovation squared beyond which a measurement is rejected.
     pub gate: f64,
+    /// Rejected measurements in a row after which the track restarts.
     pub restart_after: u32,
+    /// Measurements from which on a track is used.
     pub confirm_after: u32,
+    /// A track ends after this long without measurement, in milliseconds.
     pub timeout_ms: u64,
+    /// Shortest time between two messages of tracks, in milliseconds.
     pub publish_interval_ms: u64,
+    /// An object this close to the lane's centre enters the lane, in metres.
     pub lane_enter_m: f64,
+    /// An object this far from the lane's centre leaves the lane, in metres.
     pub lane_leave_m: f64,
+    /// Older lanes are not used for the corridor, in milliseconds.
     pub lanes_max_age_ms: u64,
 }
 
@@ -56,15 +84,25 @@ pub struct Tracks {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForwardCollision {
+    /// Time to collision of a warning, in seconds.
     pub warning_ttc_s: f64,
+    /// Time to collision of a critical warning, in seconds.
     pub critical_ttc_s: f64,
+    /// Time to collision above which critical falls to warning, in seconds.
     pub critical_clear_ttc_s: f64,
+    /// Time to collision above which the warning ends, in seconds.
     pub clear_ttc_s: f64,
+    /// How long it must be above that, in milliseconds.
     pub clear_after_ms: u64,
+    /// Measurements in a row that must agree.
     pub confirm_updates: u32,
+    /// Slower approaches are ignored, in m/s.
     pub min_closing_mps: f64,
+    /// Farther objects are ignored, in metres.
     pub max_distance_m: f64,
+    /// No warning below this own speed, in m/s.
     pub min_speed_mps: f64,
+    /// Objects approaching faster than this over ground are oncoming traffic, in m/s.
     pub oncoming_mps: f64,
 }
 
@@ -72,14 +110,23 @@ pub struct ForwardCollision {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LaneDeparture {
+    /// No warning below this own speed, in m/s.
     pub min_speed_mps: f64,
+    /// Time to line crossing that raises the warning, in seconds.
     pub time_to_line_s: f64,
+    /// Lateral speed it needs, in m/s.
     pub min_lateral_mps: f64,
+    /// Distance inside the line that ends the warning, in metres.
     pub clear_margin_m: f64,
+    /// Frames in a row inside the line that end it.
     pub clear_frames: u32,
+    /// Frames in a row that raise it.
     pub confirm_frames: u32,
+    /// Lines below this confidence are not used, 0 to 1.
     pub min_confidence: f64,
+    /// How long an indicator counts after it went off, in milliseconds.
     pub indicator_hold_ms: u64,
+    /// The warning ends after this long without line, in milliseconds.
     pub lost_after_ms: u64,
 }
 
@@ -90,7 +137,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Every value in its range; the error names the field.
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// When a value is out of its range; the error names the field.
     pub fn check(&self) -> Result<(), ConfigError> {
         let (t, f, l) = (&self.tracks, &self.forward_collision, &self.lane_departure);
         let ranges = [
@@ -149,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_out_of_range_is_named() {
+    fn a_value_out_of_range_is_refused_and_named() {
         let mut config = Config::default();
         config.lane_departure.min_speed_mps = f64::NAN;
         assert_eq!(config.check().unwrap_err().field, "lane_departure.min_speed_mps");

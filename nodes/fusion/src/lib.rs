@@ -1,20 +1,46 @@
-//! The fusion node: lanes, the vehicle's state and utterances become one scene, and what is dangerous becomes a hazard.
+//! The fusion node makes one scene of lanes, the vehicle's state, radar objects and utterances, and raises hazards.
 //!
-//! * A hazard is published in the same call that takes its evidence in, with the evidence's stamp and trace: radar
-//!   objects ([`tracks`]) in our lane ([`tracks::corridor`]) by time to collision ([`hazards::forward_collision`]), lines crossed without indicator
-//!   ([`hazards::lane_departure`]), a sensor that fell silent. [`hazards::registry`] gives ids and says what changed.
-//! * A scene is made for the time of each camera frame, the vehicle's state interpolated to it ([`input::align`]); for that it
-//!   waits a bounded time for CAN. Without camera, scenes go on from CAN alone. [`scene::load`] is the driving load.
+//! A hazard is published in the same call that takes its evidence in, with the evidence's stamp and trace: a forward
+//! collision (radar objects in the own lane, by time to collision), a lane departure without indicator, a sensor that fell
+//! silent. A scene is made for the time of each camera frame, with the vehicle's state interpolated to it; for that it waits
+//! a bounded time for CAN. Without camera, scenes continue from CAN alone.
 //!
-//! Order of arrival does not matter within the history kept: messages are placed by the time of their content, and
-//! known ones are dropped. Values no car can have are left out and reported ([`input::checked`]).
+//! The order of arrival does not matter within the history kept: messages are placed by the time of their content, and known
+//! ones are dropped. Implausible values are ignored and reported as faults.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `node` | [`FusionNode`], the state machine |
+//! | [`config`] | the configuration, documented in `config.toml` |
+//! | `input` | validation and time alignment of what comes in |
+//! | `tracks` | radar objects over time, and which of them is the lead |
+//! | `hazards` | forward collision, lane departure, sensor loss, and the registry of active hazards |
+//! | `scene` | when a scene is made, what is in it, and the driving load |
+//!
+//! ```
+//! use auriga_fusion::{Config, FusionNode};
+//! use auriga_msgs::{Any, node::FusionInput, v1};
+//! use auriga_runtime::{Nanos, Node, Outbox};
+//!
+//! let mut node = FusionNode::new(Config::default())?;
+//! let mut out = Outbox::default();
+//! let now = Nanos::from_millis(1000);
+//! let lanes = v1::Lanes { header: Some(v1::Header::new(now.0, 1)), ..Default::default() };
+//! node.on_input(FusionInput::PerceptionLanes(lanes.into()), now, &mut out);
+//! let messages = out.take_messages();
+//! let [Any::FusionScene(scene)] = messages.as_slice() else { panic!("{messages:?}") };
+//! assert_eq!((scene.camera_age_ns, scene.can_age_ns), (Some(0), None));
+//! # Ok::<(), auriga_runtime::config::ConfigError>(())
+//! ```
+
+#![deny(missing_docs)]
 
 pub mod config;
-pub mod hazards;
-pub mod input;
+mod hazards;
+mod input;
 mod node;
-pub mod scene;
-pub mod tracks;
+mod scene;
+mod tracks;
 
 pub use config::{Config, DEFAULTS};
 pub use node::FusionNode;

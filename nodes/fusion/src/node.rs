@@ -1,72 +1,95 @@
-//! The state machine.
+//! The state machine: what it publishes for what it receives.
 
 use crate::{
     config::Config,
-    hazards::forward_collision::{ForwardCollision, Verdict},
-    hazards::lane_departure::{LaneDeparture, Side},
+    hazards::forward_collision::{CollisionWarning, ForwardCollision},
+    hazards::lane_departure::LaneDeparture,
     hazards::registry::{Assessment, HazardKey, HazardRegistry},
-    input::align::{self, History, Inserted, Sample},
-    input::checked::{self, Motion},
-    scene::{PendingFrames, SignalCache},
+    hazards::sensor_loss::SensorLoss,
+    input::align::{History, Inserted, Sample, signed_difference},
+    input::validate::{self, Motion},
+    scene::SceneParts,
+    scene::schedule::{CameralessScenes, PendingFrames, stamp_of},
+    scene::signals::SignalCache,
     tracks::Tracks,
     tracks::corridor::Corridor,
 };
 use auriga_msgs::{Stamped, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
 use std::{sync::Arc, time::Duration};
-use v1::{Indicator, Severity};
+use v1::{Indicator, Severity, Side};
 
 const INFO: &str = "camera/front/info";
 const LANES: &str = "perception/lanes";
 const VEHICLE: &str = "vehicle/state";
 const UTTERANCE: &str = "speech/utterance";
 
-/// While a hazard is on that data may stop feeding, the clock looks after it this often.
-pub(crate) const HAZARD_CHECK: Duration = Duration::from_millis(100);
+/// While a hazard is active that ends without new data, the clock checks it this often.
+const HAZARD_CHECK: Duration = Duration::from_millis(100);
+
+/// The lane departures in the order of [`FusionNode::departures`].
+const DEPARTURES: [(HazardKey, Side); 2] =
+    [(HazardKey::DepartureLeft, Side::Left), (HazardKey::DepartureRight, Side::Right)];
 
 /// The state machine.
 pub struct FusionNode {
-    pub(crate) config: Config,
-    pub(crate) history: History,
-    pub(crate) tracks: Tracks,
+    config: Config,
+    history: History,
+    tracks: Tracks,
     collision: ForwardCollision,
     departures: [LaneDeparture; 2],
-    pub(crate) hazards: HazardRegistry,
-    pub(crate) signals: SignalCache,
-    /// Radar objects are measured from the bumper, lanes from the camera: how far it is between them, from the camera's
-    /// calibration; 0 until that has come.
+    can_loss: SensorLoss,
+    camera_loss: SensorLoss,
+    hazards: HazardRegistry,
+    signals: SignalCache,
+    /// From the camera, where lanes are measured from, to the bumper, where radar objects are; 0 until the camera's
+    /// calibration has come.
     bumper_ahead_m: f64,
-    /// The newest lanes, checked.
-    pub(crate) lanes: Option<v1::Lanes>,
-    pub(crate) pending: PendingFrames,
-    pub(crate) utterance: Option<Arc<v1::Utterance>>,
+    /// The newest lanes, validated.
+    lanes: Option<v1::Lanes>,
+    pending: PendingFrames,
+    cameraless: CameralessScenes,
+    utterance: Option<Arc<v1::Utterance>>,
     /// When each side was last indicated: left, right.
     indicated: [Option<Nanos>; 2],
-    /// Stamp of the last scene, and when the next is due without camera.
-    pub(crate) last_scene: Option<Nanos>,
-    pub(crate) next_silent_scene: Nanos,
+    /// Stamp of the last scene.
+    last_scene: Option<Nanos>,
+    /// Stamp of the last tracks published.
     last_tracks: Option<Nanos>,
-    pub(crate) started: Option<Nanos>,
+    started: Option<Nanos>,
 }
 
 impl FusionNode {
+    /// A node that has received nothing.
+    ///
+    /// # Errors
+    /// When a value of the configuration is out of its range.
     pub fn new(config: Config) -> Result<Self, auriga_runtime::config::ConfigError> {
         config.check()?;
-        let departure = |side| LaneDeparture::new(config.lane_departure.clone(), config.vehicle_half_width_m, side);
+        let ms = Duration::from_millis;
+        let s = &config.sensors;
+        let grace = |expected: bool| expected.then_some(ms(s.startup_grace_ms));
+        let half_width_m = config.vehicle_half_width_m;
         Ok(Self {
-            history: History::new(Duration::from_millis(config.history_ms)),
+            history: History::new(ms(config.history_ms)),
             tracks: Tracks::new(config.tracks.clone()),
             collision: ForwardCollision::new(config.forward_collision.clone()),
-            departures: [departure(Side::Left), departure(Side::Right)],
+            departures: DEPARTURES
+                .map(|(_, side)| LaneDeparture::new(config.lane_departure.clone(), half_width_m, side)),
+            can_loss: SensorLoss::new("vehicle bus", ms(s.can_lost_ms), grace(s.expect_can)),
+            camera_loss: SensorLoss::new("camera", ms(s.camera_lost_ms), grace(s.expect_camera)),
             hazards: HazardRegistry::default(),
             signals: SignalCache::default(),
             bumper_ahead_m: 0.0,
             lanes: None,
             pending: PendingFrames::default(),
+            cameraless: CameralessScenes::new(
+                ms(config.camera_silent_ms),
+                Duration::from_secs_f64(1.0 / config.silent_scene_hz),
+            ),
             utterance: None,
             indicated: [None; 2],
             last_scene: None,
-            next_silent_scene: Nanos::ZERO,
             last_tracks: None,
             started: None,
             config,
@@ -79,8 +102,8 @@ impl FusionNode {
         if !self.stamp_is_plausible(stamp, VEHICLE, now, out) {
             return;
         }
-        let motion = Motion::checked(&state, |name, value| {
-            let text = format!("{name} = {value} is not a vehicle's; the value is left out, check the DBC");
+        let motion = Motion::validated(&state, |name, value| {
+            let text = format!("{name} = {value} is out of a vehicle's range; the value is ignored, check the DBC");
             out.fault(now, Severity::Warning, "implausible-value", name, text);
         });
         let sample = Sample { stamp, seq: header.seq, trace: header.trace_id, motion, message: state.clone() };
@@ -88,21 +111,20 @@ impl FusionNode {
             Inserted::Newest | Inserted::Late => {}
             Inserted::Duplicate => return,
             Inserted::TooOld => {
-                let text = format!(
-                    "a message is more than {} ms older than the newest and was dropped",
-                    self.config.history_ms
-                );
+                let limit_ms = self.config.history_ms;
+                let text = format!("a message is more than {limit_ms} ms older than the newest and was dropped");
                 return out.fault(now, Severity::Info, "message-too-old", VEHICLE, text);
             }
         }
         self.record_indicator(&state, stamp);
-        let radar_changed = self.take_radar(&state, stamp, now, out);
-        self.update_collision(v1::Header::new(header.stamp_ns, header.trace_id), out);
-        self.check_can(now, v1::Header::new(header.stamp_ns, header.trace_id), out);
+        let radar_changed = self.update_radar(&state, stamp, now, out);
+        let evidence = v1::Header::new(header.stamp_ns, header.trace_id);
+        self.update_collision(evidence, out);
+        self.update_can_loss(now, evidence, out);
         if radar_changed {
-            self.publish_tracks(header, out);
+            self.publish_tracks(evidence, out);
         }
-        self.signals.absorb(&state);
+        self.signals.update(&state);
         self.release_scenes(now, out);
         self.arm(now, out);
     }
@@ -119,12 +141,12 @@ impl FusionNode {
     /// A stamp ahead of the clock would make everything after it look old.
     fn stamp_is_plausible(&self, stamp: Nanos, subject: &str, now: Nanos, out: &mut Outbox<Self>) -> bool {
         let ahead = stamp.since(now);
-        let sane = ahead <= Duration::from_millis(self.config.max_stamp_ahead_ms);
-        if !sane {
+        let plausible = ahead <= Duration::from_millis(self.config.max_stamp_ahead_ms);
+        if !plausible {
             let text = format!("a message is stamped {} ms ahead of the clock and was dropped", ahead.as_millis());
             out.fault(now, Severity::Warning, "stamp-ahead", subject, text);
         }
-        sane
+        plausible
     }
 
     fn record_indicator(&mut self, state: &v1::VehicleState, stamp: Nanos) {
@@ -137,12 +159,13 @@ impl FusionNode {
         self.indicated[side] = self.indicated[side].max(Some(stamp));
     }
 
-    fn take_radar(&mut self, state: &v1::VehicleState, stamp: Nanos, now: Nanos, out: &mut Outbox<Self>) -> bool {
+    /// Returns whether any track changed.
+    fn update_radar(&mut self, state: &v1::VehicleState, stamp: Nanos, now: Nanos, out: &mut Outbox<Self>) -> bool {
         let mut changed = false;
         for report in &state.radar {
-            if report.valid && !checked::radar_is_plausible(report) {
+            if report.valid && !validate::radar_is_plausible(report) {
                 let (x, y, v) = (report.x_m, report.y_m, report.vx_mps);
-                let text = format!("radar object {} at ({x}, {y}) m with {v} m/s cannot be; it is left out", report.id);
+                let text = format!("radar object {} at ({x}, {y}) m with {v} m/s is implausible; ignored", report.id);
                 out.fault(now, Severity::Warning, "implausible-value", "radar", text);
                 continue;
             }
@@ -153,40 +176,31 @@ impl FusionNode {
         changed
     }
 
-    fn update_collision(&mut self, header: v1::Header, out: &mut Outbox<Self>) {
+    fn update_collision(&mut self, evidence: v1::Header, out: &mut Outbox<Self>) {
         let Some(newest) = self.history.newest() else { return };
         let (time, motion) = (newest.stamp, newest.motion);
-        let lanes = self.recent_lanes(time);
-        let corridor = Corridor::new(lanes, &motion, self.bumper_ahead_m);
+        let corridor = Corridor::new(self.recent_lanes(time), &motion, self.bumper_ahead_m);
         self.tracks.assign(time, &corridor);
-        let verdict = self.collision.update(self.tracks.lead(), motion.speed_mps, time);
-        self.set_collision(verdict, header, out);
+        let warning = self.collision.update(self.tracks.lead(), motion.speed_mps, time);
+        self.set_hazard(HazardKey::ForwardCollision, warning.as_ref().map(CollisionWarning::assessment), evidence, out);
     }
 
-    fn set_collision(&mut self, verdict: Verdict, header: v1::Header, out: &mut Outbox<Self>) {
-        let danger = match verdict {
-            Verdict::Clear => None,
-            Verdict::Danger { severity, ttc_s, distance_m } => {
-                let text = match (distance_m, ttc_s) {
-                    (Some(d), Some(t)) => format!("vehicle ahead: {d:.0} m, {t:.1} s to collision"),
-                    (Some(d), None) => format!("vehicle ahead: {d:.0} m"),
-                    _ => "vehicle ahead".into(),
-                };
-                Some(Assessment { severity, time_to_collision_s: ttc_s, distance_m, text })
-            }
-        };
-        self.set(HazardKey::ForwardCollision, danger, header, out);
-    }
-
-    fn set(&mut self, key: HazardKey, danger: Option<Assessment>, header: v1::Header, out: &mut Outbox<Self>) {
-        if let Some(hazard) = self.hazards.set(key, danger, header) {
+    /// Sets or ends a hazard by the evidence of a header, and publishes what changed.
+    fn set_hazard(
+        &mut self,
+        key: HazardKey,
+        assessment: Option<Assessment>,
+        evidence: v1::Header,
+        out: &mut Outbox<Self>,
+    ) {
+        if let Some(hazard) = self.hazards.set(key, assessment, evidence) {
             out.publish::<topic::FusionHazard>(hazard);
         }
     }
 
     fn recent_lanes(&self, time: Nanos) -> Option<&v1::Lanes> {
         let limit = i64::try_from(self.config.tracks.lanes_max_age_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        self.lanes.as_ref().filter(|l| align::signed_difference(time, stamp_of(*l)).abs() <= limit)
+        self.lanes.as_ref().filter(|l| signed_difference(time, stamp_of(*l)).abs() <= limit)
     }
 
     fn publish_tracks(&mut self, header: v1::Header, out: &mut Outbox<Self>) {
@@ -196,8 +210,7 @@ impl FusionNode {
             return;
         }
         self.last_tracks = Some(stamp);
-        let header = Some(v1::Header::new(header.stamp_ns, header.trace_id));
-        out.publish::<topic::FusionTracks>(v1::Tracks { header, tracks: self.tracks.at(stamp) });
+        out.publish::<topic::FusionTracks>(v1::Tracks { header: Some(header), tracks: self.tracks.at(stamp) });
     }
 
     fn on_lanes(&mut self, message: &v1::Lanes, now: Nanos, out: &mut Outbox<Self>) {
@@ -205,57 +218,52 @@ impl FusionNode {
         if !self.stamp_is_plausible(stamp, LANES, now, out) {
             return;
         }
-        if self.pending.holds(stamp) || self.last_scene == Some(stamp) {
+        if self.pending.contains(stamp) || self.last_scene == Some(stamp) {
             return;
         }
-        let (lanes, removed) = checked::lanes(message);
+        let (lanes, removed) = validate::lanes(message);
         if removed {
-            let text = "a value of the lanes is not a number or not a road's; it is left out";
+            let text = "a value of the lanes is not a number or not a road's; it is ignored";
             out.fault(now, Severity::Warning, "implausible-value", LANES, text);
         }
         if self.lanes.as_ref().is_none_or(|l| stamp_of(l) < stamp) {
-            self.update_departure(&lanes, out);
-            self.lanes = Some(lanes);
             let header = lanes.header_copy();
-            self.check_camera(now, v1::Header::new(header.stamp_ns, header.trace_id), out);
+            let evidence = v1::Header::new(header.stamp_ns, header.trace_id);
+            self.update_departures(&lanes, evidence, out);
+            self.lanes = Some(lanes);
+            self.update_camera_loss(now, evidence, out);
         }
         if self.last_scene.is_some_and(|last| stamp < last) {
             let text = "a camera frame came after the scene of a later instant; it has no scene of its own";
             return out.fault(now, Severity::Info, "message-too-old", LANES, text);
         }
-        // On a bus that is silent anyway there is nothing to wait for.
+        // On a silent bus there is nothing to wait for.
         let wait = Duration::from_millis(if self.can_is_alive(now) { self.config.max_wait_ms } else { 0 });
         self.pending.push(lanes, now + wait);
         self.release_scenes(now, out);
         self.arm(now, out);
     }
 
-    fn update_departure(&mut self, lanes: &v1::Lanes, out: &mut Outbox<Self>) {
-        let header = lanes.header_copy();
-        let (stamp, header) = (Nanos(header.stamp_ns), v1::Header::new(header.stamp_ns, header.trace_id));
-        // The newest speed, unless CAN has fallen silent: then nobody knows how fast we are.
+    fn update_departures(&mut self, lanes: &v1::Lanes, evidence: v1::Header, out: &mut Outbox<Self>) {
+        let stamp = Nanos(evidence.stamp_ns);
+        // The newest speed, unless CAN has fallen silent: then the speed is unknown.
         let limit = Duration::from_millis(self.config.sensors.can_lost_ms);
         let newest = self.history.newest().filter(|s| stamp.since(s.stamp) <= limit);
         let speed = newest.and_then(|s| s.motion.speed_mps);
         let hold = Duration::from_millis(self.config.lane_departure.indicator_hold_ms);
-        for (index, (key, side)) in SIDES.into_iter().enumerate() {
+        for (index, (key, _)) in DEPARTURES.into_iter().enumerate() {
             let indicated = self.indicated[index].is_some_and(|at| stamp.since(at) <= hold);
-            let monitor = &mut self.departures[index];
-            let state = monitor.update(lanes, speed, indicated, stamp);
-            let danger = monitor.is_active().then(|| Assessment {
-                severity: Severity::Warning,
-                time_to_collision_s: None,
-                distance_m: state.map(|s| s.distance_m),
-                text: format!("leaving the lane to the {} without indicator", side.name()),
-            });
-            self.set(key, danger, header, out);
+            let departure = &mut self.departures[index];
+            let line = departure.update(lanes, speed, indicated, stamp);
+            let assessment = departure.assessment(line);
+            self.set_hazard(key, assessment, evidence, out);
         }
     }
 
     fn on_utterance(&mut self, utterance: Arc<v1::Utterance>, now: Nanos, out: &mut Outbox<Self>) {
-        let stamp = Nanos(utterance.header_copy().stamp_ns);
-        let newer = self.utterance.as_ref().is_none_or(|u| u.header_copy().stamp_ns < stamp.0);
-        // What is still being said is of no use to a scene.
+        let stamp = stamp_of(utterance.as_ref());
+        let newer = self.utterance.as_ref().is_none_or(|u| stamp_of(u.as_ref()) < stamp);
+        // Partial utterances are not part of a scene.
         if utterance.r#final && newer && self.stamp_is_plausible(stamp, UTTERANCE, now, out) {
             self.utterance = Some(utterance);
         }
@@ -266,74 +274,110 @@ impl FusionNode {
         self.history.newest().is_some_and(|s| now.since(s.stamp) <= limit)
     }
 
-    /// Raises and ends the loss of the CAN bus.
-    fn check_can(&mut self, now: Nanos, header: v1::Header, out: &mut Outbox<Self>) {
-        let last = self.history.newest().map(|s| s.stamp);
-        let s = &self.config.sensors;
-        let danger = self.silence(last, s.can_lost_ms, s.expect_can, "vehicle bus", now);
-        self.set(HazardKey::CanLost, danger, header, out);
+    /// Stamp of the newest vehicle state.
+    fn last_can(&self) -> Option<Nanos> {
+        self.history.newest().map(|s| s.stamp)
     }
 
-    /// Raises and ends the loss of the camera (or of the lane detection behind it: to the driver the same).
-    fn check_camera(&mut self, now: Nanos, header: v1::Header, out: &mut Outbox<Self>) {
-        let last = self.lanes.as_ref().map(stamp_of);
-        let s = &self.config.sensors;
-        let danger = self.silence(last, s.camera_lost_ms, s.expect_camera, "camera", now);
-        self.set(HazardKey::CameraLost, danger, header, out);
+    /// Stamp of the newest lanes.
+    fn last_camera(&self) -> Option<Nanos> {
+        self.lanes.as_ref().map(stamp_of)
     }
 
-    fn silence(
-        &self,
-        last: Option<Nanos>,
-        limit_ms: u64,
-        expected: bool,
-        what: &str,
-        now: Nanos,
-    ) -> Option<Assessment> {
-        let text = match (last, self.started) {
-            (Some(last), _) if now.since(last) >= Duration::from_millis(limit_ms) => {
-                format!("{what}: nothing new for more than {limit_ms} ms")
-            }
-            (None, Some(started)) if expected => {
-                let grace_ms = self.config.sensors.startup_grace_ms;
-                if now.since(started) < Duration::from_millis(grace_ms) {
-                    return None;
-                }
-                format!("{what}: nothing since the start, {grace_ms} ms ago")
-            }
-            _ => return None,
-        };
-        Some(Assessment { severity: Severity::Warning, time_to_collision_s: None, distance_m: None, text })
+    fn update_can_loss(&mut self, now: Nanos, evidence: v1::Header, out: &mut Outbox<Self>) {
+        let loss = self.can_loss.assessment(self.last_can(), self.started, now);
+        self.set_hazard(HazardKey::CanLost, loss, evidence, out);
     }
 
-    /// What the clock alone decides, in time order of urgency.
-    fn on_time(&mut self, now: Nanos, out: &mut Outbox<Self>) {
-        // Decided by the clock, so caused by no message: no trace.
-        let header = v1::Header::new(now.0, 0);
-        self.check_can(now, header, out);
-        self.check_camera(now, header, out);
+    /// The camera, or the lane detection behind it: to the driver the same.
+    fn update_camera_loss(&mut self, now: Nanos, evidence: v1::Header, out: &mut Outbox<Self>) {
+        let loss = self.camera_loss.assessment(self.last_camera(), self.started, now);
+        self.set_hazard(HazardKey::CameraLost, loss, evidence, out);
+    }
+
+    /// Hazards that begin or end because nothing came.
+    fn check_silence(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        // Caused by the clock and by no message: no trace.
+        let evidence = v1::Header::new(now.0, 0);
+        self.update_can_loss(now, evidence, out);
+        self.update_camera_loss(now, evidence, out);
         let timeout = Duration::from_millis(self.config.tracks.timeout_ms);
-        if self.collision.is_active() && self.history.newest().is_none_or(|s| now.since(s.stamp) > timeout) {
-            let verdict = self.collision.update(None, None, now);
-            self.set_collision(verdict, header, out);
+        if self.collision.is_active() && self.last_can().is_none_or(|stamp| now.since(stamp) > timeout) {
+            let warning = self.collision.update(None, None, now);
+            let assessment = warning.as_ref().map(CollisionWarning::assessment);
+            self.set_hazard(HazardKey::ForwardCollision, assessment, evidence, out);
         }
         let lost = Duration::from_millis(self.config.lane_departure.lost_after_ms);
-        if self.lanes.as_ref().is_some_and(|l| now.since(stamp_of(l)) >= lost) {
-            for (index, (key, _)) in SIDES.into_iter().enumerate() {
+        if self.last_camera().is_some_and(|stamp| now.since(stamp) >= lost) {
+            for (index, (key, _)) in DEPARTURES.into_iter().enumerate() {
                 self.departures[index].without_line(now);
                 if !self.departures[index].is_active() {
-                    self.set(key, None, header, out);
+                    self.set_hazard(key, None, evidence, out);
                 }
             }
         }
     }
-}
 
-const SIDES: [(HazardKey, Side); 2] =
-    [(HazardKey::DepartureLeft, Side::Left), (HazardKey::DepartureRight, Side::Right)];
+    /// Publishes the scenes of the camera frames whose wait is over.
+    fn release_scenes(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        while let Some(lanes) = self.pending.pop_ready(self.last_can(), now) {
+            let header = lanes.header_copy();
+            self.publish_scene(Nanos(header.stamp_ns), header.trace_id, Some(lanes), out);
+        }
+    }
 
-pub(crate) fn stamp_of<M: Stamped>(message: &M) -> Nanos {
-    Nanos(message.header_copy().stamp_ns)
+    /// When the next scene without camera is due; `None` while nothing at all has been received.
+    fn cameraless_due(&self) -> Option<Nanos> {
+        let started = self.started.filter(|_| self.history.newest().is_some());
+        self.cameraless.due(self.last_camera().or(started))
+    }
+
+    /// Publishes a scene without camera, if one is due.
+    fn release_cameraless_scene(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        if self.cameraless_due().is_none_or(|due| now < due) || self.last_scene.is_some_and(|last| now <= last) {
+            return;
+        }
+        self.cameraless.made(now);
+        let trace = self.history.newest().map_or(0, |s| s.trace);
+        self.publish_scene(now, trace, None, out);
+    }
+
+    fn publish_scene(&mut self, instant: Nanos, trace_id: u64, lanes: Option<v1::Lanes>, out: &mut Outbox<Self>) {
+        self.last_scene = Some(instant);
+        let parts = SceneParts {
+            instant,
+            trace_id,
+            camera: lanes.as_ref().map(stamp_of).or(self.last_camera()),
+            lanes,
+            vehicle: self.history.at(instant),
+            signals: &self.signals,
+            tracks: self.tracks.at(instant),
+            hazards: self.hazards.active(),
+            utterance: self.utterance.as_deref(),
+            utterance_text: self.config.utterance_text_in_scene,
+        };
+        out.publish::<topic::FusionScene>(parts.build());
+    }
+
+    /// Asks for a tick when the clock next decides something.
+    fn arm(&self, now: Nanos, out: &mut Outbox<Self>) {
+        let inactive = |key: HazardKey| move |_: &Nanos| !self.hazards.is_active(key);
+        let camera_lost = self.camera_loss.deadline(self.last_camera(), self.started);
+        let can_lost = self.can_loss.deadline(self.last_can(), self.started);
+        let fed = [HazardKey::ForwardCollision, HazardKey::DepartureLeft, HazardKey::DepartureRight];
+        let check = fed.into_iter().any(|key| self.hazards.is_active(key)).then(|| now + HAZARD_CHECK);
+        let deadlines = [
+            self.pending.next_deadline(),
+            self.cameraless_due(),
+            camera_lost.filter(inactive(HazardKey::CameraLost)),
+            can_lost.filter(inactive(HazardKey::CanLost)),
+            check,
+        ];
+        if let Some(at) = deadlines.into_iter().flatten().min() {
+            // Later than now: a deadline in the past has just been handled.
+            out.tick_at(at.max(now + Duration::from_millis(1)));
+        }
+    }
 }
 
 impl Node for FusionNode {
@@ -351,9 +395,9 @@ impl Node for FusionNode {
 
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         self.started.get_or_insert(now);
-        self.on_time(now, out);
+        self.check_silence(now, out);
         self.release_scenes(now, out);
-        self.silent_scene(now, out);
+        self.release_cameraless_scene(now, out);
         self.arm(now, out);
     }
 }

@@ -1,4 +1,4 @@
-//! The whole state machine, fed by hand.
+//! The state machine: what it publishes for what it receives.
 
 use auriga_fusion::{Config, FusionNode};
 use auriga_msgs::{Any, TopicId, node::FusionInput, v1};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use v1::{HazardKind, Indicator, Severity};
 
-struct Bench {
+struct Rig {
     node: FusionNode,
     out: Outbox<FusionNode>,
     seq: u64,
@@ -22,18 +22,17 @@ fn ns(t: u64) -> u64 {
     ms(t).0
 }
 
-impl Bench {
+impl Rig {
     fn new() -> Self {
         Self::with(Config::default())
     }
 
     fn with(config: Config) -> Self {
-        let mut bench =
-            Bench { node: FusionNode::new(config).unwrap(), out: Outbox::default(), seq: 0, published: vec![] };
-        bench.tick(0);
+        let mut rig = Rig { node: FusionNode::new(config).unwrap(), out: Outbox::default(), seq: 0, published: vec![] };
+        rig.tick(0);
         let info = v1::CameraInfo { bumper_ahead_m: 2.1, ..Default::default() };
-        bench.feed(0, FusionInput::CameraFrontInfo(Arc::new(info)));
-        bench
+        rig.feed(0, FusionInput::CameraFrontInfo(Arc::new(info)));
+        rig
     }
 
     fn collect(&mut self, now: u64) -> Vec<Any> {
@@ -111,8 +110,8 @@ fn faults(messages: &[Any]) -> Vec<String> {
     messages.iter().filter_map(|m| if let Any::Fault(f) = m { Some(f.code.clone()) } else { None }).collect()
 }
 
-/// A lead that brakes hard in front of an inattentive driver: what a drive's CAN says, at 20 Hz radar and 100 Hz state.
-fn braking_lead(b: &mut Bench) -> Vec<(u64, v1::Hazard)> {
+/// A lead that brakes hard: radar at 20 Hz, vehicle state at 100 Hz.
+fn braking_lead(b: &mut Rig) -> Vec<(u64, v1::Hazard)> {
     let (mut gap, mut lead_v, own_v) = (25.0, 14.0, 14.0);
     let mut seen = Vec::new();
     for t in (1000u64..5000).step_by(10) {
@@ -130,8 +129,8 @@ fn braking_lead(b: &mut Bench) -> Vec<(u64, v1::Hazard)> {
 }
 
 #[test]
-fn a_forward_collision_is_published_with_the_evidence_that_proves_it() {
-    let mut b = Bench::new();
+fn a_forward_collision_has_the_stamp_and_trace_of_its_evidence() {
+    let mut b = Rig::new();
     let seen = braking_lead(&mut b);
     let (t, onset) = &seen[0];
     assert_eq!(onset.kind(), HazardKind::ForwardCollision);
@@ -145,7 +144,7 @@ fn a_forward_collision_is_published_with_the_evidence_that_proves_it() {
 
 #[test]
 fn a_forward_collision_ends_with_its_id_when_the_lead_drives_away() {
-    let mut b = Bench::new();
+    let mut b = Rig::new();
     braking_lead(&mut b);
     let mut ends = Vec::new();
     for k in 0..40 {
@@ -156,8 +155,8 @@ fn a_forward_collision_ends_with_its_id_when_the_lead_drives_away() {
 }
 
 #[test]
-fn a_collision_warning_does_not_outlive_a_dead_bus() {
-    let mut b = Bench::new();
+fn a_collision_warning_ends_when_the_bus_is_silent() {
+    let mut b = Rig::new();
     let (t, _) = braking_lead(&mut b)[0];
     let after = hazards(&b.idle(t + 2000, t + 4500));
     assert!(after.iter().any(|h| h.kind() == HazardKind::SensorLost && h.active));
@@ -165,8 +164,8 @@ fn a_collision_warning_does_not_outlive_a_dead_bus() {
 }
 
 #[test]
-fn a_car_in_the_next_lane_or_around_the_bend_is_no_hazard() {
-    let mut b = Bench::new();
+fn objects_in_the_next_lane_or_beyond_a_bend_are_no_hazard() {
+    let mut b = Rig::new();
     for k in 0..60u64 {
         let t = 1000 + k * 50;
         // A bend to the left of 200 m radius at 20 m/s; straight ahead stands a wall of parked cars.
@@ -189,8 +188,8 @@ fn a_car_in_the_next_lane_or_around_the_bend_is_no_hazard() {
 }
 
 #[test]
-fn a_lane_departure_is_published_with_the_frame_that_proves_it_and_ends() {
-    let mut b = Bench::new();
+fn a_lane_departure_has_the_stamp_of_its_frame_and_ends() {
+    let mut b = Rig::new();
     let mut seen = Vec::new();
     for k in 0..60u64 {
         let t = 1000 + k * 40;
@@ -210,11 +209,11 @@ fn a_lane_departure_is_published_with_the_frame_that_proves_it_and_ends() {
 }
 
 #[test]
-fn a_lane_change_with_indicator_is_no_departure_on_its_side_only() {
+fn an_indicator_suppresses_the_departure_of_its_own_side_only() {
     for (indicator, expected) in
         [(Indicator::Left, 0), (Indicator::Right, 1), (Indicator::Off, 1), (Indicator::Hazard, 1)]
     {
-        let mut b = Bench::new();
+        let mut b = Rig::new();
         let mut onsets = 0;
         for k in 0..30u64 {
             let t = 1000 + k * 40;
@@ -227,8 +226,8 @@ fn a_lane_change_with_indicator_is_no_departure_on_its_side_only() {
 }
 
 #[test]
-fn a_scene_has_the_vehicles_state_of_the_cameras_instant() {
-    let mut b = Bench::new();
+fn a_scene_has_the_vehicle_state_interpolated_to_the_camera_frame() {
+    let mut b = Rig::new();
     b.vehicle(1000, moving(10.0));
     assert!(scenes(&b.lanes_at(1012, 1005, centred())).is_empty(), "waits for CAN");
     let scene = &scenes(&b.vehicle(1013, v1::VehicleState { ..moving(23.0) }))[0];
@@ -240,22 +239,22 @@ fn a_scene_has_the_vehicles_state_of_the_cameras_instant() {
 }
 
 #[test]
-fn a_scene_waits_no_longer_than_allowed_and_not_at_all_on_a_dead_bus() {
-    let mut b = Bench::new();
+fn a_scene_waits_at_most_max_wait_ms_and_not_at_all_on_a_silent_bus() {
+    let mut b = Rig::new();
     b.vehicle(1000, moving(10.0));
     b.lanes_at(1012, 1005, centred());
     assert!(scenes(&b.idle(1012, 1030)).is_empty());
     let scene = &scenes(&b.idle(1030, 1035))[0];
     assert_eq!(scene.vehicle.as_ref().unwrap().speed_mps, Some(10.0), "held");
     assert_eq!(scenes(&b.lanes_at(1812, 1800, centred())).len(), 1, "dead bus");
-    let mut without_can = Bench::new();
+    let mut without_can = Rig::new();
     let scene = &scenes(&without_can.lanes_at(1012, 1000, centred()))[0];
     assert_eq!((scene.vehicle.clone(), scene.can_age_ns), (None, None));
 }
 
 #[test]
-fn frames_out_of_order_give_scenes_in_order_and_twice_the_same_gives_one() {
-    let mut b = Bench::new();
+fn frames_out_of_order_give_scenes_in_order_and_a_duplicate_gives_none() {
+    let mut b = Rig::new();
     b.vehicle(1000, moving(10.0));
     b.lanes_at(1060, 1045, centred());
     b.lanes_at(1061, 1005, centred());
@@ -269,8 +268,8 @@ fn frames_out_of_order_give_scenes_in_order_and_twice_the_same_gives_one() {
 }
 
 #[test]
-fn a_vehicle_state_twice_or_out_of_order_does_not_confirm_a_hazard_twice() {
-    let mut b = Bench::new();
+fn duplicate_and_late_vehicle_states_do_not_confirm_a_hazard() {
+    let mut b = Rig::new();
     let state = |x| with_lead(15.0, x, -10.0);
     b.vehicle(1000, state(15.0));
     let again = Arc::new(v1::VehicleState {
@@ -286,8 +285,8 @@ fn a_vehicle_state_twice_or_out_of_order_does_not_confirm_a_hazard_twice() {
 }
 
 #[test]
-fn without_camera_scenes_go_on_from_can_and_the_loss_is_a_hazard_until_it_is_back() {
-    let mut b = Bench::new();
+fn without_camera_scenes_continue_from_can_and_the_loss_is_a_hazard() {
+    let mut b = Rig::new();
     for t in (1000..1400).step_by(40) {
         b.vehicle(t, moving(10.0));
         b.lanes_at(t + 10, t, centred());
@@ -317,8 +316,8 @@ fn without_camera_scenes_go_on_from_can_and_the_loss_is_a_hazard_until_it_is_bac
 }
 
 #[test]
-fn a_lost_bus_is_a_hazard_and_its_first_message_ends_it() {
-    let mut b = Bench::new();
+fn a_silent_bus_is_a_hazard_until_its_next_message() {
+    let mut b = Rig::new();
     b.vehicle(1000, moving(10.0));
     let raised = hazards(&b.idle(1000, 1600));
     assert!(raised[0].active && raised[0].text.contains("bus"));
@@ -327,21 +326,21 @@ fn a_lost_bus_is_a_hazard_and_its_first_message_ends_it() {
 }
 
 #[test]
-fn a_sensor_that_never_was_is_missed_only_when_expected() {
-    let mut b = Bench::new();
+fn a_sensor_that_never_came_is_lost_only_when_expected() {
+    let mut b = Rig::new();
     assert!(b.idle(0, 20_000).is_empty());
     let mut config = Config::default();
     config.sensors.expect_camera = true;
-    let mut b = Bench::with(config);
+    let mut b = Rig::with(config);
     let raised = hazards(&b.idle(0, 20_000));
     assert_eq!(raised.len(), 1);
     assert_eq!(raised[0].header.unwrap().stamp_ns, ns(10_000));
 }
 
 #[test]
-fn the_words_of_an_utterance_stay_out_of_the_scene_unless_wanted() {
+fn the_words_of_an_utterance_are_in_the_scene_only_when_configured() {
     for (wanted, expected) in [(false, ""), (true, "call anna")] {
-        let mut b = Bench::with(Config { utterance_text_in_scene: wanted, ..Config::default() });
+        let mut b = Rig::with(Config { utterance_text_in_scene: wanted, ..Config::default() });
         let header = Some(v1::Header::new(ns(900), 7));
         let utterance = v1::Utterance {
             header,
@@ -363,8 +362,8 @@ fn the_words_of_an_utterance_stay_out_of_the_scene_unless_wanted() {
 }
 
 #[test]
-fn signals_of_all_messages_are_in_the_scene() {
-    let mut b = Bench::new();
+fn a_scene_has_the_newest_value_of_every_signal() {
+    let mut b = Rig::new();
     let signal = |path: &str, t, v| v1::VssSignal {
         path: path.into(),
         stamp_ns: ns(t),
@@ -384,8 +383,8 @@ fn signals_of_all_messages_are_in_the_scene() {
 }
 
 #[test]
-fn tracks_are_published_once_for_each_sweep_of_the_radar() {
-    let mut b = Bench::new();
+fn tracks_are_published_once_per_radar_sweep() {
+    let mut b = Rig::new();
     let mut count = 0;
     for k in 0..20u64 {
         for id in 0..4u64 {
@@ -398,8 +397,8 @@ fn tracks_are_published_once_for_each_sweep_of_the_radar() {
 }
 
 #[test]
-fn absurd_and_broken_values_are_reported_and_change_nothing() {
-    let mut b = Bench::new();
+fn implausible_values_are_reported_and_ignored() {
+    let mut b = Rig::new();
     let broken = with_lead(f64::NAN, f64::INFINITY, f64::NEG_INFINITY);
     for t in (1000..1500).step_by(50) {
         assert!(hazards(&b.vehicle(t, broken.clone())).is_empty());
@@ -415,8 +414,8 @@ fn absurd_and_broken_values_are_reported_and_change_nothing() {
 }
 
 #[test]
-fn a_stamp_from_the_future_is_refused() {
-    let mut b = Bench::new();
+fn a_message_stamped_in_the_future_is_dropped() {
+    let mut b = Rig::new();
     assert_eq!(faults(&b.vehicle_at(1000, 5000, moving(10.0))), ["stamp-ahead"]);
     b.vehicle(1010, moving(12.0));
     let scene = &scenes(&b.lanes_at(1012, 1010, centred()))[0];
@@ -446,7 +445,7 @@ enum Event {
     Tick,
 }
 
-/// Mostly possible values, sometimes any bits at all.
+/// Mostly plausible values, sometimes any bit pattern.
 fn number(low: f64, high: f64) -> impl Strategy<Value = f64> {
     prop_oneof![8 => low..high, 1 => any::<f64>(), 1 => Just(f64::NAN)]
 }
@@ -468,7 +467,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn run(events: &[(u64, Event)]) -> Vec<(u64, Any)> {
-    let mut b = Bench::new();
+    let mut b = Rig::new();
     let mut now = 1000u64;
     for (step, event) in events {
         now += step;
@@ -535,7 +534,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn whatever_comes_scenes_stay_in_order_and_hazards_come_in_pairs(
+    fn for_any_input_scenes_stay_in_order_and_every_hazard_end_follows_an_onset(
         events in proptest::collection::vec((0u64..120, event()), 0..120),
     ) {
         let published = run(&events);
@@ -549,7 +548,7 @@ proptest! {
                     last_scene = stamp;
                     prop_assert!(is_finite(s));
                     let in_scene: std::collections::BTreeSet<u64> = s.hazards.iter().map(|h| h.id).collect();
-                    prop_assert_eq!(&in_scene, &on, "the scene holds the hazards that were told");
+                    prop_assert_eq!(&in_scene, &on, "the scene holds the published hazards");
                 }
                 Any::FusionHazard(h) => {
                     prop_assert!(h.time_to_collision_s.is_none_or(f64::is_finite));

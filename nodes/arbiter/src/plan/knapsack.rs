@@ -7,32 +7,36 @@
 //! smallest of these bounds holds for all resources together. All numbers are integers, so "optimal" is exact and the
 //! same on every machine. A [`Search`] is run in slices of so many steps.
 
-/// CPU, GPU, memory.
-pub const RESOURCES: usize = 3;
+use crate::table::RESOURCES;
 
-/// One choice of a class.
+/// One item of a class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
+    /// What it takes of each resource.
     pub cost: [u64; RESOURCES],
+    /// What it is worth.
     pub utility: u64,
 }
 
-/// What is to be solved.
+/// The problem to solve.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problem {
+    /// The items of each class; one of each is taken.
     pub classes: Vec<Vec<Item>>,
+    /// What there is of each resource.
     pub capacity: [u64; RESOURCES],
 }
 
-/// An optimum.
+/// A choice of items that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Solution {
     /// Index of the item taken, for each class.
     pub choice: Vec<usize>,
+    /// The sum of their utilities.
     pub utility: u64,
 }
 
-/// A step up the hull of one class: what the next better item costs and brings more than the one before.
+/// A step along the hull of one class: how much more cost and utility the next item has than the one before.
 #[derive(Debug, Clone, Copy)]
 struct Increment {
     class: usize,
@@ -40,7 +44,7 @@ struct Increment {
     utility: u64,
 }
 
-/// The relaxation in one resource.
+/// The linear relaxation in one resource.
 #[derive(Debug, Default)]
 struct Relaxation {
     /// Steps of all classes, the most efficient first.
@@ -49,15 +53,15 @@ struct Relaxation {
     base: Vec<(u64, u64)>,
 }
 
-/// A search under way. It is run in slices, so that something urgent never waits for the end of it.
+/// A search, run in slices so that something urgent never waits for its end.
 #[derive(Debug)]
 pub struct Search {
     problem: Problem,
     /// For each class its items, the most useful first: a good solution early cuts the rest.
     order: Vec<Vec<usize>>,
     relaxations: [Relaxation; RESOURCES],
-    /// Where the search stands: the class to choose from next, and for each class up to it what is left of the
-    /// resources, the utility so far and how many of its items were tried.
+    /// State of the depth-first search: the class to choose from next, and for each class up to it the resources left,
+    /// the utility so far and how many of its items were tried.
     class: usize,
     left: Vec<[u64; RESOURCES]>,
     utility: Vec<u64>,
@@ -67,7 +71,7 @@ pub struct Search {
     finished: bool,
 }
 
-/// The optimum; `None` when nothing fits. Of equal optima the one found first in a fixed order.
+/// The optimum; `None` when nothing fits. Of equal optima, the first in a fixed order.
 pub fn solve(problem: Problem) -> Option<Solution> {
     let mut search = Search::new(problem);
     search.run(usize::MAX);
@@ -75,6 +79,7 @@ pub fn solve(problem: Problem) -> Option<Solution> {
 }
 
 impl Search {
+    /// A search that has not begun.
     pub fn new(problem: Problem) -> Self {
         let order = problem.classes.iter().map(|items| {
             let mut order: Vec<usize> = (0..items.len()).collect();
@@ -96,7 +101,7 @@ impl Search {
         }
     }
 
-    /// Goes on for `steps` steps at most. Returns how many are left over.
+    /// Continues for at most `steps` steps. Returns how many were not needed.
     pub fn run(&mut self, mut steps: usize) -> usize {
         while steps > 0 && !self.finished {
             self.step();
@@ -178,7 +183,7 @@ impl Relaxation {
         relaxation
     }
 
-    /// The most that class `from` and those after it can bring within `left`; `None` when they do not fit at all.
+    /// Upper bound of the utility of class `from` and those after it within `left`; `None` when they do not fit at all.
     fn bound(&self, from: usize, left: u64) -> Option<u64> {
         let (cost, mut utility) = self.base[from];
         let mut left = left.checked_sub(cost)?;
@@ -216,7 +221,7 @@ fn upper_hull(items: &[Item], resource: usize) -> Vec<(u64, u64)> {
     hull
 }
 
-/// The optimum by trying everything: what [`solve`] is tested and measured against.
+/// The optimum by exhaustive search: the reference for [`solve`] in tests and benchmarks.
 pub fn exhaustive(problem: &Problem) -> Option<Solution> {
     let mut choice = vec![0; problem.classes.len()];
     let mut best: Option<Solution> = None;
@@ -247,7 +252,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1000))]
         #[test]
-        fn it_is_as_good_as_trying_everything_and_fits(p in problem()) {
+        fn the_solution_fits_and_equals_exhaustive_search(p in problem()) {
             let (fast, slow) = (solve(p.clone()), exhaustive(&p));
             prop_assert_eq!(fast.as_ref().map(|s| s.utility), slow.as_ref().map(|s| s.utility));
             if let Some(s) = fast {
@@ -260,7 +265,7 @@ mod tests {
         }
 
         #[test]
-        fn the_bound_is_never_below_the_truth(p in problem()) {
+        fn the_bound_is_never_below_the_optimum(p in problem()) {
             if let Some(best) = exhaustive(&p) {
                 for r in 0..RESOURCES {
                     let bound = Relaxation::new(&p.classes, r).bound(0, p.capacity[r]);
@@ -276,7 +281,7 @@ mod tests {
         }
 
         #[test]
-        fn it_makes_no_difference_how_the_search_is_sliced(p in problem(), slice in 1usize..20) {
+        fn the_slice_length_does_not_change_the_solution(p in problem(), slice in 1usize..20) {
             let mut search = Search::new(p.clone());
             while !search.is_over() {
                 search.run(slice);
@@ -286,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_fits_is_told_as_such() {
+    fn a_problem_without_solution_gives_none() {
         let item = Item { cost: [2, 0, 0], utility: 5 };
         assert_eq!(solve(Problem { classes: vec![vec![item.clone()]], capacity: [1, 0, 0] }), None);
         assert_eq!(solve(Problem { classes: vec![vec![item]], capacity: [2, 0, 0] }).unwrap().utility, 5);

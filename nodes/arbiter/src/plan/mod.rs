@@ -1,46 +1,50 @@
-//! Plans: for each mode the levels that are worth most within what the mode may use. Computed ahead, when the table or
-//! the forecast changes; a hazard only switches from one to another.
+//! Plans: for each mode the service levels with the largest utility within what the mode may use. They are computed ahead,
+//! when the forecast changes; a hazard only switches from one plan to another.
 
-pub mod forecast;
+mod forecast;
 pub mod knapsack;
+mod shortage;
+mod weights;
 
-use crate::table::{Class, Level, MODES, Policy, TableError, Workload, WorkloadTable, mode_name};
+pub(crate) use shortage::CpuSample;
+pub(crate) use weights::UtilityWeights;
+
+use crate::table::{Class, Level, MICRO, MODES, Policy, RESOURCES, Workload, WorkloadTable};
 use auriga_msgs::v1::Mode;
-use knapsack::{Item, Problem, RESOURCES, Search};
+use knapsack::{Item, Problem, Search};
 
-/// CPU and GPU in millionths of a core, memory in MiB, utility in thousandths: fine enough to tell any two levels
-/// apart, and integers, so that the optimum does not hang on rounding.
-const MICRO: f64 = 1e6;
+/// Utility is planned in thousandths.
 const MILLI: f64 = 1e3;
 
-/// Steps of the search in one slice of planning: a hazard that comes in the middle of one waits for its end.
+/// Steps of the search in one slice of planning: a hazard that comes during a slice waits for its end.
 pub const SLICE: usize = 1024;
 /// Steps for one mode at most; after them the best found so far is the plan.
 const MAX_STEPS: usize = 1 << 18;
 
-/// The levels of one mode.
+/// The plan of one mode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// The mode.
     pub mode: Mode,
-    /// For each workload of the table, in its order.
+    /// The level of each workload, in the table's order.
     pub levels: Vec<usize>,
-    /// Of the workloads that are not safety, weighted by the forecast.
+    /// Sum of the utilities of the workloads that are not safety, weighted by the forecast.
     pub utility: f64,
-    /// The best of all, not only the best found before the search was cut short.
+    /// Whether it is the optimum, not only the best found before the search reached its limit of steps.
     pub optimal: bool,
 }
 
-/// All plans of one forecast.
+/// The plans of all modes for one set of weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plans {
     /// In the order of [`MODES`].
     plans: Vec<Plan>,
-    /// The weights they were made with.
+    /// The weights they were computed with.
     pub weights: Vec<f64>,
 }
 
 impl Plans {
-    /// `weights`: on the utility of each workload, in the table's order; 1 without a forecast.
+    /// Computes all plans at once. `weights`: on the utility of each workload, in the table's order; 1 without a forecast.
     pub fn compute(table: &WorkloadTable, weights: Vec<f64>) -> Self {
         let mut planner = Planner::new(table, weights);
         loop {
@@ -57,7 +61,7 @@ impl Plans {
     }
 }
 
-/// Plans in the making, slice by slice.
+/// Plans under computation, slice by slice.
 #[derive(Debug)]
 pub struct Planner {
     weights: Vec<f64>,
@@ -67,12 +71,13 @@ pub struct Planner {
 }
 
 impl Planner {
+    /// Begins with the first mode; `weights` as of [`Plans::compute`].
     pub fn new(table: &WorkloadTable, weights: Vec<f64>) -> Self {
         let search = Search::new(problem(table, &weights, MODES[0]));
         Self { weights, done: Vec::new(), search, steps: 0 }
     }
 
-    /// Does one slice; gives the plans with the last.
+    /// Does one slice of [`SLICE`] steps. Returns the plans with the last one.
     pub fn slice(&mut self, table: &WorkloadTable) -> Option<Plans> {
         let mut budget = SLICE;
         while budget > 0 {
@@ -95,13 +100,7 @@ impl Planner {
     }
 }
 
-/// What one level takes of the machine.
-fn cost(w: &Workload, level: &Level) -> [u64; RESOURCES] {
-    // Rounded up: a plan must not fit by rounding.
-    [(w.cores(level) * MICRO).ceil() as u64, (w.gpu(level) * MICRO).ceil() as u64, level.memory_mib]
-}
-
-/// What a mode leaves for everything that is not safety; `None` when safety alone exceeds it.
+/// What a mode leaves for the workloads that are not safety; `None` when safety alone exceeds it.
 fn capacity(table: &WorkloadTable, mode: Mode) -> [Option<u64>; RESOURCES] {
     let (c, limits) = (&table.capacity, table.mode.of(mode));
     let total = [
@@ -109,7 +108,7 @@ fn capacity(table: &WorkloadTable, mode: Mode) -> [Option<u64>; RESOURCES] {
         (c.gpu * limits.gpu * MICRO) as u64,
         (c.memory_mib as f64 * limits.memory) as u64,
     ];
-    let safety = sum(table.safety().filter_map(|w| w.levels.first().map(|l| cost(w, l))));
+    let safety = sum(table.safety().filter_map(|w| w.levels.first().map(|l| w.cost(l))));
     std::array::from_fn(|r| total[r].checked_sub(safety[r]))
 }
 
@@ -117,43 +116,26 @@ fn sum(costs: impl Iterator<Item = [u64; RESOURCES]>) -> [u64; RESOURCES] {
     costs.fold([0; RESOURCES], |a, b| std::array::from_fn(|r| a[r] + b[r]))
 }
 
-/// The knapsack of a mode, one class for each workload that is not safety, in the table's order.
+/// The knapsack problem of a mode: one class for each workload that is not safety, in the table's order.
 pub fn problem(table: &WorkloadTable, weights: &[f64], mode: Mode) -> Problem {
     let limits = table.mode.of(mode);
-    let bargaining = table.workloads.iter().enumerate().filter(|(_, w)| w.class != Class::Safety);
-    let classes = bargaining.map(|(index, w)| {
+    let planned = table.workloads.iter().enumerate().filter(|(_, w)| w.class != Class::Safety);
+    let classes = planned.map(|(index, w)| {
         let policy = if w.class == Class::Assist { limits.assist } else { limits.infotainment };
         let allowed = if policy == Policy::Floor { 1 } else { w.levels.len() };
         let weight = weights.get(index).copied().unwrap_or(1.0);
-        let item = |l: &Level| Item { cost: cost(w, l), utility: (l.utility * weight * MILLI).round() as u64 };
+        let item = |l: &Level| Item { cost: w.cost(l), utility: (l.utility * weight * MILLI).round() as u64 };
         w.levels.iter().take(allowed).map(item).collect()
     });
     Problem { classes: classes.collect(), capacity: capacity(table, mode).map(|c| c.unwrap_or(0)) }
 }
 
 fn plan(table: &WorkloadTable, search: &Search, mode: Mode, optimal: bool) -> Plan {
-    // The table was refused if the floors do not fit, so there is a solution; before one is found the floors are it.
+    // A table whose floors do not fit is refused, so there is a solution; until one is found it is the floors.
     let utility = search.best().map_or(0.0, |s| s.utility as f64 / MILLI);
     let mut choice = search.best().map(|s| s.choice.clone()).unwrap_or_default().into_iter();
     let level = |w: &Workload| if w.class == Class::Safety { 0 } else { choice.next().unwrap_or(0) };
     Plan { mode, levels: table.workloads.iter().map(level).collect(), utility, optimal }
-}
-
-/// Whether safety and the lowest levels of the rest fit into a mode: below that there is nothing to arbitrate.
-pub(crate) fn floors_fit(table: &WorkloadTable, mode: Mode) -> Result<(), TableError> {
-    let floors = sum(table.workloads.iter().filter_map(|w| w.levels.first().map(|l| cost(w, l))));
-    let (c, limits) = (&table.capacity, table.mode.of(mode));
-    let rows = [
-        ("cores", floors[0] as f64 / MICRO, c.cpu_cores * limits.cpu),
-        ("GPU", floors[1] as f64 / MICRO, c.gpu * limits.gpu),
-        ("MiB of memory", floors[2] as f64, c.memory_mib as f64 * limits.memory),
-    ];
-    for (resource, needed, available) in rows {
-        if needed > available + 1e-9 {
-            return Err(TableError::FloorsDoNotFit { mode: mode_name(mode), resource, needed, available });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -177,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_hazard_infotainment_leaves_the_processor_and_assist_is_at_its_floor() {
+    fn the_hazard_plan_stops_infotainment_and_puts_assist_on_its_floor() {
         let table = shipped();
         let plans = Plans::compute(&table, weights(&table, &[("language-dialogue", 100.0)]));
         let plan = plans.of(Mode::Hazard);
@@ -187,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_with_less_gives_less_and_safety_never_changes() {
+    fn a_mode_with_less_capacity_has_less_utility_and_safety_never_changes() {
         let table = shipped();
         let plans = Plans::compute(&table, weights(&table, &[]));
         assert_eq!(level(&table, plans.of(Mode::Nominal), "language-dialogue").name, "full");
@@ -200,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forecast_gets_what_is_scarce() {
+    fn a_forecast_workload_gets_a_higher_level_when_capacity_is_scarce() {
         let table = shipped();
         let plain = Plans::compute(&table, weights(&table, &[]));
         let wanted = Plans::compute(&table, weights(&table, &[("language-dialogue", 5.0)]));
@@ -209,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_never_takes_more_than_its_mode_may() {
+    fn no_plan_exceeds_the_capacity_of_its_mode() {
         let table = shipped();
         let plans = Plans::compute(&table, weights(&table, &[("recording", 9.0)]));
         for mode in MODES {

@@ -1,4 +1,5 @@
-//! Admission: can the safety workloads meet their deadlines and the chains their budgets, whatever the rest does?
+//! Admission: a timing analysis that shows whether the safety workloads meet their deadlines and the chains their budgets,
+//! whatever the rest does.
 //!
 //! Fixed-priority response-time analysis, one core at a time: Joseph and Pandya, "Finding response times in a real-time
 //! system" (1986); Audsley, Burns, Richardson, Tindell, Wellings, "Applying new scheduling theory to static priority
@@ -14,30 +15,34 @@
 //! Along a chain a workload is released by the one before it, so it inherits that one's response as jitter (holistic
 //! analysis: Tindell and Clark, 1994); both are computed to a common fixed point.
 //!
-//! The result holds for workloads that run on their core under SCHED_FIFO with their priority. It does not know of
-//! caches and memory shared between cores: the budgets in the table have to hold them.
+//! The result holds for workloads that run on their core under SCHED_FIFO with their priority. Interference through
+//! caches and memory that cores share is not modelled: the costs in the table have to include it.
 
-use crate::table::WorkloadTable;
+use super::types::{Chain, WorkloadTable};
 use auriga_msgs::CHAINS;
 
 /// A jitter or window beyond this has no fixed point worth finding, in milliseconds.
 const DIVERGED_MS: f64 = 60_000.0;
 
-/// One task's worst case, in milliseconds.
+/// The worst case of one safety workload, in milliseconds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {
+    /// Its name.
     pub workload: String,
+    /// Its own CPU time.
     pub cost_ms: f64,
+    /// Time for which lower priorities hold it up.
     pub blocking_ms: f64,
-    /// Of higher priorities, and of its own earlier releases.
+    /// CPU time of higher priorities and of its own earlier releases.
     pub interference_ms: f64,
-    /// Of its own release, not what it inherits along chains.
+    /// Jitter of its own release, without what it inherits along chains.
     pub jitter_ms: f64,
+    /// The deadline it must meet.
     pub deadline_ms: f64,
 }
 
 impl Response {
-    /// From its release at the latest, which is when the message before it is there at the latest.
+    /// Worst-case response time, in milliseconds, from the earliest release.
     pub fn response_ms(&self) -> f64 {
         self.jitter_ms + self.window_ms()
     }
@@ -57,43 +62,78 @@ impl Response {
     }
 }
 
-/// A chain's worst case.
+/// The worst case of one chain, in milliseconds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChainBound {
+    /// Its name.
     pub chain: String,
+    /// Worst-case latency from end to end.
     pub bound_ms: f64,
+    /// The budget of `msgs/topics.toml`.
     pub budget_ms: f64,
 }
 
-/// What was shown.
+/// The result of the analysis of an admitted table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admission {
+    /// Of the safety workloads, in the table's order.
     pub responses: Vec<Response>,
+    /// Of the chains, in the table's order.
     pub chains: Vec<ChainBound>,
 }
 
-/// What cannot be promised.
+/// Why a table is not admitted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AdmissionError {
+    /// More CPU time is needed than a core has.
     #[error(
         "not admitted: workload {workload} on core {core}: the safety workloads of its priority and above take \
          {utilisation:.3} of the core, more than all of it; move one to another core or make it cheaper"
     )]
-    CoreOverloaded { workload: String, core: u32, utilisation: f64 },
+    CoreOverloaded {
+        /// The workload of the lowest priority among them.
+        workload: String,
+        /// Index of the core.
+        core: u32,
+        /// Cores that they need.
+        utilisation: f64,
+    },
+    /// A workload misses its deadline.
     #[error(
         "not admitted: workload {} misses its deadline of {:.3} ms by {over_ms:.3} ms: cost {:.3} + blocking {:.3} + \
          interference {:.3} + jitter {:.3} ms; the largest term is {}",
         .terms.workload, .terms.deadline_ms, .terms.cost_ms, .terms.blocking_ms, .terms.interference_ms,
         .terms.jitter_ms, .terms.largest_term()
     )]
-    Deadline { terms: Box<Response>, over_ms: f64 },
+    Deadline {
+        /// The terms of its response time.
+        terms: Box<Response>,
+        /// By how much the deadline is missed.
+        over_ms: f64,
+    },
+    /// A chain exceeds its budget.
     #[error(
         "not admitted: chain {chain} exceeds its budget of {budget_ms:.3} ms by {over_ms:.3} ms; the largest term is \
          workload {workload} with {response_ms:.3} ms"
     )]
-    Chain { chain: String, budget_ms: f64, over_ms: f64, workload: String, response_ms: f64 },
+    Chain {
+        /// The chain.
+        chain: String,
+        /// Its budget.
+        budget_ms: f64,
+        /// By how much it is exceeded.
+        over_ms: f64,
+        /// The workload with the longest response in it.
+        workload: String,
+        /// That workload's response time.
+        response_ms: f64,
+    },
+    /// The jitter along chains has no fixed point.
     #[error("not admitted: workload {workload}: the jitter it inherits along its chains grows without end")]
-    Diverges { workload: String },
+    Diverges {
+        /// The workload.
+        workload: String,
+    },
 }
 
 struct Task<'a> {
@@ -110,7 +150,11 @@ struct Task<'a> {
     window: f64,
 }
 
-/// Admits the table's safety workloads, or says what fails, by which term and by how much.
+/// Analyses the safety workloads of the table.
+///
+/// # Errors
+/// When a core is overloaded, a deadline or a budget is missed, or a jitter has no bound; the error names the workload or
+/// chain, the largest term and the amount.
 pub fn admit(table: &WorkloadTable) -> Result<Admission, AdmissionError> {
     let mut tasks: Vec<Task> = table
         .safety()
@@ -239,11 +283,7 @@ fn response(task: &Task) -> Response {
     }
 }
 
-fn bound_chain(
-    table: &WorkloadTable,
-    chain: &crate::table::Chain,
-    responses: &[Response],
-) -> Result<ChainBound, AdmissionError> {
+fn bound_chain(table: &WorkloadTable, chain: &Chain, responses: &[Response]) -> Result<ChainBound, AdmissionError> {
     let along: Vec<&Response> =
         chain.tasks.iter().filter_map(|t| responses.iter().find(|r| r.workload == *t)).collect();
     let work: f64 = along.iter().map(|r| r.response_ms()).sum();
@@ -296,28 +336,28 @@ mod tests {
     }
 
     #[test]
-    fn the_textbook_example_gives_the_textbook_response_times() {
+    fn the_example_of_burns_and_wellings_gives_the_published_response_times() {
         // Burns and Wellings, "Real-Time Systems and Programming Languages": C, T = 3, 7; 3, 12; 5, 20 -> R = 3, 6, 20.
         let r = responses(&[(3.0, 7.0, 3, 0.0, 0.0), (3.0, 12.0, 2, 0.0, 0.0), (5.0, 20.0, 1, 0.0, 0.0)]);
         assert_eq!(r, [3.0, 6.0, 20.0]);
     }
 
     #[test]
-    fn blocking_adds_and_jitter_of_a_higher_priority_lets_it_come_twice() {
+    fn blocking_adds_and_jitter_lets_a_higher_priority_interfere_twice() {
         assert_eq!(responses(&[(2.0, 10.0, 2, 0.0, 0.0), (3.0, 20.0, 1, 0.0, 1.5)]), [2.0, 6.5]);
         // 9 ms of jitter on a period of 10: two releases within the window.
         assert_eq!(responses(&[(2.0, 10.0, 2, 9.0, 0.0), (3.0, 20.0, 1, 0.0, 0.0)]), [11.0, 7.0]);
     }
 
     #[test]
-    fn a_deadline_beyond_the_period_is_judged_over_the_whole_busy_period() {
+    fn a_deadline_beyond_the_period_is_checked_over_the_busy_period() {
         // Lehoczky 1990: C, T = 26, 70; 62, 100. The first release of the second task answers after 114, the fifth
         // after 118, the seventh ends the busy period.
         assert_eq!(responses(&[(26.0, 70.0, 2, 0.0, 0.0), (62.0, 100.0, 1, 0.0, 0.0)]), [26.0, 118.0]);
     }
 
     #[test]
-    fn releases_that_jitter_throws_together_are_late_by_their_jitter_and_wait_for_each_other() {
+    fn releases_bunched_by_jitter_delay_each_other() {
         // Due at 0, 10 and 20, all come at 25: done at 27, 29 and 31, so 27, 19 and 11 after they were due.
         assert_eq!(responses(&[(2.0, 10.0, 1, 25.0, 0.0)]), [27.0]);
         // And below it three come within one window: 3 × 2 + 3.
@@ -350,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_over_its_budget_is_refused_with_its_heaviest_workload() {
+    fn a_chain_over_its_budget_is_refused_and_named() {
         let mut table = shipped();
         table.capacity.hop_ms = 6.0;
         let e = admit(&table).unwrap_err();
@@ -358,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_core_that_is_asked_for_more_than_it_has_is_refused() {
+    fn an_overloaded_core_is_refused() {
         let e = admit(&table(&[(6.0, 10.0, 2, 0.0, 0.0), (5.0, 10.0, 1, 0.0, 0.0)])).unwrap_err();
         assert!(matches!(&e, AdmissionError::CoreOverloaded { workload, .. } if workload == "t1"), "{e}");
     }
@@ -385,7 +425,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_simulated_schedule_is_slower_than_the_analysis_says(
+        fn no_simulated_response_is_longer_than_the_bound(
             tasks in proptest::collection::vec((1u32..6, 8u32..60), 1..5),
         ) {
             let rows: Vec<_> = tasks

@@ -1,9 +1,10 @@
 //! Forward collision warning: time to collision with debounce and hysteresis.
 //!
 //! ISO 15623 (forward vehicle collision warning systems) defines TTC = x_c / v_r, the clearance over the closing
-//! speed, and leaves oncoming traffic out. The thresholds are ours, in its spirit: a driver needs about 1.5 s to react
-//! and brake (ISO 15623 Annex A takes 0.4 s to 1.5 s of reaction time), so `critical` is where braking must begin.
+//! speed, and leaves oncoming traffic out. The thresholds are this project's: a driver needs about 1.5 s to react and brake
+//! (ISO 15623 Annex A takes 0.4 s to 1.5 s of reaction time), so at `critical` braking must begin.
 
+use super::registry::Assessment;
 use crate::{config, tracks::Lead};
 use auriga_msgs::v1::Severity;
 use auriga_runtime::Nanos;
@@ -14,16 +15,28 @@ pub fn time_to_collision_s(distance_m: f64, closing_mps: f64, min_closing_mps: f
     (closing_mps >= min_closing_mps).then(|| distance_m / closing_mps)
 }
 
-/// What the monitor says after an update.
+/// An active warning.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Verdict {
-    /// No danger.
-    Clear,
-    Danger {
-        severity: Severity,
-        ttc_s: Option<f64>,
-        distance_m: Option<f64>,
-    },
+pub struct CollisionWarning {
+    /// Warning or critical.
+    pub severity: Severity,
+    /// Time to collision in seconds; `None` when not approaching.
+    pub ttc_s: Option<f64>,
+    /// Distance to the lead; `None` without one.
+    pub distance_m: Option<f64>,
+}
+
+impl CollisionWarning {
+    /// As a hazard.
+    pub fn assessment(&self) -> Assessment {
+        let text = match (self.distance_m, self.ttc_s) {
+            (Some(d), Some(t)) => format!("vehicle ahead: {d:.0} m, {t:.1} s to collision"),
+            (Some(d), None) => format!("vehicle ahead: {d:.0} m"),
+            _ => "vehicle ahead".into(),
+        };
+        let (severity, distance_m) = (self.severity, self.distance_m);
+        Assessment { severity, time_to_collision_s: self.ttc_s, distance_m, text }
+    }
 }
 
 /// The state of the warning.
@@ -40,6 +53,7 @@ pub struct ForwardCollision {
 }
 
 impl ForwardCollision {
+    /// No warning.
     pub fn new(config: config::ForwardCollision) -> Self {
         Self {
             config,
@@ -52,13 +66,14 @@ impl ForwardCollision {
         }
     }
 
+    /// Whether the warning is active.
     pub fn is_active(&self) -> bool {
         self.active.is_some()
     }
 
-    /// Judges the situation at `now` (time of the evidence). A lead that was not measured anew since the last update
-    /// confirms nothing.
-    pub fn update(&mut self, lead: Option<Lead>, speed_mps: Option<f64>, now: Nanos) -> Verdict {
+    /// Takes in the lead at `now`, the time of the evidence. A lead without a new measurement since the last update confirms
+    /// nothing.
+    pub fn update(&mut self, lead: Option<Lead>, speed_mps: Option<f64>, now: Nanos) -> Option<CollisionWarning> {
         let lead = lead.filter(|l| self.is_plausible(l, speed_mps));
         let ttc = lead.and_then(|l| time_to_collision_s(l.distance_m, l.closing_mps, self.config.min_closing_mps));
         if lead.map(|l| l.id) != self.lead_id {
@@ -76,15 +91,13 @@ impl ForwardCollision {
             None => (self.below_warning, self.below_critical) = (0, 0),
         }
         self.step(ttc, now);
-        match self.active {
-            None => Verdict::Clear,
-            Some(severity) => Verdict::Danger { severity, ttc_s: ttc, distance_m: lead.map(|l| l.distance_m) },
-        }
+        let distance_m = lead.map(|l| l.distance_m);
+        self.active.map(|severity| CollisionWarning { severity, ttc_s: ttc, distance_m })
     }
 
     fn is_plausible(&self, lead: &Lead, speed_mps: Option<f64>) -> bool {
         let c = &self.config;
-        // An unknown own speed does not silence the radar; it only cannot tell oncoming traffic.
+        // With an unknown own speed the radar still warns; only oncoming traffic cannot be excluded.
         let speed_fits = speed_mps.is_none_or(|v| v >= c.min_speed_mps && lead.closing_mps - v <= c.oncoming_mps);
         lead.distance_m <= c.max_distance_m && speed_fits
     }
@@ -127,25 +140,22 @@ mod tests {
         Some(Lead { id: 1, stamp: ms(t), distance_m, closing_mps })
     }
 
-    fn severity(v: Verdict) -> Option<Severity> {
-        match v {
-            Verdict::Clear => None,
-            Verdict::Danger { severity, .. } => Some(severity),
-        }
+    fn severity(warning: Option<CollisionWarning>) -> Option<Severity> {
+        warning.map(|w| w.severity)
     }
 
     #[test]
-    fn one_update_is_not_enough_and_the_same_one_twice_is_still_one() {
+    fn one_measurement_does_not_raise_the_warning_however_often_it_is_seen() {
         let mut m = monitor();
-        assert_eq!(m.update(lead(0, 20.0, 10.0), Some(15.0), ms(0)), Verdict::Clear);
-        assert_eq!(m.update(lead(0, 20.0, 10.0), Some(15.0), ms(10)), Verdict::Clear);
+        assert_eq!(m.update(lead(0, 20.0, 10.0), Some(15.0), ms(0)), None);
+        assert_eq!(m.update(lead(0, 20.0, 10.0), Some(15.0), ms(10)), None);
         let v = m.update(lead(50, 19.5, 10.0), Some(15.0), ms(50));
-        let expected = Verdict::Danger { severity: Severity::Warning, ttc_s: Some(1.95), distance_m: Some(19.5) };
-        assert_eq!(v, expected);
+        let expected = CollisionWarning { severity: Severity::Warning, ttc_s: Some(1.95), distance_m: Some(19.5) };
+        assert_eq!(v, Some(expected));
     }
 
     #[test]
-    fn severity_rises_below_the_critical_time_and_falls_only_well_above_it() {
+    fn severity_has_hysteresis() {
         let mut m = monitor();
         let at =
             |m: &mut ForwardCollision, t, ttc: f64| severity(m.update(lead(t, ttc * 10.0, 10.0), Some(15.0), ms(t)));
@@ -158,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_only_after_a_while_above_the_clearing_time() {
+    fn the_warning_ends_after_a_while_above_the_clearing_time() {
         let mut m = monitor();
         let at = |m: &mut ForwardCollision, t, ttc: f64| severity(m.update(lead(t, ttc * 5.0, 5.0), Some(15.0), ms(t)));
         at(&mut m, 0, 2.0);
@@ -171,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_after_a_while_without_a_lead() {
+    fn the_warning_ends_after_a_while_without_a_lead() {
         let mut m = monitor();
         m.update(lead(0, 10.0, 10.0), Some(15.0), ms(0));
         m.update(lead(50, 9.5, 10.0), Some(15.0), ms(50));
@@ -183,27 +193,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_far_slow_oncoming_or_while_standing_is_no_forward_collision() {
+    fn far_slow_and_oncoming_objects_and_a_standing_car_raise_no_warning() {
         for (distance, closing, speed) in [(130.0, 60.0, 60.0), (0.5, 0.5, 15.0), (20.0, 30.0, 15.0), (1.5, 1.5, 0.5)] {
             let mut m = monitor();
             for k in 0..10 {
                 let v = m.update(lead(k * 50, distance, closing), Some(speed), ms(k * 50));
-                assert_eq!(v, Verdict::Clear, "{distance} m, {closing} m/s at {speed} m/s");
+                assert_eq!(v, None, "{distance} m, {closing} m/s at {speed} m/s");
             }
         }
     }
 
     #[test]
-    fn updates_of_two_different_objects_do_not_confirm_each_other() {
+    fn measurements_of_different_objects_do_not_confirm_each_other() {
         let mut m = monitor();
         for k in 0..20u64 {
             let l = Lead { id: (k % 2) as u32, stamp: ms(k * 50), distance_m: 10.0, closing_mps: 10.0 };
-            assert_eq!(m.update(Some(l), Some(15.0), ms(k * 50)), Verdict::Clear);
+            assert_eq!(m.update(Some(l), Some(15.0), ms(k * 50)), None);
         }
     }
 
     #[test]
-    fn without_a_known_speed_the_radar_alone_warns() {
+    fn with_unknown_own_speed_the_radar_still_warns() {
         let mut m = monitor();
         m.update(lead(0, 10.0, 10.0), None, ms(0));
         assert_eq!(severity(m.update(lead(50, 10.0, 10.0), None, ms(50))), Some(Severity::Critical));

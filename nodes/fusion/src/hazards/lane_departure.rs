@@ -4,35 +4,21 @@
 //! latest one 0.3 m outside it, and takes time to line crossing = distance / rate of departure; the rate is
 //! v sin(heading against the lane).
 
+use super::registry::Assessment;
 use crate::config;
-use auriga_msgs::v1;
+use auriga_msgs::v1::{self, Severity, Side};
 use auriga_runtime::Nanos;
 use std::time::Duration;
 
-/// Faster back into the lane than this, a tyre past the line is on its way back (or the lane change is over).
+/// A tyre past the line that moves back faster than this is returning (or a lane change has just ended).
 const RETURNING_MPS: f64 = 0.3;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
-    Left,
-    Right,
-}
-
-impl Side {
-    pub fn name(self) -> &'static str {
-        match self {
-            Side::Left => "left",
-            Side::Right => "right",
-        }
-    }
-}
-
-/// How the vehicle's outer tyre stands to the line of its side.
+/// Position and motion of the outer tyre against the line of its side.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LineState {
-    /// From tyre to line in metres; negative: past it.
+    /// From tyre to line, in metres; negative: past it.
     pub distance_m: f64,
-    /// Towards the line, m/s.
+    /// Speed towards the line, in m/s.
     pub departure_mps: f64,
 }
 
@@ -42,18 +28,19 @@ impl LineState {
         let line = match side {
             Side::Left => lanes.left,
             Side::Right => lanes.right,
+            Side::Unspecified => None,
         }?;
         if f64::from(line.confidence) < min_confidence {
             return None;
         }
-        // A vehicle that points left sees the lane's lines slope to the right.
+        // To a vehicle that points left, the lines slope to the right.
         let heading = lanes.heading_rad.unwrap_or(-line.c1.atan());
         let sign = if side == Side::Left { 1.0 } else { -1.0 };
         let distance_m = sign * line.c0_m - half_width_m;
         Some(LineState { distance_m, departure_mps: sign * speed_mps * heading.sin() })
     }
 
-    /// Time to line crossing; zero when past it, `None` when not approaching.
+    /// Time to line crossing in seconds; zero when past it, `None` when not approaching.
     pub fn time_to_line_s(&self) -> Option<f64> {
         if self.distance_m <= 0.0 {
             return Some(0.0);
@@ -75,15 +62,28 @@ pub struct LaneDeparture {
 }
 
 impl LaneDeparture {
+    /// No warning. `half_width_m`: from the vehicle's centre line to the outer side of its tyres.
     pub fn new(config: config::LaneDeparture, half_width_m: f64, side: Side) -> Self {
         Self { config, half_width_m, side, active: false, frames_for: 0, frames_against: 0, last_usable: Nanos::ZERO }
     }
 
+    /// Whether the warning is active.
     pub fn is_active(&self) -> bool {
         self.active
     }
 
-    /// Judges one camera frame at its time. `indicated`: the driver shows that it is meant.
+    /// The active warning as a hazard; `state`: as the last update returned it.
+    pub fn assessment(&self, state: Option<LineState>) -> Option<Assessment> {
+        let side = if self.side == Side::Left { "left" } else { "right" };
+        self.active.then(|| Assessment {
+            severity: Severity::Warning,
+            time_to_collision_s: None,
+            distance_m: state.map(|s| s.distance_m),
+            text: format!("leaving the lane to the {side} without indicator"),
+        })
+    }
+
+    /// Takes in one camera frame at its time. `indicated`: the indicator of this side shows that it is intended.
     pub fn update(
         &mut self,
         lanes: &v1::Lanes,
@@ -109,7 +109,7 @@ impl LaneDeparture {
             self.frames_against = 0;
         } else {
             self.frames_for = 0;
-            // While active, only well inside the line counts against it.
+            // Hysteresis: only frames well inside the line end it.
             self.frames_against = if state.distance_m >= c.clear_margin_m { self.frames_against + 1 } else { 0 };
         }
         if self.frames_for >= c.confirm_frames {
@@ -120,7 +120,7 @@ impl LaneDeparture {
         Some(state)
     }
 
-    /// A frame without the line, or no frame: an active warning ends when there is nothing to base it on any more.
+    /// A frame without the line, or no frame: an active warning ends after `lost_after_ms` without evidence.
     pub fn without_line(&mut self, now: Nanos) {
         self.frames_for = 0;
         if now.since(self.last_usable) >= Duration::from_millis(self.config.lost_after_ms) {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn distance_and_rate_have_the_sign_of_their_side() {
+    fn distance_and_rate_are_positive_inside_and_towards_the_line() {
         let l = lanes(1.5, 2.0, 0.05);
         let left = LineState::of(&l, Side::Left, 20.0, 0.9, 0.3).unwrap();
         let right = LineState::of(&l, Side::Right, 20.0, 0.9, 0.3).unwrap();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_raised_before_the_tyre_crosses_but_not_by_one_frame() {
+    fn the_warning_is_raised_before_the_tyre_crosses_after_three_frames() {
         let mut m = monitor(Side::Left);
         let near = lanes(1.2, 2.3, 0.04);
         for (k, expected) in [(0, false), (1, false), (2, true)] {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_car_in_the_middle_or_drifting_slowly_far_from_the_line_is_left_alone() {
+    fn a_car_that_drifts_slowly_in_the_middle_raises_no_warning() {
         let mut m = monitor(Side::Right);
         for k in 0..50 {
             m.update(&lanes(1.75, 1.75, -0.01), Some(30.0), false, ms(k * 40));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_indicator_low_speed_or_an_unknown_speed_suppress_and_end_it() {
+    fn indicator_low_speed_and_unknown_speed_end_the_warning() {
         let over = lanes(0.8, 2.7, 0.02);
         for (speed, indicated) in [(Some(20.0), true), (Some(5.0), false), (None, false)] {
             let mut m = monitor(Side::Left);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_only_well_inside_the_lane_again() {
+    fn the_warning_ends_only_well_inside_the_lane() {
         let mut m = monitor(Side::Left);
         for k in 0..5 {
             m.update(&lanes(0.8, 2.7, 0.02), Some(20.0), false, ms(k * 40));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_change_that_has_just_ended_is_not_a_departure_over_the_line_behind_it() {
+    fn a_completed_lane_change_raises_no_warning_for_the_line_behind() {
         // The lines are those of the new lane now: the right tyre is still over its right line, moving away from it.
         let mut m = monitor(Side::Right);
         for k in 0..20 {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_line_ends_it_after_a_while_and_low_confidence_is_no_line() {
+    fn a_lost_or_unconfident_line_ends_the_warning_after_a_while() {
         let mut m = monitor(Side::Left);
         for k in 0..5 {
             m.update(&lanes(0.8, 2.7, 0.02), Some(20.0), false, ms(k * 40));

@@ -1,5 +1,6 @@
-//! What is dangerous, and what of it has been published.
+//! What is dangerous: an assessment for each kind of hazard, and the registry of the active ones.
 
 pub mod forward_collision;
 pub mod lane_departure;
 pub mod registry;
+pub mod sensor_loss;

@@ -1,16 +1,21 @@
-//! The hazards that are on: one place that gives them ids and says what has to be published.
+//! The active hazards: ids, and what has to be published.
 
 use auriga_msgs::v1;
 use std::collections::BTreeMap;
 use v1::{HazardKind, Severity};
 
-/// What can be dangerous, once each at a time.
+/// A hazard that can be active once at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HazardKey {
+    /// Collision with the lead.
     ForwardCollision,
+    /// Lane departure to the left.
     DepartureLeft,
+    /// Lane departure to the right.
     DepartureRight,
+    /// No lanes.
     CameraLost,
+    /// No vehicle state.
     CanLost,
 }
 
@@ -32,12 +37,16 @@ impl HazardKey {
     }
 }
 
-/// What is known of a danger now.
+/// What is known of an active hazard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assessment {
+    /// How severe it is.
     pub severity: Severity,
+    /// Time to collision, where there is one.
     pub time_to_collision_s: Option<f64>,
+    /// Distance to the obstacle or line, where there is one.
     pub distance_m: Option<f64>,
+    /// For people.
     pub text: String,
 }
 
@@ -45,31 +54,31 @@ pub struct Assessment {
 #[derive(Debug, Default)]
 pub struct HazardRegistry {
     active: BTreeMap<HazardKey, v1::Hazard>,
-    ids: u64,
+    last_id: u64,
 }
 
 impl HazardRegistry {
-    /// Sets what is known of a danger (`None`: it is over), by evidence of `header`. Returns what is to be published:
+    /// Sets the assessment of a hazard (`None`: it is over) by the evidence of `header`. Returns what has to be published:
     /// an onset, a change of severity, or an end.
-    pub fn set(&mut self, key: HazardKey, danger: Option<Assessment>, header: v1::Header) -> Option<v1::Hazard> {
-        let Some(danger) = danger else {
+    pub fn set(&mut self, key: HazardKey, assessment: Option<Assessment>, header: v1::Header) -> Option<v1::Hazard> {
+        let Some(assessment) = assessment else {
             let mut over = self.active.remove(&key)?;
             over.header = Some(header);
             over.active = false;
             return Some(over);
         };
         let before = self.active.get(&key);
-        let changed = before.is_none_or(|h| h.severity() != danger.severity);
-        let id = before.map_or(self.ids + 1, |h| h.id);
-        self.ids = self.ids.max(id);
+        let changed = before.is_none_or(|h| h.severity() != assessment.severity);
+        let id = before.map_or(self.last_id + 1, |h| h.id);
+        self.last_id = self.last_id.max(id);
         let hazard = v1::Hazard {
             header: Some(header),
             kind: key.kind().into(),
-            severity: danger.severity.into(),
+            severity: assessment.severity.into(),
             active: true,
-            time_to_collision_s: danger.time_to_collision_s,
-            distance_m: danger.distance_m,
-            text: danger.text,
+            time_to_collision_s: assessment.time_to_collision_s,
+            distance_m: assessment.distance_m,
+            text: assessment.text,
             id,
             side: key.side().into(),
         };
@@ -77,18 +86,14 @@ impl HazardRegistry {
         changed.then_some(hazard)
     }
 
+    /// Whether a hazard is active.
     pub fn is_active(&self, key: HazardKey) -> bool {
         self.active.contains_key(&key)
     }
 
-    /// The active ones, in a fixed order.
+    /// The active hazards, ordered by key.
     pub fn active(&self) -> Vec<v1::Hazard> {
         self.active.values().cloned().collect()
-    }
-
-    /// The worst severity that is on.
-    pub fn worst(&self) -> Severity {
-        self.active.values().map(v1::Hazard::severity).max().unwrap_or(Severity::Unspecified)
     }
 }
 
@@ -96,23 +101,23 @@ impl HazardRegistry {
 mod tests {
     use super::*;
 
-    fn danger(severity: Severity, ttc: f64) -> Option<Assessment> {
+    fn assessment(severity: Severity, ttc: f64) -> Option<Assessment> {
         Some(Assessment { severity, time_to_collision_s: Some(ttc), distance_m: None, text: String::new() })
     }
 
     #[test]
-    fn onset_change_and_end_are_told_with_one_id_and_nothing_else_is() {
+    fn only_onset_change_of_severity_and_end_are_published_all_with_one_id() {
         let mut r = HazardRegistry::default();
         let header = v1::Header::new(1, 2);
-        let onset = r.set(HazardKey::ForwardCollision, danger(Severity::Warning, 2.4), header).unwrap();
-        assert!(r.set(HazardKey::ForwardCollision, danger(Severity::Warning, 2.0), header).is_none());
-        assert_eq!(r.active()[0].time_to_collision_s, Some(2.0), "the scene shows the newest");
-        let change = r.set(HazardKey::ForwardCollision, danger(Severity::Critical, 1.0), header).unwrap();
+        let onset = r.set(HazardKey::ForwardCollision, assessment(Severity::Warning, 2.4), header).unwrap();
+        assert!(r.set(HazardKey::ForwardCollision, assessment(Severity::Warning, 2.0), header).is_none());
+        assert_eq!(r.active()[0].time_to_collision_s, Some(2.0), "scenes show the newest values");
+        let change = r.set(HazardKey::ForwardCollision, assessment(Severity::Critical, 1.0), header).unwrap();
         let end = r.set(HazardKey::ForwardCollision, None, header).unwrap();
         assert!(r.set(HazardKey::ForwardCollision, None, header).is_none());
         assert_eq!((onset.id, change.id, end.id), (1, 1, 1));
         assert!(onset.active && change.active && !end.active);
-        let next = r.set(HazardKey::DepartureRight, danger(Severity::Warning, 0.0), header).unwrap();
+        let next = r.set(HazardKey::DepartureRight, assessment(Severity::Warning, 0.0), header).unwrap();
         assert_eq!((next.id, next.side()), (2, v1::Side::Right));
     }
 }

@@ -1,33 +1,38 @@
 //! Time alignment: the vehicle's state at any recent instant, from messages that come late, twice or out of order.
 
-use super::checked::Motion;
+use super::validate::Motion;
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-/// Samples kept at most, whatever their times: bounds memory against a flood. 100 Hz for 10 s.
+/// Samples kept at most, whatever their times: bounds memory. 10 s at 100 Hz.
 const MAX_SAMPLES: usize = 1024;
-/// Two samples further apart than this are not interpolated between: the earlier is held.
+/// Between two samples further apart than this the earlier one is held, not interpolated.
 const MAX_GAP: Duration = Duration::from_millis(500);
 
-/// A vehicle state, checked.
+/// A validated vehicle state.
 #[derive(Debug, Clone)]
 pub struct Sample {
+    /// When it was measured.
     pub stamp: Nanos,
+    /// Sequence number of its message.
     pub seq: u64,
+    /// Trace id of its message.
     pub trace: u64,
+    /// Its plausible values.
     pub motion: Motion,
+    /// The message.
     pub message: Arc<v1::VehicleState>,
 }
 
-/// What became of a sample.
+/// What happened to a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inserted {
     /// Newer than all before.
     Newest,
-    /// Put into its place among newer ones.
+    /// Inserted before newer ones.
     Late,
-    /// Known already: the same stamp and sequence number.
+    /// Already known: the same stamp and sequence number.
     Duplicate,
     /// Older than what is kept.
     TooOld,
@@ -36,8 +41,9 @@ pub enum Inserted {
 /// The vehicle's state at an instant.
 #[derive(Debug, Clone, Copy)]
 pub struct Aligned<'a> {
+    /// Continuous values, interpolated.
     pub motion: Motion,
-    /// The sample its discrete values are held from.
+    /// The sample before, from which discrete values are held.
     pub base: &'a Sample,
     /// The instant minus the base's stamp; negative when there are only later samples.
     pub age_ns: i64,
@@ -51,20 +57,23 @@ pub struct History {
 }
 
 impl History {
+    /// `horizon`: samples older than this against the newest are dropped.
     pub fn new(horizon: Duration) -> Self {
         Self { samples: VecDeque::new(), horizon }
     }
 
+    /// The sample with the newest stamp.
     pub fn newest(&self) -> Option<&Sample> {
         self.samples.back()
     }
 
+    /// Inserts a sample by its stamp.
     pub fn insert(&mut self, sample: Sample) -> Inserted {
         let newest = self.samples.back().map_or(sample.stamp, |s| s.stamp.max(sample.stamp));
         if newest.since(sample.stamp) > self.horizon {
             return Inserted::TooOld;
         }
-        // Samples almost always come in order, so the place is near the end.
+        // Samples almost always come in order, so the search begins at the end.
         let place = self.samples.iter().rposition(|s| s.stamp <= sample.stamp).map_or(0, |i| i + 1);
         let same_stamp = self.samples.range(..place).rev().take_while(|s| s.stamp == sample.stamp);
         if same_stamp.into_iter().any(|s| s.seq == sample.seq) {
@@ -121,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn between_two_samples_is_interpolated_and_after_the_last_is_held() {
+    fn values_are_interpolated_between_samples_and_held_after_the_last() {
         let mut h = history();
         h.insert(sample(100, 0, 10.0));
         h.insert(sample(200, 1, 20.0));
@@ -134,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_in_the_data_is_not_bridged_by_a_straight_line() {
+    fn values_are_held_across_a_gap() {
         let mut h = history();
         h.insert(sample(100, 0, 10.0));
         h.insert(sample(1100, 1, 20.0));
@@ -142,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn late_samples_find_their_place_and_duplicates_and_relics_are_refused() {
+    fn late_samples_are_inserted_in_order_and_duplicates_and_old_ones_are_dropped() {
         let mut h = history();
         assert_eq!(h.insert(sample(1000, 0, 10.0)), Inserted::Newest);
         assert_eq!(h.insert(sample(1200, 2, 30.0)), Inserted::Newest);
@@ -156,7 +165,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_order_of_the_same_samples_gives_the_same_state(
+        fn the_order_of_arrival_does_not_change_the_state(
             stamps in proptest::collection::hash_set(0u64..1500, 1..40),
             shuffled in any::<proptest::sample::Index>(),
             at in 0u64..2000,
@@ -178,7 +187,7 @@ mod tests {
         }
 
         #[test]
-        fn memory_is_bounded_and_the_order_kept_whatever_comes(
+        fn memory_is_bounded_and_stamps_stay_ordered(
             stamps in proptest::collection::vec((any::<u64>(), 0u64..3), 0..300),
         ) {
             let mut h = history();

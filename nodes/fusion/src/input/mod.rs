@@ -1,4 +1,4 @@
-//! What comes in, checked and placed in time.
+//! What comes in: validated, and aligned in time.
 
 pub mod align;
-pub mod checked;
+pub mod validate;

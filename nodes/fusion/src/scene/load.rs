@@ -1,28 +1,30 @@
-//! Driving load: how much the driving takes of the driver.
+//! Driving load: how much of the driver's attention the driving takes.
 
 use auriga_msgs::v1::Severity;
 
-/// What the load is computed from, at one instant.
+/// Inputs of the load at one instant.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Situation {
+    /// Speed; its sign does not matter.
     pub speed_mps: f64,
+    /// Curvature of the road or the path.
     pub curvature_per_m: f64,
     /// Distance to the lead; `None` without one.
     pub lead_distance_m: Option<f64>,
+    /// Worst severity of the active hazards.
     pub worst_hazard: Severity,
 }
 
-/// 0 (standing) to 1 (all of it).
+/// Driving load from 0 (standing) to 1 (full attention).
 ///
-/// Each strain takes its share of what the others leave: load = 1 − (1 − 0.35 s)(1 − 0.4 c)(1 − 0.6 h)(1 − z), with
+/// Each term takes its share of what the others leave: load = 1 − (1 − 0.35 s)(1 − 0.4 c)(1 − 0.6 h)(1 − z), with
 /// * s = v / 36 m/s (130 km/h), at most 1;
-/// * c = v² |κ| / 3 m/s²: lateral acceleration against the 3 m/s² that drivers hold to be the comfortable limit;
-/// * h = (2 s − headway) / 1.5 s: from the two seconds of the driving schools down to half a second, the shortest
-///   that is fined; nothing below 3 m/s, where queues are close by nature;
+/// * c = v² |κ| / 3 m/s²: lateral acceleration against 3 m/s², about the limit of comfort;
+/// * h = (2 s − headway) / 1.5 s: from the recommended two seconds down to half a second; zero below 3 m/s, where queues
+///   are dense;
 /// * z = 0.5 with a hazard of severity warning, 1 with a critical one.
 ///
-/// The weights are this project's: they put a free motorway at 0.35 and a bend taken at the limit in a city at about
-/// a half.
+/// The weights are this project's: a free motorway is 0.35, a city bend at the limit of comfort about 0.5.
 pub fn driving_load(s: &Situation) -> f64 {
     let speed = (s.speed_mps.abs() / 36.0).min(1.0);
     let curve = (s.speed_mps.powi(2) * s.curvature_per_m.abs() / 3.0).min(1.0);
@@ -45,7 +47,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn standing_is_nothing_and_a_critical_hazard_is_everything() {
+    fn the_load_is_zero_standing_and_one_in_a_critical_hazard() {
         assert_eq!(driving_load(&Situation::default()), 0.0);
         let s = Situation { worst_hazard: Severity::Critical, ..Default::default() };
         assert_eq!(driving_load(&s), 1.0);
@@ -55,7 +57,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_stays_in_its_range_and_grows_with_every_strain(
+        fn the_load_stays_in_its_range_and_grows_with_every_term(
             v in 0.0..100.0f64, k in -0.2..0.2f64, d in 0.0..200.0f64,
         ) {
             let base = Situation { speed_mps: v, curvature_per_m: k, lead_distance_m: Some(d), ..Default::default() };

@@ -1,15 +1,15 @@
-//! Where our lane goes: its centre line ahead of us, to tell whose way an object is in.
+//! The centre line of the own lane ahead, which decides whether an object is in it.
 
-use crate::input::checked::Motion;
+use crate::input::validate::Motion;
 use auriga_msgs::v1;
 
 /// Below this speed yaw rate over speed is noise.
 const MIN_SPEED_FOR_CURVATURE_MPS: f64 = 3.0;
-/// A radius of 20 m: a tighter path is manoeuvring, and says nothing of the road ahead.
+/// A radius of 20 m: a tighter path is manoeuvring and does not predict the road.
 const MAX_CURVATURE_PER_M: f64 = 0.05;
 
-/// y(x) = c0 + c1 x + c2 x² up to `reach_m`, from there on with the curvature of our own path. Metres in the lanes'
-/// frame (x ahead of the camera, y left).
+/// y(x) = c0 + c1 x + c2 x² up to `reach_m`, beyond it with the curvature of the vehicle's own path. Metres in the frame
+/// of the lanes (x ahead of the camera, y left).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Corridor {
     c: [f64; 3],
@@ -20,12 +20,13 @@ pub struct Corridor {
 
 impl Corridor {
     /// Straight ahead.
+    #[cfg(test)]
     pub fn straight() -> Self {
         Corridor { c: [0.0; 3], reach_m: 0.0, own_curvature_per_m: 0.0, radar_ahead_m: 0.0 }
     }
 
-    /// From the lanes where they are known, else from their curvature, else from yaw rate / speed (the curvature of a
-    /// path driven without side slip: ISO 8855 names both, kappa = psi_dot / v). `radar_ahead_m`: of the camera.
+    /// From both lines where they are known, else from the lanes' curvature, else from yaw rate / speed (the curvature of
+    /// a path without side slip: ISO 8855 names both, kappa = psi_dot / v). `radar_ahead_m`: from camera to radar.
     pub fn new(lanes: Option<&v1::Lanes>, motion: &Motion, radar_ahead_m: f64) -> Self {
         let own = own_curvature_per_m(motion).unwrap_or(0.0);
         let road = lanes.and_then(|l| l.curvature_per_m).unwrap_or(own);
@@ -40,7 +41,7 @@ impl Corridor {
         }
     }
 
-    /// How far left of the lane's centre a point lies that the radar sees at (`x_m`, `y_m`).
+    /// How far left of the lane's centre a point lies that the radar measures at (`x_m`, `y_m`), in metres.
     pub fn offset_m(&self, x_m: f64, y_m: f64) -> f64 {
         let x = x_m + self.radar_ahead_m;
         let near = x.min(self.reach_m);
@@ -51,7 +52,7 @@ impl Corridor {
     }
 }
 
-/// Curvature of the path we drive; `None` when standing, slow or unknown.
+/// Curvature of the vehicle's own path in 1/m; `None` when it is slow, standing or unknown.
 pub fn own_curvature_per_m(motion: &Motion) -> Option<f64> {
     let speed = motion.speed_mps.filter(|v| *v >= MIN_SPEED_FOR_CURVATURE_MPS)?;
     Some((motion.yaw_rate_radps? / speed).clamp(-MAX_CURVATURE_PER_M, MAX_CURVATURE_PER_M))
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn without_lanes_the_path_follows_yaw_rate_over_speed() {
+    fn without_lanes_the_curvature_is_yaw_rate_over_speed() {
         // 20 m/s at 0.1 rad/s: radius 200 m; at 40 m the path is 4 m to the left.
         let corridor = Corridor::new(None, &moving(20.0, 0.1), 0.0);
         assert!((corridor.offset_m(40.0, 4.0)).abs() < 1e-9);
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn with_lines_the_centre_lies_between_them_and_bends_with_them() {
+    fn with_two_lines_the_centre_is_their_mean() {
         let line = |c0_m| v1::LaneLine {
             c0_m,
             c1: 0.01,
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_line_alone_only_the_curvature_is_used() {
+    fn without_both_lines_only_the_curvature_is_used() {
         let lanes = v1::Lanes { curvature_per_m: Some(0.01), ..Default::default() };
         let corridor = Corridor::new(Some(&lanes), &moving(20.0, 0.0), 0.0);
         assert!((corridor.offset_m(20.0, 2.0)).abs() < 1e-9);

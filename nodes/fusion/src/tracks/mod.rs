@@ -1,71 +1,21 @@
-//! Objects over time: a constant-velocity Kalman filter for each radar id and axis, and which of them is the lead.
+//! Radar objects over time: a Kalman filter for each radar id and axis, and which object is the lead.
 //!
-//! Model: Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking and Navigation" (2001): continuous
-//! white-noise acceleration (section 6.2.2), Kalman update (5.2), gate on the normalised innovation squared (5.4).
 //! Range and range rate are independent scalar measurements, taken in one after the other.
 
 pub mod corridor;
+mod kalman;
 
-use crate::{config, input::align, input::checked};
+use crate::{config, input::align, input::validate};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use corridor::Corridor;
+use kalman::Axis;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Ids kept at most: a radar has a few dozen; more is a broken decoder.
+/// Ids kept at most: a radar has a few dozen.
 const MAX_TRACKS: usize = 64;
-/// Variance of a lateral speed nobody has measured yet: objects cross a lane at up to about 3 m/s.
+/// Initial variance of the lateral speed, which radar does not measure: objects cross a lane at up to about 3 m/s.
 const LATERAL_SPEED_VARIANCE: f64 = 9.0;
-
-/// Position and speed along one axis with their covariance.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Axis {
-    p: f64,
-    v: f64,
-    pp: f64,
-    pv: f64,
-    vv: f64,
-}
-
-impl Axis {
-    /// x' = F x, P' = F P Fᵀ + Q with Q = q [dt³/3, dt²/2; dt²/2, dt].
-    fn predicted(mut self, dt: f64, q: f64) -> Axis {
-        self.p += self.v * dt;
-        self.pp += dt * (2.0 * self.pv + dt * self.vv) + q * dt.powi(3) / 3.0;
-        self.pv += dt * self.vv + q * dt * dt / 2.0;
-        self.vv += q * dt;
-        self
-    }
-
-    /// Normalised innovation squared of a position of variance `r`.
-    fn distance_p(&self, z: f64, r: f64) -> f64 {
-        (z - self.p).powi(2) / (self.pp + r)
-    }
-
-    fn distance_v(&self, z: f64, r: f64) -> f64 {
-        (z - self.v).powi(2) / (self.vv + r)
-    }
-
-    fn update_p(&mut self, z: f64, r: f64) {
-        let (kp, kv) = (self.pp / (self.pp + r), self.pv / (self.pp + r));
-        let innovation = z - self.p;
-        self.p += kp * innovation;
-        self.v += kv * innovation;
-        self.vv -= kv * self.pv;
-        self.pv *= 1.0 - kp;
-        self.pp *= 1.0 - kp;
-    }
-
-    fn update_v(&mut self, z: f64, r: f64) {
-        let (kp, kv) = (self.pv / (self.vv + r), self.vv / (self.vv + r));
-        let innovation = z - self.v;
-        self.p += kp * innovation;
-        self.v += kv * innovation;
-        self.pp -= kp * self.pv;
-        self.pv *= 1.0 - kv;
-        self.vv *= 1.0 - kv;
-    }
-}
 
 #[derive(Debug, Clone)]
 struct Track {
@@ -77,18 +27,20 @@ struct Track {
     in_lane: bool,
 }
 
-/// The object ahead in our lane, seen from the front bumper.
+/// The nearest object ahead in the own lane, measured from the front bumper.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lead {
+    /// The radar's id.
     pub id: u32,
     /// When it was last measured.
     pub stamp: Nanos,
+    /// Distance, never negative.
     pub distance_m: f64,
-    /// Positive when the distance shrinks.
+    /// Closing speed; positive when the distance shrinks.
     pub closing_mps: f64,
 }
 
-/// All objects of the radar.
+/// All tracked objects.
 #[derive(Debug)]
 pub struct Tracks {
     config: config::Tracks,
@@ -97,19 +49,21 @@ pub struct Tracks {
 }
 
 impl Tracks {
+    /// No objects.
     pub fn new(config: config::Tracks) -> Self {
         Self { config, tracks: BTreeMap::new(), lead: None }
     }
 
-    /// Takes in one report; `stamp` is when it was measured. Returns whether anything changed: a report that is not
-    /// newer than the last one of its id does nothing.
+    /// Takes in one report measured at `stamp`. Returns whether anything changed: a report that is not newer than the last
+    /// one of its id is ignored.
     pub fn measure(&mut self, report: &v1::RadarTrack, stamp: Nanos) -> bool {
         let id = report.id;
         if !report.valid {
             let over = self.tracks.get(&id).is_some_and(|t| t.stamp < stamp);
             return over && self.tracks.remove(&id).is_some();
         }
-        if !checked::radar_is_plausible(report) || (self.tracks.len() >= MAX_TRACKS && !self.tracks.contains_key(&id)) {
+        if !validate::radar_is_plausible(report) || (self.tracks.len() >= MAX_TRACKS && !self.tracks.contains_key(&id))
+        {
             return false;
         }
         let fresh = self.begin(report, stamp);
@@ -130,7 +84,7 @@ impl Tracks {
         let (zx, zv, zy) = (report.x_m.into(), report.vx_mps.into(), report.y_m.into());
         let x = track.x.predicted(dt.as_secs_f64(), c.acceleration_psd);
         if x.distance_p(zx, rp) + x.distance_v(zv, rv) > c.gate {
-            // Not this object: after a few in a row the radar has given the id to another one.
+            // Not this object. After a few in a row the radar has reused the id.
             track.outside_gate += 1;
             if track.outside_gate >= c.restart_after {
                 *track = fresh;
@@ -161,7 +115,7 @@ impl Tracks {
         }
     }
 
-    /// Forgets what was not measured lately and finds the lead: the nearest confirmed object within the corridor.
+    /// Drops objects that were not measured lately and selects the lead: the nearest confirmed object in the corridor.
     pub fn assign(&mut self, now: Nanos, corridor: &Corridor) {
         let timeout = Duration::from_millis(self.config.timeout_ms);
         self.tracks.retain(|_, t| now.since(t.stamp) <= timeout);
@@ -178,11 +132,12 @@ impl Tracks {
         self.lead = lead.map(|(&id, t)| Lead { id, stamp: t.stamp, distance_m: t.x.p.max(0.0), closing_mps: -t.x.v });
     }
 
+    /// The lead, as of the last [`Self::assign`].
     pub fn lead(&self) -> Option<Lead> {
         self.lead
     }
 
-    /// The confirmed objects, moved on to `instant`, by id.
+    /// The confirmed objects, predicted to `instant`, ordered by id.
     pub fn at(&self, instant: Nanos) -> Vec<v1::Track> {
         let confirmed = self.tracks.iter().filter(|(_, t)| t.hits >= self.config.confirm_after);
         confirmed
@@ -193,7 +148,7 @@ impl Tracks {
                 let (x_m, y_m) = (t.x.p + t.x.v * dt, t.y.p + t.y.v * dt);
                 v1::Track {
                     id,
-                    // The radar measures where things are, not what they are.
+                    // Radar measures positions, not classes.
                     class: v1::ObjectClass::Unspecified.into(),
                     x_m,
                     y_m,
@@ -262,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn one_outlier_is_gated_and_a_new_object_under_the_same_id_starts_afresh() {
+    fn an_outlier_is_rejected_and_a_reused_id_restarts_the_track() {
         let mut tracks = tracks();
         for k in 0..10 {
             tracks.measure(&report(1, 50.0, 0.0, 0.0), ms(k * 50));
@@ -277,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn tracks_are_born_with_the_second_report_and_die_by_word_or_silence() {
+    fn a_track_begins_with_the_second_report_and_ends_when_invalid_or_silent() {
         let mut tracks = tracks();
         tracks.measure(&report(3, 20.0, 0.0, 0.0), ms(0));
         assert!(tracks.at(ms(0)).is_empty());
@@ -286,11 +241,11 @@ mod tests {
         tracks.assign(ms(440), &Corridor::straight());
         assert_eq!(tracks.at(ms(440)).len(), 1);
         tracks.assign(ms(460), &Corridor::straight());
-        assert!(tracks.at(ms(460)).is_empty(), "silence");
+        assert!(tracks.at(ms(460)).is_empty(), "silent");
         tracks.measure(&report(3, 20.0, 0.0, 0.0), ms(500));
         tracks.measure(&report(3, 20.0, 0.0, 0.0), ms(550));
         assert!(tracks.measure(&v1::RadarTrack { valid: false, ..report(3, 0.0, 0.0, 0.0) }, ms(600)));
-        assert!(tracks.at(ms(600)).is_empty(), "word");
+        assert!(tracks.at(ms(600)).is_empty(), "reported invalid");
     }
 
     #[test]
@@ -303,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lead_is_the_nearest_in_our_lane_not_the_nearest() {
+    fn the_lead_is_the_nearest_object_in_the_own_lane() {
         let mut tracks = tracks();
         for k in 0..3 {
             tracks.measure(&report(1, 10.0, 3.5, 0.0), ms(k * 50));

@@ -1,5 +1,5 @@
-//! Values as they may be computed with: finite, and within what a road vehicle can do. What is not is left out and
-//! named, so that one broken signal takes one signal away and not the node.
+//! Validation of inputs: values that are not finite or that no road vehicle can have are removed and named, so that one
+//! broken signal costs one signal and not the node.
 
 use auriga_msgs::v1;
 
@@ -19,20 +19,26 @@ const MAX_REL_SPEED_MPS: f64 = 2.0 * MAX_SPEED_MPS;
 /// The vehicle's motion and pedals at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Motion {
+    /// Negative in reverse.
     pub speed_mps: Option<f64>,
+    /// Positive turns left.
     pub yaw_rate_radps: Option<f64>,
+    /// Positive turns left.
     pub steering_wheel_rad: Option<f64>,
+    /// Pedal, 0 to 1.
     pub accelerator: Option<f64>,
+    /// Pedal, 0 to 1.
     pub brake: Option<f64>,
+    /// Longitudinal.
     pub accel_mps2: Option<f64>,
 }
 
 impl Motion {
-    /// The plausible values of a message. `reject` is told the name and value of each that is not.
-    pub fn checked(state: &v1::VehicleState, mut reject: impl FnMut(&'static str, f64)) -> Motion {
+    /// The plausible values of a message. `reject` is called with the name and value of each other one.
+    pub fn validated(state: &v1::VehicleState, mut reject: impl FnMut(&'static str, f64)) -> Motion {
         let mut within = |name, value: Option<f64>, low: f64, high: f64| {
             let value = value?;
-            // A NaN is in no range.
+            // NaN is in no range.
             if (low..=high).contains(&value) {
                 return Some(value);
             }
@@ -54,7 +60,7 @@ impl Motion {
         }
     }
 
-    /// Between `self` (0) and `later` (1); a value only one of them has is held.
+    /// Linear interpolation from `self` (`part` = 0) to `later` (1); a value that only one of them has is held.
     pub fn lerp(&self, later: &Motion, part: f64) -> Motion {
         let mix = |a: Option<f64>, b: Option<f64>| match (a, b) {
             (Some(a), Some(b)) => Some(a + (b - a) * part),
@@ -71,15 +77,14 @@ impl Motion {
     }
 }
 
-/// Whether a radar object's numbers can be real.
+/// Whether the values of a radar object are plausible.
 pub fn radar_is_plausible(track: &v1::RadarTrack) -> bool {
     (0.0..=MAX_RANGE_M).contains(&f64::from(track.x_m))
         && (-MAX_RANGE_M..=MAX_RANGE_M).contains(&f64::from(track.y_m))
         && (-MAX_REL_SPEED_MPS..=MAX_REL_SPEED_MPS).contains(&f64::from(track.vx_mps))
 }
 
-/// The plausible part of a lanes message, the same message otherwise. The second value says whether anything was
-/// taken out.
+/// A lanes message without its implausible values, and whether any was removed.
 pub fn lanes(message: &v1::Lanes) -> (v1::Lanes, bool) {
     let mut removed = false;
     let mut line = |l: &Option<v1::LaneLine>| {
@@ -120,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_a_number_or_not_a_car_is_left_out_and_named() {
+    fn implausible_values_are_removed_and_named() {
         let state = v1::VehicleState {
             speed_mps: Some(1e9),
             yaw_rate_radps: Some(f64::NAN),
@@ -128,13 +133,13 @@ mod tests {
             ..Default::default()
         };
         let mut names = Vec::new();
-        let motion = Motion::checked(&state, |name, _| names.push(name));
+        let motion = Motion::validated(&state, |name, _| names.push(name));
         assert_eq!(motion, Motion { brake: Some(0.5), ..Default::default() });
         assert_eq!(names, ["speed_mps", "yaw_rate_radps"]);
     }
 
     #[test]
-    fn a_lane_line_with_a_broken_coefficient_is_not_a_line() {
+    fn a_lane_line_with_an_invalid_coefficient_is_removed() {
         let good = v1::LaneLine { c0_m: 1.7, confidence: 0.9, x_max_m: 30.0, ..Default::default() };
         let bad = v1::LaneLine { c2_per_m: f64::INFINITY, ..good };
         let message =

@@ -1,0 +1,107 @@
+//! The active hazards as fusion reports them.
+
+use auriga_msgs::v1::{self, HazardKind, Mode, Severity};
+use auriga_runtime::Nanos;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Hazards kept at most; fusion has a handful at a time.
+pub(super) const MAX_HAZARDS: usize = 64;
+/// Characters kept of a hazard's text, so that a reason stays short.
+const MAX_TEXT: usize = 80;
+
+/// A hazard of severity warning or worse.
+#[derive(Debug, Clone)]
+struct Active {
+    kind: HazardKind,
+    severity: Severity,
+    /// When the last message about it came.
+    received: Nanos,
+    text: String,
+}
+
+impl Active {
+    /// A lost sensor calls for limp mode, every other hazard for hazard mode.
+    fn mode(&self) -> Mode {
+        if self.kind == HazardKind::SensorLost { Mode::Limp } else { Mode::Hazard }
+    }
+}
+
+/// The active hazards by id.
+#[derive(Debug, Default)]
+pub struct ActiveHazards {
+    by_id: BTreeMap<u64, Active>,
+    /// When a hazard that calls for hazard mode was last active.
+    last_active: Option<Nanos>,
+}
+
+impl ActiveHazards {
+    /// Takes in a hazard's onset, change or end.
+    pub fn update(&mut self, hazard: &v1::Hazard, now: Nanos) {
+        self.record_active(now);
+        // A missing severity is a mistake of the publisher; it must not make the hazard harmless.
+        let severity = match hazard.severity() {
+            Severity::Unspecified => Severity::Warning,
+            severity => severity,
+        };
+        if !hazard.active || severity < Severity::Warning {
+            self.by_id.remove(&hazard.id);
+            return;
+        }
+        if self.by_id.len() >= MAX_HAZARDS && !self.by_id.contains_key(&hazard.id) {
+            let least = self.by_id.iter().min_by_key(|(id, h)| (h.severity, h.received, **id)).map(|(id, _)| *id);
+            least.and_then(|id| self.by_id.remove(&id));
+        }
+        // `;` separates the parts of a reason.
+        let text = hazard.text.chars().take(MAX_TEXT).map(|c| if c == ';' || c.is_control() { ',' } else { c });
+        let active = Active { kind: hazard.kind(), severity, received: now, text: text.collect() };
+        self.by_id.insert(hazard.id, active);
+    }
+
+    /// Removes the hazards last reported before `time`: their publisher was restarted and will report again what stands.
+    pub fn remove_before(&mut self, time: Nanos, now: Nanos) {
+        self.record_active(now);
+        self.by_id.retain(|_, h| h.received >= time);
+    }
+
+    /// Removes what was not reported for `timeout`. A lost sensor may stay lost for hours and is kept.
+    pub fn expire(&mut self, timeout: Duration, now: Nanos) {
+        self.record_active(now);
+        self.by_id.retain(|_, h| h.kind == HazardKind::SensorLost || now.since(h.received) < timeout);
+    }
+
+    /// Id of the worst hazard that calls for `mode`.
+    pub fn worst(&self, mode: Mode) -> Option<u64> {
+        let calling = self.by_id.iter().filter(|(_, h)| h.mode() == mode);
+        calling.max_by_key(|(id, h)| (h.severity, std::cmp::Reverse(**id))).map(|(id, _)| *id)
+    }
+
+    /// Whether a hazard that calls for hazard mode was active less than `hold` ago.
+    pub fn was_active_within(&self, hold: Duration, now: Nanos) -> bool {
+        self.last_active.is_some_and(|t| now.since(t) < hold)
+    }
+
+    /// A hazard in words, for the reason of a decision.
+    pub fn describe(&self, id: u64) -> String {
+        match self.by_id.get(&id) {
+            Some(h) => format!("hazard {id}, {}: {}", kind_name(h.kind), h.text),
+            None => format!("hazard {id}"),
+        }
+    }
+
+    /// How many are active.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    fn record_active(&mut self, now: Nanos) {
+        if self.worst(Mode::Hazard).is_some() {
+            self.last_active = Some(now);
+        }
+    }
+}
+
+/// "HAZARD_KIND_FORWARD_COLLISION" as "forward-collision".
+fn kind_name(kind: HazardKind) -> String {
+    kind.as_str_name().trim_start_matches("HAZARD_KIND_").to_lowercase().replace('_', "-")
+}
