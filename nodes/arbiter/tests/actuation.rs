@@ -110,7 +110,7 @@ fn weights_and_quotas_divide_the_cpu_between_nodes_and_are_undone() {
     let _serial = SERIAL.lock().unwrap_or_else(|e| e.into_inner());
     let (mut actuator, parent) = match actuator() {
         Ok(both) => both,
-        Err(why) => return println!("skipped: {why}"),
+        Err(why) => return auriga_testing::skip(&why),
     };
     let dir = tempfile::tempdir().unwrap();
     let (language, recorder) = (Burner::start(dir.path(), "language"), Burner::start(dir.path(), "recorder"));
@@ -162,7 +162,7 @@ fn a_safety_node_gets_its_priority_and_loses_it_when_the_arbiter_ends() {
     let realtime = Some(Realtime { priority: 3, core: 0 });
     if let Some(problem) = actuator.apply(&[NodeShare { realtime, ..share("can", &can, 10_000, None) }]).pop() {
         assert_eq!(problem.code, "actuation-soft-only");
-        return println!("skipped: {}", problem.text);
+        return auriga_testing::skip(&problem.text);
     }
     // Fields 40 and 41 of /proc/<pid>/stat: priority and policy (1: SCHED_FIFO).
     let scheduling = || {
