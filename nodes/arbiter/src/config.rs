@@ -59,6 +59,8 @@ pub struct ModesConfig {
     pub demanding_misses_per_s: f64,
     /// Misses of safety nodes per second that mean limp.
     pub limp_misses_per_s: f64,
+    /// A safety node that has not reported its usage for this long is missing, in milliseconds.
+    pub node_missing_ms: u64,
     /// How long a rate of misses must last, in milliseconds.
     pub overload_after_ms: u64,
     /// How long the rate must be low before overload ends, in milliseconds.
@@ -136,6 +138,7 @@ impl Config {
                 1e9,
                 "demanding_misses_per_s or more",
             ),
+            ("modes.node_missing_ms", m.node_missing_ms as f64, 100.0, 60_000.0, "100 to 60000 ms"),
             ("forecast.hold_ms", self.forecast.hold_ms as f64, 0.0, 60_000.0, "0 to 60000 ms"),
             (
                 "actuation.stopped_quota_percent",

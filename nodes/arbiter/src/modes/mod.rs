@@ -38,6 +38,8 @@ pub enum Cause {
     HazardHold,
     /// The configuration's `force_mode`.
     Forced,
+    /// This safety node has stopped reporting.
+    NodeMissing(&'static str),
     /// Deadline misses of safety nodes.
     Overload,
     /// The vehicle's state.
@@ -126,6 +128,9 @@ impl ModeSelector {
         if let Some(id) = self.hazards.worst(Mode::Limp) {
             return (Mode::Limp, Cause::Hazard(id));
         }
+        if let Some(node) = self.overload.missing(now) {
+            return (Mode::Limp, Cause::NodeMissing(node));
+        }
         match () {
             () if self.overload.is_limp() => (Mode::Limp, Cause::Overload),
             () if self.driving.is_demanding() => (Mode::Demanding, Cause::Driving),
@@ -141,6 +146,9 @@ impl ModeSelector {
             Cause::Hazard(id) => self.hazards.describe(id),
             Cause::HazardHold => format!("the last hazard ended less than {} ms ago", self.config.hazard_hold_ms),
             Cause::Forced => "forced by force_mode".into(),
+            Cause::NodeMissing(node) => {
+                format!("the safety node {node} has not reported for {} ms", self.config.node_missing_ms)
+            }
             Cause::Overload => self.overload.describe(),
             Cause::Driving => self.driving.describe(),
         };

@@ -1,4 +1,8 @@
-//! Whether safety nodes are overloaded: their deadline misses and lost messages, from their usage messages.
+//! Whether safety nodes are overloaded or missing, from their usage messages.
+//!
+//! Overload: the deadline misses and lost messages of all safety nodes together, per second. Missing: a safety node that
+//! reported once and has been silent for `node_missing_ms`. A missing node cannot report misses, so it counts by itself,
+//! until it reports again: a dead safety node never makes the arbiter more permissive.
 
 use super::hysteresis::Hysteresis;
 use crate::config::ModesConfig;
@@ -6,10 +10,10 @@ use auriga_msgs::{Criticality, NODES, v1};
 use auriga_runtime::Nanos;
 use std::{collections::BTreeMap, time::Duration};
 
-/// A node that has not reported its usage for this long is not counted any more.
-const SILENCE: Duration = Duration::from_secs(2);
-/// Rates are smoothed over about this long: one burst at start-up is no overload.
+/// Time constant of the smoothing of rates, in seconds: one burst at start-up is no overload.
 const SMOOTHING_S: f64 = 1.0;
+/// Reports closer together than this are merged, in seconds.
+const MIN_INTERVAL_S: f64 = 0.01;
 
 /// The newest report of one node.
 #[derive(Debug)]
@@ -21,13 +25,14 @@ struct NodeMisses {
     rate_per_s: f64,
 }
 
-/// The misses of all safety nodes.
+/// The state of all safety nodes.
 #[derive(Debug)]
 pub struct Overload {
     demanding_limit: f64,
     limp_limit: f64,
     exit_factor: f64,
-    nodes: BTreeMap<String, NodeMisses>,
+    missing_after: Duration,
+    nodes: BTreeMap<&'static str, NodeMisses>,
     demanding: Hysteresis,
     limp: Hysteresis,
     rate_per_s: f64,
@@ -36,12 +41,13 @@ pub struct Overload {
 impl Overload {
     /// Nothing reported yet.
     pub fn new(c: &ModesConfig) -> Self {
-        let (on_delay, off_delay) =
-            (Duration::from_millis(c.overload_after_ms), Duration::from_millis(c.overload_exit_ms));
+        let ms = Duration::from_millis;
+        let (on_delay, off_delay) = (ms(c.overload_after_ms), ms(c.overload_exit_ms));
         Self {
             demanding_limit: c.demanding_misses_per_s,
             limp_limit: c.limp_misses_per_s,
             exit_factor: c.exit_factor,
+            missing_after: ms(c.node_missing_ms),
             nodes: BTreeMap::new(),
             demanding: Hysteresis::new(on_delay, off_delay),
             limp: Hysteresis::new(on_delay, off_delay),
@@ -51,34 +57,38 @@ impl Overload {
 
     /// Takes a node's usage in. Only safety nodes count.
     pub fn on_usage(&mut self, usage: &v1::Usage, now: Nanos) {
-        let safety = |n: &auriga_msgs::NodeSpec| n.name == usage.node && n.criticality == Criticality::Safety;
-        if !NODES.iter().any(safety) {
-            return;
-        }
+        let safety = |n: &&auriga_msgs::NodeSpec| n.name == usage.node && n.criticality == Criticality::Safety;
+        let Some(node) = NODES.iter().find(safety) else { return };
         let misses = usage.deadline_misses.saturating_add(usage.messages_lost);
         let newest = NodeMisses { pid: usage.pid, received: now, uptime_ns: usage.uptime_ns, misses, rate_per_s: 0.0 };
-        let Some(last) = self.nodes.get_mut(&usage.node).filter(|n| n.pid == usage.pid && n.misses <= misses) else {
+        let Some(last) = self.nodes.get_mut(node.name).filter(|n| n.pid == usage.pid && n.misses <= misses) else {
             // New, or restarted: its counts begin again.
-            self.nodes.insert(usage.node.clone(), newest);
+            self.nodes.insert(node.name, newest);
             return;
         };
+        last.received = now;
         let seconds = usage.uptime_ns.saturating_sub(last.uptime_ns) as f64 * 1e-9;
-        if seconds < 0.01 {
+        if seconds < MIN_INTERVAL_S {
             return;
         }
         let rate = (misses - last.misses) as f64 / seconds;
-        let gain = (seconds / SMOOTHING_S).min(1.0);
+        // First-order low-pass over the time between two reports, so that the reporting period does not matter.
+        let gain = 1.0 - (-seconds / SMOOTHING_S).exp();
         *last = NodeMisses { rate_per_s: last.rate_per_s + (rate - last.rate_per_s) * gain, ..newest };
     }
 
     /// Re-evaluates the conditions at `now`.
     pub fn evaluate(&mut self, now: Nanos) {
-        self.nodes.retain(|_, n| now.since(n.received) <= SILENCE);
         self.rate_per_s = self.nodes.values().map(|n| n.rate_per_s).sum();
         let above = |limit: f64| (self.rate_per_s >= limit, self.rate_per_s >= limit * self.exit_factor);
         let (demanding, limp) = (above(self.demanding_limit), above(self.limp_limit));
         self.demanding.update(demanding.0, demanding.1, now);
         self.limp.update(limp.0, limp.1, now);
+    }
+
+    /// The first safety node that reported once and has been silent for too long.
+    pub fn missing(&self, now: Nanos) -> Option<&'static str> {
+        self.nodes.iter().find(|(_, n)| now.since(n.received) > self.missing_after).map(|(&name, _)| name)
     }
 
     /// Whether safety nodes miss deadlines now and then.
@@ -139,11 +149,44 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_node_does_not_count_forever() {
+    fn a_safety_node_that_stops_reporting_is_missing_until_it_reports_again() {
+        let mut o = Overload::new(&Config::default().modes);
+        assert_eq!(feed(&mut o, "can", 0, 10_000, 0), (false, false));
+        assert_eq!(o.missing(Nanos::from_millis(12_000)), None);
+        for minutes in 0..60 {
+            assert_eq!(o.missing(Nanos::from_millis(12_001 + minutes * 60_000)), Some("can"));
+        }
+        o.on_usage(&usage("can", 2, 100, 0), Nanos::from_millis(4_000_000));
+        assert_eq!(o.missing(Nanos::from_millis(4_000_100)), None);
+        o.on_usage(&usage("recorder", 3, 100, 0), Nanos::from_millis(4_000_100));
+        o.on_usage(&usage("can", 2, 9000, 0), Nanos::from_millis(4_009_000));
+        assert_eq!(o.missing(Nanos::from_millis(4_009_000)), None, "only safety nodes count");
+    }
+
+    #[test]
+    fn an_overload_does_not_end_because_its_node_dies() {
         let mut o = Overload::new(&Config::default().modes);
         assert_eq!(feed(&mut o, "can", 0, 10_000, 500), (true, true));
-        o.evaluate(Nanos::from_millis(13_000));
-        o.evaluate(Nanos::from_millis(19_000));
-        assert!(!o.is_limp() && !o.is_demanding());
+        for t in (10_000..60_000).step_by(100) {
+            o.evaluate(Nanos::from_millis(t));
+            assert!(o.is_limp(), "{t} ms");
+        }
+    }
+
+    #[test]
+    fn the_rate_does_not_depend_on_the_reporting_period() {
+        let rate_after_2_s = |period_ms: u64| {
+            let mut o = Overload::new(&Config::default().modes);
+            for t in (0..=2000).step_by(period_ms as usize) {
+                o.on_usage(&usage("can", 1, t, t / 10), Nanos::from_millis(t));
+            }
+            o.evaluate(Nanos::from_millis(2000));
+            o.rate_per_s
+        };
+        let expected = 100.0 * (1.0 - (-2.0f64).exp());
+        for period_ms in [50, 100, 200, 500, 1000, 2000] {
+            let rate = rate_after_2_s(period_ms);
+            assert!((rate - expected).abs() < 1e-6, "{rate} at a period of {period_ms} ms");
+        }
     }
 }
