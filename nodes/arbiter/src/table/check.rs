@@ -1,7 +1,7 @@
 //! Reads and checks the workload table.
 
 use super::types::{Chain, Class, Level, MICRO, MODES, RESOURCES, Workload, WorkloadTable, mode_name};
-use auriga_msgs::{CHAINS, NODES, v1::Mode};
+use auriga_msgs::{CHAINS, ChainSpec, Edge, NODES, TOPICS, TopicId, v1::Mode};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -90,23 +90,47 @@ impl WorkloadTable {
                 return Err(invalid(format!("workload {}", w.name), "name", "stands twice; give each its own"));
             }
             check_workload(w)?;
+            self.check_core(w)?;
+        }
+        if self.chains.is_empty() {
+            let problem =
+                "there is none, so no end-to-end budget would be analysed; add the chains of msgs/topics.toml";
+            return Err(invalid("table", "chain", problem));
         }
         self.chains.iter().try_for_each(|chain| self.check_chain(chain))?;
         MODES.into_iter().try_for_each(|mode| self.check_floors(mode))
     }
 
+    /// A workload pinned to a core that the machine lacks would be analysed on a core of its own.
+    fn check_core(&self, w: &Workload) -> Result<(), TableError> {
+        let cores = self.capacity.cpu_cores.ceil();
+        match w.core.filter(|core| f64::from(*core) >= cores) {
+            None => Ok(()),
+            Some(core) => {
+                let problem = format!("{core}: with capacity.cpu_cores = {cores} there are cores 0 to {}", cores - 1.0);
+                Err(invalid(format!("workload {}", w.name), "core", problem))
+            }
+        }
+    }
+
     fn check_chain(&self, chain: &Chain) -> Result<(), TableError> {
         let place = format!("chain {}", chain.name);
-        if !CHAINS.iter().any(|c| c.name == chain.name) {
+        let Some(spec) = CHAINS.iter().find(|c| c.name == chain.name) else {
             return Err(invalid(place, "name", "is not a chain of the topic table, msgs/topics.toml"));
-        }
+        };
         if chain.tasks.is_empty() {
             return Err(invalid(place, "tasks", "is empty"));
         }
-        match chain.tasks.iter().find(|t| self.workload(t).is_none_or(|w| w.class != Class::Safety)) {
-            Some(task) => Err(invalid(place, "tasks", format!("{task:?} is not a safety workload of this table"))),
-            None => Ok(()),
+        let mut nodes = Vec::new();
+        for task in &chain.tasks {
+            match self.workload(task).filter(|w| w.class == Class::Safety) {
+                Some(w) => nodes.push(w.node.as_str()),
+                None => {
+                    return Err(invalid(place, "tasks", format!("{task:?} is not a safety workload of this table")));
+                }
+            }
         }
+        path_problem(spec, &nodes).map_or(Ok(()), |problem| Err(invalid(place, "tasks", problem)))
     }
 
     /// Whether safety and the lowest levels of the rest fit into a mode: below that there is nothing to arbitrate.
@@ -129,6 +153,41 @@ impl WorkloadTable {
         }
         Ok(())
     }
+}
+
+/// What is wrong with the path of a chain through the nodes of the topic table: it has to begin and end where the chain
+/// does, and each node has to read a topic of the node before it.
+fn path_problem(spec: &ChainSpec, nodes: &[&str]) -> Option<String> {
+    let publisher = |topic: TopicId| topic.spec().publisher;
+    let reads = |node: &str, topic: TopicId| NODES.iter().any(|n| n.name == node && n.reads.contains(&topic));
+    let (first, last) = (*nodes.first()?, *nodes.last()?);
+    let end = publisher(spec.to);
+    if last != end {
+        return Some(format!(
+            "ends at node {last}, but {} is published by {end}; add its workload",
+            spec.to.spec().name
+        ));
+    }
+    match (spec.from, spec.from_edge, spec.source) {
+        (Some(from), Edge::Published, _) if !reads(first, from) => {
+            return Some(format!("begins at node {first}, which does not read {}", from.spec().name));
+        }
+        (Some(from), Edge::Stamp, _) if !nodes.contains(&publisher(from)) => {
+            return Some(format!("leaves out node {}, which publishes {}", publisher(from), from.spec().name));
+        }
+        _ => {}
+    }
+    let from_published = spec.from.is_some() && spec.from_edge == Edge::Published;
+    if let Some(source) = spec.source.filter(|s| !from_published && publisher(*s) != first) {
+        return Some(format!("leaves out node {}, which publishes {}", publisher(source), source.spec().name));
+    }
+    let reads_device = TOPICS.iter().any(|t| t.is_device() && reads(first, t.id));
+    if spec.from.is_none() && spec.source.is_none() && !reads_device {
+        return Some(format!("begins at node {first}, which has no device; add the workloads before it"));
+    }
+    let linked = |pair: &&[&str]| TOPICS.iter().any(|t| t.publisher == pair[0] && reads(pair[1], t.id));
+    let gap = nodes.windows(2).filter(|pair| pair[0] != pair[1]).find(|pair| !linked(pair))?;
+    Some(format!("node {} reads no topic of node {}; add the workloads between them", gap[1], gap[0]))
 }
 
 fn within(place: &str, field: &str, value: f64, low: f64, high: f64) -> Result<(), TableError> {
@@ -235,10 +294,28 @@ mod tests {
             ("cpu_cores = 2.0", "cpu_cores = 0", ["capacity", "cpu_cores"]),
             ("cpu = 0.55", "cpu = 0.1", ["limp", "cores"]),
             ("gpu_ms = 0", "gpu_mss = 0", ["gpu_mss", "line"]),
+            ("core = 1", "core = 2", ["perception", "cores 0 to 1"]),
+            ("assist = \"floor\"", "assist = \"ground\"", ["ground", "floor"]),
+            (r#"["can", "fusion", "arbiter"]"#, r#"["can", "arbiter"]"#, ["evidence-to-revocation", "out node fusion"]),
+            (
+                r#"["camera", "perception", "fusion"]"#,
+                r#"["perception", "fusion"]"#,
+                ["camera-to-hazard", "out node camera"],
+            ),
+            (r#"["camera", "perception"]"#, r#"["perception"]"#, ["camera-to-lanes", "no device"]),
+            (r#"["camera", "perception"]"#, r#"["camera"]"#, ["camera-to-lanes", "published by perception"]),
+            (r#"["can", "fusion"]"#, r#"["can", "camera", "fusion"]"#, ["evidence-to-warning", "no topic of node can"]),
         ] {
             let e = error(from, to);
             assert!(expected.iter().all(|x| e.contains(x)), "{from} -> {to}: {e}");
         }
+    }
+
+    #[test]
+    fn a_table_without_chains_is_refused() {
+        let without = &SHIPPED[..SHIPPED.find("[[chain]]").unwrap()];
+        let e = WorkloadTable::parse(without).unwrap_err().to_string();
+        assert!(e.contains("no end-to-end budget") && e.contains("msgs/topics.toml"), "{e}");
     }
 
     #[test]
