@@ -35,6 +35,8 @@ pub struct Config {
 pub struct ModesConfig {
     /// How long hazard mode continues after the last hazard, in milliseconds.
     pub hazard_hold_ms: u64,
+    /// Longest time after a start for which hazard mode is held until fusion is heard, in milliseconds.
+    pub startup_hold_ms: u64,
     /// A hazard not reported for this long has ended, in milliseconds.
     pub hazard_timeout_ms: u64,
     /// Most mode changes in a minute; those to hazard and limp are not bounded.
@@ -124,6 +126,7 @@ impl Config {
             ("lease_ms", self.lease_ms as f64, 2000.0 / self.renew_hz, 10_000.0, "two renewal periods to 10000 ms"),
             ("modes.max_changes_per_min", m.max_changes_per_min as f64, 1.0, 1000.0, "1 to 1000"),
             ("modes.hazard_hold_ms", m.hazard_hold_ms as f64, 0.0, 60_000.0, "0 to 60000 ms"),
+            ("modes.startup_hold_ms", m.startup_hold_ms as f64, 0.0, 60_000.0, "0 to 60000 ms"),
             ("modes.hazard_timeout_ms", m.hazard_timeout_ms as f64, 1000.0, 3.6e6, "1000 to 3600000 ms"),
             ("modes.parked_max_speed_mps", m.parked_max_speed_mps, 0.0, 5.0, "0 to 5 m/s"),
             ("modes.demanding_lateral_mps2", m.demanding_lateral_mps2, positive, 20.0, "above 0, to 20 m/s2"),

@@ -99,6 +99,11 @@ impl ArbiterNode {
         }
     }
 
+    fn on_scene(&mut self, scene: &v1::Scene, now: Nanos, out: &mut Outbox<Self>) {
+        self.modes.on_scene(scene, now);
+        self.update_mode(v1::Header::new(now.0, 0), now, out);
+    }
+
     fn on_demand(&mut self, demand: &v1::Demand, now: Nanos, out: &mut Outbox<Self>) {
         for text in self.weights.on_demand(demand, now) {
             out.fault(now, Severity::Warning, "malformed-demand", DEMAND, text);
@@ -282,6 +287,7 @@ impl Node for ArbiterNode {
         match input {
             node::ArbiterInput::VehicleState(state) => self.on_vehicle(&state, now, out),
             node::ArbiterInput::FusionHazard(hazard) => self.on_hazard(&hazard, now, out),
+            node::ArbiterInput::FusionScene(scene) => self.on_scene(&scene, now, out),
             node::ArbiterInput::LanguageDemand(demand) => self.on_demand(&demand, now, out),
             node::ArbiterInput::Usage(usage) => self.on_usage(&usage, now, out),
         }

@@ -200,6 +200,26 @@ fn hazards_end_when_fusion_restarts() {
 }
 
 #[test]
+fn a_restarted_arbiter_is_not_more_permissive_while_a_hazard_stands() {
+    let mut rig = Rig::started(ArbiterNode::new(&config()).unwrap());
+    assert_eq!(rig.last().mode(), Mode::Hazard);
+    assert!(!grant(rig.last(), "language-dialogue").run);
+    assert!(rig.last().reason.contains("just started"), "{}", rig.last().reason);
+    let ArbiterInput::FusionHazard(standing) = hazard(7, true, 0, 0) else { unreachable!() };
+    rig.input(scene(vec![standing.as_ref().clone()]));
+    // Fusion publishes it again and again, then it dies.
+    for _ in 0..10 {
+        rig.run(500);
+        rig.input(ArbiterInput::FusionHazard(standing.clone()));
+        assert!(rig.last().reason.contains("hazard 7"), "{}", rig.last().reason);
+    }
+    rig.run(1990);
+    assert!(rig.last().reason.contains("hazard 7"), "{}", rig.last().reason);
+    rig.run(1600);
+    assert_eq!(rig.last().mode(), Mode::Nominal);
+}
+
+#[test]
 fn effects_are_emitted_only_on_change() {
     let mut rig = Rig::new(&config());
     rig.input(usage("language", 100, 10, 0));

@@ -20,6 +20,8 @@ pub struct Config {
     pub camera_silent_ms: u64,
     /// Rate of scenes without camera, in Hz.
     pub silent_scene_hz: f64,
+    /// How often active hazards are published again, in milliseconds.
+    pub hazard_republish_ms: u64,
     /// Half of the vehicle's width over its tyres, in metres.
     pub vehicle_half_width_m: f64,
     /// Whether scenes hold the words of the last utterance.
@@ -149,6 +151,7 @@ impl Config {
             ("max_stamp_ahead_ms", self.max_stamp_ahead_ms as f64, 0.0, 10_000.0, "0 to 10000 ms"),
             ("camera_silent_ms", self.camera_silent_ms as f64, 50.0, 10_000.0, "50 to 10000 ms"),
             ("silent_scene_hz", self.silent_scene_hz, 0.1, 100.0, "0.1 to 100 Hz"),
+            ("hazard_republish_ms", self.hazard_republish_ms as f64, 50.0, 10_000.0, "50 to 10000 ms"),
             ("vehicle_half_width_m", self.vehicle_half_width_m, 0.3, 2.0, "0.3 to 2 m"),
             ("sensors.camera_lost_ms", self.sensors.camera_lost_ms as f64, 50.0, 60_000.0, "50 to 60000 ms"),
             ("sensors.can_lost_ms", self.sensors.can_lost_ms as f64, 50.0, 60_000.0, "50 to 60000 ms"),

@@ -78,7 +78,7 @@ impl FusionNode {
                 .map(|(_, side)| LaneDeparture::new(config.lane_departure.clone(), half_width_m, side)),
             can_loss: SensorLoss::new("vehicle bus", ms(s.can_lost_ms), grace(s.expect_can)),
             camera_loss: SensorLoss::new("camera", ms(s.camera_lost_ms), grace(s.expect_camera)),
-            hazards: HazardRegistry::default(),
+            hazards: HazardRegistry::new(ms(config.hazard_republish_ms)),
             signals: SignalCache::default(),
             bumper_ahead_m: 0.0,
             lanes: None,
@@ -119,7 +119,7 @@ impl FusionNode {
         self.record_indicator(&state, stamp);
         let radar_changed = self.update_radar(&state, stamp, now, out);
         let evidence = v1::Header::new(header.stamp_ns, header.trace_id);
-        self.update_collision(evidence, out);
+        self.update_collision(evidence, now, out);
         self.update_can_loss(now, evidence, out);
         if radar_changed {
             self.publish_tracks(evidence, out);
@@ -176,13 +176,19 @@ impl FusionNode {
         changed
     }
 
-    fn update_collision(&mut self, evidence: v1::Header, out: &mut Outbox<Self>) {
+    fn update_collision(&mut self, evidence: v1::Header, now: Nanos, out: &mut Outbox<Self>) {
         let Some(newest) = self.history.newest() else { return };
         let (time, motion) = (newest.stamp, newest.motion);
         let corridor = Corridor::new(self.recent_lanes(time), &motion, self.bumper_ahead_m);
         self.tracks.assign(time, &corridor);
         let warning = self.collision.update(self.tracks.lead(), motion.speed_mps, time);
-        self.set_hazard(HazardKey::ForwardCollision, warning.as_ref().map(CollisionWarning::assessment), evidence, out);
+        self.set_hazard(
+            HazardKey::ForwardCollision,
+            warning.as_ref().map(CollisionWarning::assessment),
+            evidence,
+            now,
+            out,
+        );
     }
 
     /// Sets or ends a hazard by the evidence of a header, and publishes what changed.
@@ -191,9 +197,10 @@ impl FusionNode {
         key: HazardKey,
         assessment: Option<Assessment>,
         evidence: v1::Header,
+        now: Nanos,
         out: &mut Outbox<Self>,
     ) {
-        if let Some(hazard) = self.hazards.set(key, assessment, evidence) {
+        if let Some(hazard) = self.hazards.set(key, assessment, evidence, now) {
             out.publish::<topic::FusionHazard>(hazard);
         }
     }
@@ -229,7 +236,7 @@ impl FusionNode {
         if self.lanes.as_ref().is_none_or(|l| stamp_of(l) < stamp) {
             let header = lanes.header_copy();
             let evidence = v1::Header::new(header.stamp_ns, header.trace_id);
-            self.update_departures(&lanes, evidence, out);
+            self.update_departures(&lanes, evidence, now, out);
             self.lanes = Some(lanes);
             self.update_camera_loss(now, evidence, out);
         }
@@ -244,7 +251,7 @@ impl FusionNode {
         self.arm(now, out);
     }
 
-    fn update_departures(&mut self, lanes: &v1::Lanes, evidence: v1::Header, out: &mut Outbox<Self>) {
+    fn update_departures(&mut self, lanes: &v1::Lanes, evidence: v1::Header, now: Nanos, out: &mut Outbox<Self>) {
         let stamp = Nanos(evidence.stamp_ns);
         // The newest speed, unless CAN has fallen silent: then the speed is unknown.
         let limit = Duration::from_millis(self.config.sensors.can_lost_ms);
@@ -256,7 +263,7 @@ impl FusionNode {
             let departure = &mut self.departures[index];
             let line = departure.update(lanes, speed, indicated, stamp);
             let assessment = departure.assessment(line);
-            self.set_hazard(key, assessment, evidence, out);
+            self.set_hazard(key, assessment, evidence, now, out);
         }
     }
 
@@ -286,13 +293,13 @@ impl FusionNode {
 
     fn update_can_loss(&mut self, now: Nanos, evidence: v1::Header, out: &mut Outbox<Self>) {
         let loss = self.can_loss.assessment(self.last_can(), self.started, now);
-        self.set_hazard(HazardKey::CanLost, loss, evidence, out);
+        self.set_hazard(HazardKey::CanLost, loss, evidence, now, out);
     }
 
     /// The camera, or the lane detection behind it: to the driver the same.
     fn update_camera_loss(&mut self, now: Nanos, evidence: v1::Header, out: &mut Outbox<Self>) {
         let loss = self.camera_loss.assessment(self.last_camera(), self.started, now);
-        self.set_hazard(HazardKey::CameraLost, loss, evidence, out);
+        self.set_hazard(HazardKey::CameraLost, loss, evidence, now, out);
     }
 
     /// Hazards that begin or end because nothing came.
@@ -305,14 +312,14 @@ impl FusionNode {
         if self.collision.is_active() && self.last_can().is_none_or(|stamp| now.since(stamp) > timeout) {
             let warning = self.collision.update(None, None, now);
             let assessment = warning.as_ref().map(CollisionWarning::assessment);
-            self.set_hazard(HazardKey::ForwardCollision, assessment, evidence, out);
+            self.set_hazard(HazardKey::ForwardCollision, assessment, evidence, now, out);
         }
         let lost = Duration::from_millis(self.config.lane_departure.lost_after_ms);
         if self.last_camera().is_some_and(|stamp| now.since(stamp) >= lost) {
             for (index, (key, _)) in DEPARTURES.into_iter().enumerate() {
                 self.departures[index].without_line(now);
                 if !self.departures[index].is_active() {
-                    self.set_hazard(key, None, evidence, out);
+                    self.set_hazard(key, None, evidence, now, out);
                 }
             }
         }
@@ -369,6 +376,7 @@ impl FusionNode {
         let deadlines = [
             self.pending.next_deadline(),
             self.cameraless_due(),
+            self.hazards.republish_due(),
             camera_lost.filter(inactive(HazardKey::CameraLost)),
             can_lost.filter(inactive(HazardKey::CanLost)),
             check,
@@ -396,6 +404,9 @@ impl Node for FusionNode {
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         self.started.get_or_insert(now);
         self.check_silence(now, out);
+        for hazard in self.hazards.republish(now) {
+            out.publish::<topic::FusionHazard>(hazard);
+        }
         self.release_scenes(now, out);
         self.release_cameraless_scene(now, out);
         self.arm(now, out);

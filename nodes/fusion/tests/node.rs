@@ -305,7 +305,8 @@ fn without_camera_scenes_continue_from_can_and_the_loss_is_a_hazard() {
     );
     assert_eq!(last.hazards[0].kind(), HazardKind::SensorLost);
     let raised = hazards(&silent);
-    assert_eq!(raised.len(), 1);
+    // The onset, and again every 500 ms.
+    assert_eq!(raised.iter().map(|h| h.id).collect::<Vec<_>>(), [1; 4]);
     assert_eq!(
         (raised[0].kind(), raised[0].severity(), raised[0].active),
         (HazardKind::SensorLost, Severity::Warning, true)
@@ -333,8 +334,25 @@ fn a_sensor_that_never_came_is_lost_only_when_expected() {
     config.sensors.expect_camera = true;
     let mut b = Rig::with(config);
     let raised = hazards(&b.idle(0, 20_000));
-    assert_eq!(raised.len(), 1);
+    assert!(raised.iter().all(|h| h.id == 1 && h.active));
     assert_eq!(raised[0].header.unwrap().stamp_ns, ns(10_000));
+}
+
+#[test]
+fn an_active_hazard_is_published_again_every_half_second_until_its_end() {
+    let mut b = Rig::new();
+    b.vehicle(1000, moving(10.0));
+    let messages = b.idle(1000, 4000);
+    let published: Vec<(u64, bool)> = b
+        .published
+        .iter()
+        .filter_map(|(t, m)| if let Any::FusionHazard(h) = m { Some((*t, h.active)) } else { None })
+        .collect();
+    assert_eq!(published, [1500, 2000, 2500, 3000, 3500, 4000].map(|t| (t, true)));
+    assert!(hazards(&messages).iter().all(|h| h.id == 1 && h.header.unwrap().trace_id == 0));
+    let end = hazards(&b.vehicle(4100, moving(10.0)));
+    assert_eq!((end[0].id, end[0].active), (1, false));
+    assert!(hazards(&b.idle(4100, 4500)).is_empty());
 }
 
 #[test]

@@ -63,10 +63,11 @@ impl ActiveHazards {
         self.by_id.retain(|_, h| h.received >= time);
     }
 
-    /// Removes what was not reported for `timeout`. A lost sensor may stay lost for hours and is kept.
+    /// Removes what was not reported for `timeout` on the receiver's clock: fusion publishes every active hazard again and
+    /// again, so its end was lost or fusion is silent.
     pub fn expire(&mut self, timeout: Duration, now: Nanos) {
         self.record_active(now);
-        self.by_id.retain(|_, h| h.kind == HazardKind::SensorLost || now.since(h.received) < timeout);
+        self.by_id.retain(|_, h| now.since(h.received) < timeout);
     }
 
     /// Id of the worst hazard that calls for `mode`.

@@ -32,11 +32,25 @@ impl Rig {
         Self::of(ArbiterNode::new(config).unwrap())
     }
 
+    /// Fusion has stated that no hazard is active.
     pub fn of(node: ArbiterNode) -> Self {
-        let now = Nanos::from_millis(1000);
-        let mut rig = Self { node, out: Outbox::default(), now, grants: vec![], faults: vec![], effects: vec![] };
+        let mut rig = Self::unstarted(node);
+        // No active hazard: nothing holds the mode after the start.
+        rig.input(scene(vec![]));
         rig.tick();
         rig
+    }
+
+    /// Nothing has been received.
+    pub fn started(node: ArbiterNode) -> Self {
+        let mut rig = Self::unstarted(node);
+        rig.tick();
+        rig
+    }
+
+    fn unstarted(node: ArbiterNode) -> Self {
+        let now = Nanos::from_millis(1000);
+        Self { node, out: Outbox::default(), now, grants: vec![], faults: vec![], effects: vec![] }
     }
 
     /// Hands an input in and returns the grants it caused in the same call.
@@ -110,6 +124,10 @@ pub fn hazard(id: u64, active: bool, stamp_ns: u64, trace_id: u64) -> ArbiterInp
         ..Default::default()
     };
     ArbiterInput::FusionHazard(hazard.into())
+}
+
+pub fn scene(hazards: Vec<v1::Hazard>) -> ArbiterInput {
+    ArbiterInput::FusionScene(v1::Scene { hazards, ..Default::default() }.into())
 }
 
 pub fn vehicle(speed_mps: f64) -> ArbiterInput {
