@@ -14,8 +14,6 @@ pub struct Config {
     pub max_wait_ms: u64,
     /// How long vehicle states are kept, in milliseconds.
     pub history_ms: u64,
-    /// Messages stamped further ahead of the clock are dropped, in milliseconds.
-    pub max_stamp_ahead_ms: u64,
     /// Scenes are made without camera after this long without lanes, in milliseconds.
     pub camera_silent_ms: u64,
     /// Rate of scenes without camera, in Hz.

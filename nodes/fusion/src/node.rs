@@ -15,7 +15,10 @@ use crate::{
     tracks::corridor::Corridor,
 };
 use auriga_msgs::{Stamped, node, topic, v1};
-use auriga_runtime::{Nanos, Node, Outbox};
+use auriga_runtime::{
+    Nanos, Node, Outbox,
+    plausibility::{self, BUMPER_AHEAD_M},
+};
 use std::{sync::Arc, time::Duration};
 use v1::{Indicator, Severity, Side};
 
@@ -99,7 +102,7 @@ impl FusionNode {
     fn on_vehicle(&mut self, state: Arc<v1::VehicleState>, now: Nanos, out: &mut Outbox<Self>) {
         let header = state.header_copy();
         let stamp = Nanos(header.stamp_ns);
-        if !self.stamp_is_plausible(stamp, VEHICLE, now, out) {
+        if !Self::stamp_is_plausible(stamp, VEHICLE, now, out) {
             return;
         }
         let motion = Motion::validated(&state, |name, value| {
@@ -130,23 +133,25 @@ impl FusionNode {
     }
 
     fn on_info(&mut self, info: &v1::CameraInfo, now: Nanos, out: &mut Outbox<Self>) {
-        if (-5.0..=10.0).contains(&info.bumper_ahead_m) {
+        if BUMPER_AHEAD_M.contains(&info.bumper_ahead_m) {
             self.bumper_ahead_m = info.bumper_ahead_m;
         } else {
-            let text = format!("bumper_ahead_m = {}: expected -5 to 10 m; the last one is kept", info.bumper_ahead_m);
+            let text = format!(
+                "bumper_ahead_m = {}: expected {BUMPER_AHEAD_M:?} m; the last one is kept",
+                info.bumper_ahead_m
+            );
             out.fault(now, Severity::Warning, "camera-info-malformed", INFO, text);
         }
     }
 
     /// A stamp ahead of the clock would make everything after it look old.
-    fn stamp_is_plausible(&self, stamp: Nanos, subject: &str, now: Nanos, out: &mut Outbox<Self>) -> bool {
-        let ahead = stamp.since(now);
-        let plausible = ahead <= Duration::from_millis(self.config.max_stamp_ahead_ms);
-        if !plausible {
+    fn stamp_is_plausible(stamp: Nanos, subject: &str, now: Nanos, out: &mut Outbox<Self>) -> bool {
+        let ahead = plausibility::stamp_ahead(stamp, now);
+        if let Some(ahead) = ahead {
             let text = format!("a message is stamped {} ms ahead of the clock and was dropped", ahead.as_millis());
             out.fault(now, Severity::Warning, "stamp-ahead", subject, text);
         }
-        plausible
+        ahead.is_none()
     }
 
     fn record_indicator(&mut self, state: &v1::VehicleState, stamp: Nanos) {
@@ -163,7 +168,7 @@ impl FusionNode {
     fn update_radar(&mut self, state: &v1::VehicleState, stamp: Nanos, now: Nanos, out: &mut Outbox<Self>) -> bool {
         let mut changed = false;
         for report in &state.radar {
-            if report.valid && !validate::radar_is_plausible(report) {
+            if report.valid && !plausibility::is_radar_track(report) {
                 let (x, y, v) = (report.x_m, report.y_m, report.vx_mps);
                 let text = format!("radar object {} at ({x}, {y}) m with {v} m/s is implausible; ignored", report.id);
                 out.fault(now, Severity::Warning, "implausible-value", "radar", text);
@@ -222,7 +227,7 @@ impl FusionNode {
 
     fn on_lanes(&mut self, message: &v1::Lanes, now: Nanos, out: &mut Outbox<Self>) {
         let stamp = stamp_of(message);
-        if !self.stamp_is_plausible(stamp, LANES, now, out) {
+        if !Self::stamp_is_plausible(stamp, LANES, now, out) {
             return;
         }
         if self.pending.contains(stamp) || self.last_scene == Some(stamp) {
@@ -271,7 +276,7 @@ impl FusionNode {
         let stamp = stamp_of(utterance.as_ref());
         let newer = self.utterance.as_ref().is_none_or(|u| stamp_of(u.as_ref()) < stamp);
         // Partial utterances are not part of a scene.
-        if utterance.r#final && newer && self.stamp_is_plausible(stamp, UTTERANCE, now, out) {
+        if utterance.r#final && newer && Self::stamp_is_plausible(stamp, UTTERANCE, now, out) {
             self.utterance = Some(utterance);
         }
     }

@@ -6,7 +6,10 @@ use auriga_msgs::{
     TopicId,
     v1::{self, Gear},
 };
-use auriga_runtime::Nanos;
+use auriga_runtime::{
+    Nanos,
+    plausibility::{PEDAL, SPEED_MPS, YAW_RATE_RADPS, within},
+};
 use std::time::Duration;
 
 /// The newest vehicle state, plausible values only.
@@ -45,17 +48,15 @@ impl DrivingMonitor {
     /// Takes a vehicle state in. Returns the names of the values that no car can have; they are ignored.
     pub fn update(&mut self, state: &v1::VehicleState, now: Nanos) -> Vec<&'static str> {
         let mut implausible = Vec::new();
-        let mut within = |name, value: Option<f64>, limit: f64| {
-            // NaN is not within the limit either.
-            let plausible = value.filter(|v| v.abs() <= limit);
-            if plausible.is_none() && value.is_some() {
+        let mut check = |name, value, range| {
+            within(value, range).unwrap_or_else(|_| {
                 implausible.push(name);
-            }
-            plausible
+                None
+            })
         };
-        let speed_mps = within("speed_mps", state.speed_mps, 150.0);
-        let yaw = within("yaw_rate_radps", state.yaw_rate_radps, 10.0);
-        let brake = within("brake", state.brake, 2.0);
+        let speed_mps = check("speed_mps", state.speed_mps, SPEED_MPS);
+        let yaw = check("yaw_rate_radps", state.yaw_rate_radps, YAW_RATE_RADPS);
+        let brake = check("brake", state.brake, PEDAL);
         let lateral_mps2 = speed_mps.zip(yaw).map(|(v, w)| (v * w).abs());
         self.driving = Driving { speed_mps, lateral_mps2, brake, gear: state.gear() };
         self.received = now;

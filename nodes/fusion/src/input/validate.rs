@@ -2,19 +2,14 @@
 //! broken signal costs one signal and not the node.
 
 use auriga_msgs::v1;
+use auriga_runtime::plausibility::{
+    ACCELERATION_MPS2, CURVATURE_PER_M, LANE_M, PEDAL, SPEED_MPS, STEERING_WHEEL_RAD, YAW_RATE_RADPS, is_lane_line,
+    within,
+};
+use std::ops::RangeInclusive;
 
-/// Beyond this a speed is a decoding error, not a car (360 km/h).
-pub const MAX_SPEED_MPS: f64 = 100.0;
-/// Beyond this a yaw rate is not a car's (a spin on ice stays below 3 rad/s).
-const MAX_YAW_RATE_RADPS: f64 = 4.0;
-/// 20 revolutions: no steering wheel.
-const MAX_STEERING_RAD: f64 = 126.0;
-/// A crash exceeds this, a drive does not.
-const MAX_ACCEL_MPS2: f64 = 50.0;
-/// Automotive long-range radar ends at about 250 m.
-const MAX_RANGE_M: f64 = 300.0;
-/// Two cars at full speed towards each other.
-const MAX_REL_SPEED_MPS: f64 = 2.0 * MAX_SPEED_MPS;
+/// Heading of the vehicle against its lane, in rad: beyond about 57 degrees it does not drive along it.
+const HEADING_RAD: RangeInclusive<f64> = -1.0..=1.0;
 
 /// The vehicle's motion and pedals at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -36,27 +31,19 @@ pub struct Motion {
 impl Motion {
     /// The plausible values of a message. `reject` is called with the name and value of each other one.
     pub fn validated(state: &v1::VehicleState, mut reject: impl FnMut(&'static str, f64)) -> Motion {
-        let mut within = |name, value: Option<f64>, low: f64, high: f64| {
-            let value = value?;
-            // NaN is in no range.
-            if (low..=high).contains(&value) {
-                return Some(value);
-            }
-            reject(name, value);
-            None
+        let mut check = |name, value, range: RangeInclusive<f64>| {
+            within(value, range).unwrap_or_else(|value| {
+                reject(name, value);
+                None
+            })
         };
         Motion {
-            speed_mps: within("speed_mps", state.speed_mps, -MAX_SPEED_MPS, MAX_SPEED_MPS),
-            yaw_rate_radps: within("yaw_rate_radps", state.yaw_rate_radps, -MAX_YAW_RATE_RADPS, MAX_YAW_RATE_RADPS),
-            steering_wheel_rad: within(
-                "steering_wheel_rad",
-                state.steering_wheel_rad,
-                -MAX_STEERING_RAD,
-                MAX_STEERING_RAD,
-            ),
-            accelerator: within("accelerator", state.accelerator, 0.0, 1.1),
-            brake: within("brake", state.brake, 0.0, 1.1),
-            accel_mps2: within("accel_mps2", state.accel_mps2, -MAX_ACCEL_MPS2, MAX_ACCEL_MPS2),
+            speed_mps: check("speed_mps", state.speed_mps, SPEED_MPS),
+            yaw_rate_radps: check("yaw_rate_radps", state.yaw_rate_radps, YAW_RATE_RADPS),
+            steering_wheel_rad: check("steering_wheel_rad", state.steering_wheel_rad, STEERING_WHEEL_RAD),
+            accelerator: check("accelerator", state.accelerator, PEDAL),
+            brake: check("brake", state.brake, PEDAL),
+            accel_mps2: check("accel_mps2", state.accel_mps2, ACCELERATION_MPS2),
         }
     }
 
@@ -77,47 +64,31 @@ impl Motion {
     }
 }
 
-/// Whether the values of a radar object are plausible.
-pub fn radar_is_plausible(track: &v1::RadarTrack) -> bool {
-    (0.0..=MAX_RANGE_M).contains(&f64::from(track.x_m))
-        && (-MAX_RANGE_M..=MAX_RANGE_M).contains(&f64::from(track.y_m))
-        && (-MAX_REL_SPEED_MPS..=MAX_REL_SPEED_MPS).contains(&f64::from(track.vx_mps))
-}
-
 /// A lanes message without its implausible values, and whether any was removed.
 pub fn lanes(message: &v1::Lanes) -> (v1::Lanes, bool) {
     let mut removed = false;
     let mut line = |l: &Option<v1::LaneLine>| {
-        let kept = l.filter(line_is_plausible);
+        let kept = l.filter(is_lane_line);
         removed |= l.is_some() && kept.is_none();
         kept
     };
     let (left, right) = (line(&message.left), line(&message.right));
-    let mut within = |value: Option<f64>, limit: f64| {
-        let kept = value.filter(|v| v.abs() <= limit);
-        removed |= value.is_some() && kept.is_none();
-        kept
+    let mut check = |value: Option<f64>, range: RangeInclusive<f64>| {
+        within(value, range).unwrap_or_else(|_| {
+            removed = true;
+            None
+        })
     };
-    let checked = v1::Lanes {
+    let validated = v1::Lanes {
         header: message.header,
         left,
         right,
-        offset_m: within(message.offset_m, 10.0),
-        // A radius of 5 m: tighter than any car turns.
-        curvature_per_m: within(message.curvature_per_m, 0.2),
-        width_m: within(message.width_m, 10.0),
-        heading_rad: within(message.heading_rad, 1.0),
+        offset_m: check(message.offset_m, LANE_M),
+        curvature_per_m: check(message.curvature_per_m, CURVATURE_PER_M),
+        width_m: check(message.width_m, LANE_M),
+        heading_rad: check(message.heading_rad, HEADING_RAD),
     };
-    (checked, removed)
-}
-
-fn line_is_plausible(line: &v1::LaneLine) -> bool {
-    line.c0_m.abs() <= 10.0
-        && line.c1.abs() <= 1.0
-        && line.c2_per_m.abs() <= 0.1
-        && (0.0..=1.0).contains(&line.confidence)
-        && (-100.0..=300.0).contains(&line.x_min_m)
-        && (-100.0..=300.0).contains(&line.x_max_m)
+    (validated, removed)
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 pub mod corridor;
 mod kalman;
 
-use crate::{config, input::align, input::validate};
+use crate::{config, input::align};
 use auriga_msgs::v1;
-use auriga_runtime::Nanos;
+use auriga_runtime::{Nanos, plausibility};
 use corridor::Corridor;
 use kalman::Axis;
 use std::{collections::BTreeMap, time::Duration};
@@ -62,7 +62,7 @@ impl Tracks {
             let over = self.tracks.get(&id).is_some_and(|t| t.stamp < stamp);
             return over && self.tracks.remove(&id).is_some();
         }
-        if !validate::radar_is_plausible(report) || (self.tracks.len() >= MAX_TRACKS && !self.tracks.contains_key(&id))
+        if !plausibility::is_radar_track(report) || (self.tracks.len() >= MAX_TRACKS && !self.tracks.contains_key(&id))
         {
             return false;
         }
