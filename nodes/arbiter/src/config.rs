@@ -2,7 +2,7 @@
 
 use crate::table::{MODES, mode_name};
 use auriga_msgs::v1::Mode;
-use auriga_runtime::config::{ConfigError, check_ranges, shipped};
+use auriga_runtime::config::{ConfigError, Range, check_ranges, shipped};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -113,62 +113,57 @@ impl Default for Config {
     }
 }
 
+/// What `force_mode` may be.
+const FORCED: [&str; 6] = ["", "parked", "nominal", "demanding", "limp", "thermal"];
+
 impl Config {
+    /// The allowed values of all keys that are numbers or one of a few texts.
+    pub fn ranges(&self) -> Vec<Range> {
+        const ABOVE_0: f64 = f64::MIN_POSITIVE;
+        const MINUTE_MS: f64 = 60_000.0;
+        let (m, f, a) = (&self.modes, &self.forecast, &self.actuation);
+        let misses = m.demanding_misses_per_s;
+        vec![
+            Range::new("renew_hz", self.renew_hz, 1.0..=1000.0),
+            Range::new("lease_ms", self.lease_ms, 2000.0 / self.renew_hz..=10_000.0)
+                .note("at least two renewal periods"),
+            Range::one_of("force_mode", &self.force_mode, &FORCED),
+            Range::new("modes.hazard_hold_ms", m.hazard_hold_ms, 0.0..=MINUTE_MS),
+            Range::new("modes.startup_hold_ms", m.startup_hold_ms, 0.0..=MINUTE_MS),
+            Range::new("modes.hazard_timeout_ms", m.hazard_timeout_ms, 1000.0..=3.6e6),
+            Range::new("modes.max_changes_per_min", m.max_changes_per_min, 1.0..=1000.0),
+            Range::new("modes.parked_after_ms", m.parked_after_ms, 0.0..=MINUTE_MS),
+            Range::new("modes.parked_max_speed_mps", m.parked_max_speed_mps, 0.0..=5.0),
+            Range::new("modes.demanding_lateral_mps2", m.demanding_lateral_mps2, ABOVE_0..=20.0),
+            Range::new("modes.demanding_speed_mps", m.demanding_speed_mps, ABOVE_0..=200.0),
+            Range::new("modes.demanding_brake", m.demanding_brake, ABOVE_0..=2.0).note("2: never"),
+            Range::new("modes.demanding_after_ms", m.demanding_after_ms, 0.0..=MINUTE_MS),
+            Range::new("modes.demanding_exit_ms", m.demanding_exit_ms, 0.0..=MINUTE_MS),
+            Range::new("modes.exit_factor", m.exit_factor, 0.0..=1.0),
+            Range::new("modes.demanding_misses_per_s", misses, ABOVE_0..=f64::MAX),
+            Range::new("modes.limp_misses_per_s", m.limp_misses_per_s, misses..=f64::MAX)
+                .note("at least demanding_misses_per_s"),
+            Range::new("modes.overload_after_ms", m.overload_after_ms, 0.0..=MINUTE_MS),
+            Range::new("modes.overload_exit_ms", m.overload_exit_ms, 0.0..=MINUTE_MS),
+            Range::new("modes.node_missing_ms", m.node_missing_ms, 100.0..=MINUTE_MS)
+                .note("longer than runtime.usage_period_ms of every safety node"),
+            Range::new("forecast.max_ms", f.max_ms, 0.0..=86.4e6),
+            Range::new("forecast.hold_ms", f.hold_ms, 0.0..=MINUTE_MS),
+            Range::new("actuation.stopped_quota_percent", a.stopped_quota_percent, 1.0..=100.0).note("of one core"),
+        ]
+    }
+
     /// Checks every value.
     ///
     /// # Errors
     /// When a value is out of its range; the error names the field.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let m = &self.modes;
-        let positive = f64::MIN_POSITIVE;
-        let ranges = [
-            ("renew_hz", self.renew_hz, 1.0, 1000.0, "1 to 1000 Hz"),
-            ("lease_ms", self.lease_ms as f64, 2000.0 / self.renew_hz, 10_000.0, "two renewal periods to 10000 ms"),
-            ("modes.max_changes_per_min", m.max_changes_per_min as f64, 1.0, 1000.0, "1 to 1000"),
-            ("modes.hazard_hold_ms", m.hazard_hold_ms as f64, 0.0, 60_000.0, "0 to 60000 ms"),
-            ("modes.startup_hold_ms", m.startup_hold_ms as f64, 0.0, 60_000.0, "0 to 60000 ms"),
-            ("modes.hazard_timeout_ms", m.hazard_timeout_ms as f64, 1000.0, 3.6e6, "1000 to 3600000 ms"),
-            ("modes.parked_max_speed_mps", m.parked_max_speed_mps, 0.0, 5.0, "0 to 5 m/s"),
-            ("modes.demanding_lateral_mps2", m.demanding_lateral_mps2, positive, 20.0, "above 0, to 20 m/s2"),
-            ("modes.demanding_speed_mps", m.demanding_speed_mps, positive, 200.0, "above 0, to 200 m/s"),
-            ("modes.demanding_brake", m.demanding_brake, positive, 2.0, "above 0, to 2 (never)"),
-            ("modes.exit_factor", m.exit_factor, 0.0, 1.0, "0 to 1"),
-            ("modes.demanding_misses_per_s", m.demanding_misses_per_s, positive, 1e9, "above 0"),
-            (
-                "modes.limp_misses_per_s",
-                m.limp_misses_per_s,
-                m.demanding_misses_per_s,
-                1e9,
-                "demanding_misses_per_s or more",
-            ),
-            ("modes.node_missing_ms", m.node_missing_ms as f64, 100.0, 60_000.0, "100 to 60000 ms"),
-            ("forecast.hold_ms", self.forecast.hold_ms as f64, 0.0, 60_000.0, "0 to 60000 ms"),
-            (
-                "actuation.stopped_quota_percent",
-                self.actuation.stopped_quota_percent.into(),
-                1.0,
-                100.0,
-                "1 to 100 percent of a core",
-            ),
-        ];
-        check_ranges(&ranges)?;
-        self.forced().map(|_| ())
+        check_ranges(&self.ranges())
     }
 
     /// The mode that `force_mode` names.
-    ///
-    /// # Errors
-    /// When there is no such mode, or it is hazard.
-    pub fn forced(&self) -> Result<Option<Mode>, ConfigError> {
-        if self.force_mode.is_empty() {
-            return Ok(None);
-        }
-        let mode = MODES.into_iter().find(|m| *m != Mode::Hazard && mode_name(*m) == self.force_mode);
-        mode.map(Some).ok_or_else(|| ConfigError {
-            field: "force_mode",
-            found: format!("{:?}", self.force_mode),
-            expected: "\"\", \"parked\", \"nominal\", \"demanding\", \"limp\" or \"thermal\"".into(),
-        })
+    pub fn forced(&self) -> Option<Mode> {
+        MODES.into_iter().find(|m| *m != Mode::Hazard && mode_name(*m) == self.force_mode)
     }
 }
 
@@ -187,5 +182,9 @@ mod tests {
         assert_eq!(field(Config { lease_ms: 150, ..Config::default() }), "lease_ms");
         assert_eq!(field(Config { renew_hz: f64::NAN, ..Config::default() }), "renew_hz");
         assert_eq!(field(Config { force_mode: "hazard".into(), ..Config::default() }), "force_mode");
+        for mode in FORCED {
+            let config = Config { force_mode: mode.into(), ..Config::default() };
+            assert_eq!((config.check(), config.forced().is_some()), (Ok(()), !mode.is_empty()), "{mode}");
+        }
     }
 }

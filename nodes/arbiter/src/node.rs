@@ -63,7 +63,7 @@ impl ArbiterNode {
             admission: admission::admit(&table)?,
             lease: Duration::from_millis(config.lease_ms),
             renewal: Duration::from_secs_f64(1.0 / config.renew_hz),
-            modes: ModeSelector::new(config.modes.clone(), config.forced()?),
+            modes: ModeSelector::new(config.modes.clone(), config.forced()),
             weights: UtilityWeights::new(&config.forecast, table.workloads.len()),
             plans: Plans::compute(&table, vec![1.0; table.workloads.len()]),
             planner: None,

@@ -1,6 +1,6 @@
 //! The configuration; `config.toml` documents the fields.
 
-use auriga_runtime::config::{ConfigError, check_ranges, shipped};
+use auriga_runtime::config::{ConfigError, Range, check_ranges, shipped};
 use serde::Deserialize;
 
 /// The commented defaults of [`Config`].
@@ -25,19 +25,19 @@ pub struct Config {
     /// Whether scenes hold the words of the last utterance.
     pub utterance_text_in_scene: bool,
     /// When a modality is lost.
-    pub sensors: Sensors,
+    pub sensors: SensorsConfig,
     /// Radar objects.
-    pub tracks: Tracks,
+    pub tracks: TracksConfig,
     /// Forward collision warning.
-    pub forward_collision: ForwardCollision,
+    pub forward_collision: ForwardCollisionConfig,
     /// Lane departure warning.
-    pub lane_departure: LaneDeparture,
+    pub lane_departure: LaneDepartureConfig,
 }
 
 /// `[sensors]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sensors {
+pub struct SensorsConfig {
     /// The camera is lost after this long without lanes, in milliseconds.
     pub camera_lost_ms: u64,
     /// CAN is lost after this long without vehicle state, in milliseconds.
@@ -53,7 +53,7 @@ pub struct Sensors {
 /// `[tracks]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tracks {
+pub struct TracksConfig {
     /// Standard deviation of the range, in metres.
     pub range_sigma_m: f64,
     /// Standard deviation of the lateral position, in metres.
@@ -83,7 +83,7 @@ pub struct Tracks {
 /// `[forward_collision]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ForwardCollision {
+pub struct ForwardCollisionConfig {
     /// Time to collision of a warning, in seconds.
     pub warning_ttc_s: f64,
     /// Time to collision of a critical warning, in seconds.
@@ -109,7 +109,7 @@ pub struct ForwardCollision {
 /// `[lane_departure]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LaneDeparture {
+pub struct LaneDepartureConfig {
     /// No warning below this own speed, in m/s.
     pub min_speed_mps: f64,
     /// Time to line crossing that raises the warning, in seconds.
@@ -137,56 +137,86 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The allowed values of all keys that are numbers.
+    pub fn ranges(&self) -> Vec<Range> {
+        let mut ranges = vec![
+            Range::new("max_wait_ms", self.max_wait_ms, 0.0..=500.0).note("0: never waits"),
+            Range::new("history_ms", self.history_ms, 200.0..=60_000.0),
+            Range::new("camera_silent_ms", self.camera_silent_ms, 50.0..=10_000.0),
+            Range::new("silent_scene_hz", self.silent_scene_hz, 0.1..=100.0),
+            Range::new("hazard_republish_ms", self.hazard_republish_ms, 50.0..=10_000.0),
+            Range::new("vehicle_half_width_m", self.vehicle_half_width_m, 0.3..=2.0),
+            Range::new("sensors.camera_lost_ms", self.sensors.camera_lost_ms, 50.0..=60_000.0),
+            Range::new("sensors.can_lost_ms", self.sensors.can_lost_ms, 50.0..=60_000.0),
+            Range::new("sensors.startup_grace_ms", self.sensors.startup_grace_ms, 0.0..=600_000.0),
+        ];
+        ranges.extend(self.tracks.ranges());
+        ranges.extend(self.forward_collision.ranges());
+        ranges.extend(self.lane_departure.ranges());
+        ranges
+    }
+
     /// Checks every value.
     ///
     /// # Errors
     /// When a value is out of its range; the error names the field.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let (t, f, l) = (&self.tracks, &self.forward_collision, &self.lane_departure);
-        let ranges = [
-            ("max_wait_ms", self.max_wait_ms as f64, 0.0, 500.0, "0 to 500 ms"),
-            ("history_ms", self.history_ms as f64, 200.0, 60_000.0, "200 to 60000 ms"),
-            ("max_stamp_ahead_ms", self.max_stamp_ahead_ms as f64, 0.0, 10_000.0, "0 to 10000 ms"),
-            ("camera_silent_ms", self.camera_silent_ms as f64, 50.0, 10_000.0, "50 to 10000 ms"),
-            ("silent_scene_hz", self.silent_scene_hz, 0.1, 100.0, "0.1 to 100 Hz"),
-            ("hazard_republish_ms", self.hazard_republish_ms as f64, 50.0, 10_000.0, "50 to 10000 ms"),
-            ("vehicle_half_width_m", self.vehicle_half_width_m, 0.3, 2.0, "0.3 to 2 m"),
-            ("sensors.camera_lost_ms", self.sensors.camera_lost_ms as f64, 50.0, 60_000.0, "50 to 60000 ms"),
-            ("sensors.can_lost_ms", self.sensors.can_lost_ms as f64, 50.0, 60_000.0, "50 to 60000 ms"),
-            ("tracks.range_sigma_m", t.range_sigma_m, 0.01, 10.0, "0.01 to 10 m"),
-            ("tracks.lateral_sigma_m", t.lateral_sigma_m, 0.01, 10.0, "0.01 to 10 m"),
-            ("tracks.speed_sigma_mps", t.speed_sigma_mps, 0.01, 10.0, "0.01 to 10 m/s"),
-            ("tracks.acceleration_psd", t.acceleration_psd, 0.01, 100.0, "0.01 to 100 m2/s3"),
-            ("tracks.gate", t.gate, 1.0, 1000.0, "1 to 1000"),
-            ("tracks.restart_after", t.restart_after.into(), 1.0, 20.0, "1 to 20"),
-            ("tracks.confirm_after", t.confirm_after.into(), 1.0, 20.0, "1 to 20"),
-            ("tracks.timeout_ms", t.timeout_ms as f64, 50.0, 5000.0, "50 to 5000 ms"),
-            ("tracks.lane_enter_m", t.lane_enter_m, 0.2, 5.0, "0.2 to 5 m"),
-            ("tracks.lane_leave_m", t.lane_leave_m, t.lane_enter_m, 5.0, "lane_enter_m to 5 m"),
-            ("forward_collision.critical_ttc_s", f.critical_ttc_s, 0.2, 10.0, "0.2 to 10 s"),
-            ("forward_collision.warning_ttc_s", f.warning_ttc_s, f.critical_ttc_s, 10.0, "critical_ttc_s to 10 s"),
-            (
-                "forward_collision.critical_clear_ttc_s",
-                f.critical_clear_ttc_s,
-                f.critical_ttc_s,
-                20.0,
-                "critical_ttc_s to 20 s",
-            ),
-            ("forward_collision.clear_ttc_s", f.clear_ttc_s, f.warning_ttc_s, 30.0, "warning_ttc_s to 30 s"),
-            ("forward_collision.confirm_updates", f.confirm_updates.into(), 1.0, 20.0, "1 to 20"),
-            ("forward_collision.min_closing_mps", f.min_closing_mps, 0.1, 20.0, "0.1 to 20 m/s"),
-            ("forward_collision.max_distance_m", f.max_distance_m, 5.0, 300.0, "5 to 300 m"),
-            ("forward_collision.min_speed_mps", f.min_speed_mps, 0.0, 50.0, "0 to 50 m/s"),
-            ("forward_collision.oncoming_mps", f.oncoming_mps, 0.0, 200.0, "0 to 200 m/s"),
-            ("lane_departure.min_speed_mps", l.min_speed_mps, 1.0, 60.0, "1 to 60 m/s"),
-            ("lane_departure.time_to_line_s", l.time_to_line_s, 0.0, 3.0, "0 to 3 s"),
-            ("lane_departure.min_lateral_mps", l.min_lateral_mps, 0.01, 5.0, "0.01 to 5 m/s"),
-            ("lane_departure.clear_margin_m", l.clear_margin_m, 0.0, 1.0, "0 to 1 m"),
-            ("lane_departure.clear_frames", l.clear_frames.into(), 1.0, 100.0, "1 to 100"),
-            ("lane_departure.confirm_frames", l.confirm_frames.into(), 1.0, 100.0, "1 to 100"),
-            ("lane_departure.min_confidence", l.min_confidence, 0.0, 1.0, "0 to 1"),
-        ];
-        check_ranges(&ranges)
+        check_ranges(&self.ranges())
+    }
+}
+
+impl TracksConfig {
+    fn ranges(&self) -> [Range; 12] {
+        [
+            Range::new("tracks.range_sigma_m", self.range_sigma_m, 0.01..=10.0),
+            Range::new("tracks.lateral_sigma_m", self.lateral_sigma_m, 0.01..=10.0),
+            Range::new("tracks.speed_sigma_mps", self.speed_sigma_mps, 0.01..=10.0),
+            Range::new("tracks.acceleration_psd", self.acceleration_psd, 0.01..=100.0).unit("m²/s³"),
+            Range::new("tracks.gate", self.gate, 1.0..=1000.0),
+            Range::new("tracks.restart_after", self.restart_after, 1.0..=20.0),
+            Range::new("tracks.confirm_after", self.confirm_after, 1.0..=20.0),
+            Range::new("tracks.timeout_ms", self.timeout_ms, 50.0..=5000.0),
+            Range::new("tracks.publish_interval_ms", self.publish_interval_ms, 0.0..=10_000.0),
+            Range::new("tracks.lane_enter_m", self.lane_enter_m, 0.2..=5.0),
+            Range::new("tracks.lane_leave_m", self.lane_leave_m, self.lane_enter_m..=5.0).note("at least lane_enter_m"),
+            Range::new("tracks.lanes_max_age_ms", self.lanes_max_age_ms, 0.0..=10_000.0),
+        ]
+    }
+}
+
+impl ForwardCollisionConfig {
+    fn ranges(&self) -> [Range; 10] {
+        let (warning, critical) = (self.warning_ttc_s, self.critical_ttc_s);
+        [
+            Range::new("forward_collision.critical_ttc_s", critical, 0.2..=10.0),
+            Range::new("forward_collision.warning_ttc_s", warning, critical..=10.0).note("at least critical_ttc_s"),
+            Range::new("forward_collision.critical_clear_ttc_s", self.critical_clear_ttc_s, critical..=20.0)
+                .note("at least critical_ttc_s"),
+            Range::new("forward_collision.clear_ttc_s", self.clear_ttc_s, warning..=30.0)
+                .note("at least warning_ttc_s"),
+            Range::new("forward_collision.clear_after_ms", self.clear_after_ms, 0.0..=10_000.0),
+            Range::new("forward_collision.confirm_updates", self.confirm_updates, 1.0..=20.0),
+            Range::new("forward_collision.min_closing_mps", self.min_closing_mps, 0.1..=20.0),
+            Range::new("forward_collision.max_distance_m", self.max_distance_m, 5.0..=300.0),
+            Range::new("forward_collision.min_speed_mps", self.min_speed_mps, 0.0..=50.0),
+            Range::new("forward_collision.oncoming_mps", self.oncoming_mps, 0.0..=200.0),
+        ]
+    }
+}
+
+impl LaneDepartureConfig {
+    fn ranges(&self) -> [Range; 9] {
+        [
+            Range::new("lane_departure.min_speed_mps", self.min_speed_mps, 1.0..=60.0),
+            Range::new("lane_departure.time_to_line_s", self.time_to_line_s, 0.0..=3.0),
+            Range::new("lane_departure.min_lateral_mps", self.min_lateral_mps, 0.01..=5.0),
+            Range::new("lane_departure.clear_margin_m", self.clear_margin_m, 0.0..=1.0),
+            Range::new("lane_departure.clear_frames", self.clear_frames, 1.0..=100.0),
+            Range::new("lane_departure.confirm_frames", self.confirm_frames, 1.0..=100.0),
+            Range::new("lane_departure.min_confidence", self.min_confidence, 0.0..=1.0),
+            Range::new("lane_departure.indicator_hold_ms", self.indicator_hold_ms, 0.0..=60_000.0),
+            Range::new("lane_departure.lost_after_ms", self.lost_after_ms, 0.0..=10_000.0),
+        ]
     }
 }
 

@@ -42,7 +42,7 @@ impl CollisionWarning {
 /// The state of the warning.
 #[derive(Debug)]
 pub struct ForwardCollision {
-    config: config::ForwardCollision,
+    config: config::ForwardCollisionConfig,
     active: Option<Severity>,
     /// Radar updates in a row below each threshold, of the lead `lead_id`.
     below_warning: u32,
@@ -54,7 +54,7 @@ pub struct ForwardCollision {
 
 impl ForwardCollision {
     /// No warning.
-    pub fn new(config: config::ForwardCollision) -> Self {
+    pub fn new(config: config::ForwardCollisionConfig) -> Self {
         Self {
             config,
             active: None,

@@ -52,7 +52,7 @@ impl LineState {
 /// The state of the warning for one side.
 #[derive(Debug)]
 pub struct LaneDeparture {
-    config: config::LaneDeparture,
+    config: config::LaneDepartureConfig,
     half_width_m: f64,
     side: Side,
     active: bool,
@@ -63,7 +63,7 @@ pub struct LaneDeparture {
 
 impl LaneDeparture {
     /// No warning. `half_width_m`: from the vehicle's centre line to the outer side of its tyres.
-    pub fn new(config: config::LaneDeparture, half_width_m: f64, side: Side) -> Self {
+    pub fn new(config: config::LaneDepartureConfig, half_width_m: f64, side: Side) -> Self {
         Self { config, half_width_m, side, active: false, frames_for: 0, frames_against: 0, last_usable: Nanos::ZERO }
     }
 

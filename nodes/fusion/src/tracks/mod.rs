@@ -43,14 +43,14 @@ pub struct Lead {
 /// All tracked objects.
 #[derive(Debug)]
 pub struct Tracks {
-    config: config::Tracks,
+    config: config::TracksConfig,
     tracks: BTreeMap<u32, Track>,
     lead: Option<Lead>,
 }
 
 impl Tracks {
     /// No objects.
-    pub fn new(config: config::Tracks) -> Self {
+    pub fn new(config: config::TracksConfig) -> Self {
         Self { config, tracks: BTreeMap::new(), lead: None }
     }
 
