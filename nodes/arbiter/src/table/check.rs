@@ -2,6 +2,7 @@
 
 use super::types::{Chain, Class, Level, MICRO, MODES, RESOURCES, Workload, WorkloadTable, mode_name};
 use auriga_msgs::{CHAINS, ChainSpec, Edge, NODES, TOPICS, TopicId, v1::Mode};
+use auriga_runtime::config::{RenamedKey, refuse_renamed};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -21,6 +22,9 @@ pub enum TableError {
     /// Not TOML, or a field is missing, unknown or of another type.
     #[error("workload table: {0}")]
     Parse(#[from] toml::de::Error),
+    /// A key has another name now.
+    #[error(transparent)]
+    Renamed(#[from] RenamedKey),
     /// A value is not allowed.
     #[error("workload table: {place}: {field}: {problem}")]
     Invalid {
@@ -67,6 +71,7 @@ impl WorkloadTable {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(text: &str) -> Result<Self, TableError> {
+        refuse_renamed("workloads", "workload table", &text.parse::<toml::Table>()?)?;
         let table: WorkloadTable = toml::from_str(text)?;
         table.check()?;
         Ok(table)
