@@ -46,7 +46,7 @@ fn row(name: &str, times: &[Duration]) {
     println!("{name:<48} {:>9.1} {:>9.1} {:>9.1} {:>9.1}", at(0.5), at(0.99), at(0.999), at(1.0));
 }
 
-/// Hazards that come and go in a drive with a restless forecast: the time of each switch and of each tick.
+/// Hazards in a drive whose forecast changes all the time: the duration of each switch and of each tick.
 fn hazard_to_grants(table: WorkloadTable) -> (Vec<Duration>, Vec<Duration>) {
     let mut node = ArbiterNode::with_table(&config(), table).expect("an admitted table");
     let mut out = Outbox::default();
@@ -114,22 +114,22 @@ fn beside_microlp(name: &str, table: &WorkloadTable) -> anyhow::Result<()> {
     let mut search = Search::new(p.clone());
     let steps = usize::MAX - search.run(usize::MAX);
     let best = search.best().map(|s| s.utility);
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut own, mut microlp) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let begin = Instant::now();
         std::hint::black_box(solve(p.clone()));
-        ours.push(begin.elapsed());
+        own.push(begin.elapsed());
         let begin = Instant::now();
         let other = microlp_optimum(&p)?;
-        theirs.push(begin.elapsed());
+        microlp.push(begin.elapsed());
         anyhow::ensure!(best == Some(other), "{name}: {best:?} here, {other} by microlp");
     }
     let median = |times: &mut Vec<Duration>| {
         times.sort();
         times[times.len() / 2].as_secs_f64() * 1e6
     };
-    let (ours, theirs) = (median(&mut ours), median(&mut theirs));
-    println!("{name:<48} {ours:>9.1} {theirs:>9.1} {:>8.1}x {steps:>9}", theirs / ours);
+    let (own, microlp) = (median(&mut own), median(&mut microlp));
+    println!("{name:<48} {own:>9.1} {microlp:>9.1} {:>8.1}x {steps:>9}", microlp / own);
     Ok(())
 }
 

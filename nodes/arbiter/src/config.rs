@@ -35,7 +35,7 @@ pub struct Config {
 pub struct ModesConfig {
     /// How long hazard mode continues after the last hazard, in milliseconds.
     pub hazard_hold_ms: u64,
-    /// Longest time after a start for which hazard mode is held until fusion is heard, in milliseconds.
+    /// Longest time after a start for which hazard mode is held until the first scene of fusion, in milliseconds.
     pub startup_hold_ms: u64,
     /// A hazard not reported for this long has ended, in milliseconds.
     pub hazard_timeout_ms: u64,

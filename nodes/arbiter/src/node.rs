@@ -179,7 +179,7 @@ impl ArbiterNode {
     ) -> String {
         let capacity = &self.table.capacity;
         let lease_end_ns = (now + self.lease).0;
-        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let share = |used: f64, capacity: f64| if capacity > 0.0 { used / capacity } else { 0.0 };
         let levels = self.current.as_ref().map_or(&[][..], |(_, levels)| levels);
         let grants = self.granted().zip(levels).map(|((w, level), &index)| v1::Grant {
             workload: w.name.clone(),

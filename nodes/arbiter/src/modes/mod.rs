@@ -395,8 +395,8 @@ mod tests {
     #[test]
     fn implausible_values_are_named_and_ignored() {
         let mut m = modes();
-        let absurd = v1::VehicleState { brake: Some(f64::NEG_INFINITY), ..driving(f64::NAN, Gear::Drive) };
-        assert_eq!(m.on_vehicle(&absurd, t(0)), ["speed_mps", "brake"]);
+        let implausible = v1::VehicleState { brake: Some(f64::NEG_INFINITY), ..driving(f64::NAN, Gear::Drive) };
+        assert_eq!(m.on_vehicle(&implausible, t(0)), ["speed_mps", "brake"]);
         let d = m.decide(t(0));
         assert_eq!(m.reason(&d), "gear drive");
     }
