@@ -60,7 +60,7 @@ fn main() {
         println!("  {what:<34} intents {intents:6.2} %   with all slots {slots:6.2} % of {}", report.with_slots);
     };
     for (from, examples) in [("reference", &reference), ("recognised", &recognised)] {
-        row(&format!("encoder, {from} text"), &evaluate::encoder(&encoder, examples).expect("classified"));
+        row(&format!("encoder, {from} text"), &evaluate::classifier(&encoder, examples).expect("classified"));
         row(&format!("decoder, {from} text"), &evaluate::intents(&lm, examples).expect("classified"));
     }
 }

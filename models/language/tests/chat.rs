@@ -204,7 +204,7 @@ fn checkpoints_without_dialogue_support_are_errors_that_name_the_cause() {
     fs::write(broken.path().join("chat_template.jinja"), "{% for").unwrap();
     assert!(refused(broken.path()).contains("cannot be rendered"));
     let short = changed("config.json", |c| c["max_position_embeddings"] = json!(256));
-    assert!(refused(short.path()).contains("the model reads 256 (`max_position_embeddings`)"));
+    assert!(refused(short.path()).contains("the context of the model has 256 (`max_position_embeddings`)"));
     let endless = changed("generation_config.json", |c| c["eos_token_id"] = Value::Null);
     fs::write(endless.path().join("tokenizer_config.json"), "{}").unwrap();
     assert!(refused(endless.path()).contains("no token ends a text (found [])"));

@@ -91,7 +91,7 @@ pub struct EvalOptions {
 /// A file that cannot be read or written.
 pub fn eval(options: &EvalOptions) -> anyhow::Result<()> {
     if let Some(adapter) = &options.adapter {
-        return eval_encoder(options, adapter);
+        return eval_classifier(options, adapter);
     }
     let lm = options.common.load()?;
     let corpus = Corpus::load(&options.grammar, lm.catalogue())?;
@@ -122,13 +122,13 @@ fn draw(options: &EvalOptions, report: &Report) -> anyhow::Result<()> {
     plots::confusion(&names, &counts, path)
 }
 
-fn eval_encoder(options: &EvalOptions, adapter: &Path) -> anyhow::Result<()> {
+fn eval_classifier(options: &EvalOptions, adapter: &Path) -> anyhow::Result<()> {
     tch::set_num_threads(options.common.threads);
-    let encoder = IntentClassifier::load(&options.base, adapter, Catalogue::load(&options.common.catalogue)?)?;
-    let corpus = Corpus::load(&options.grammar, encoder.catalogue())?;
+    let classifier = IntentClassifier::load(&options.base, adapter, Catalogue::load(&options.common.catalogue)?)?;
+    let corpus = Corpus::load(&options.grammar, classifier.catalogue())?;
     let contexts = ("held-out phrasings in their contexts", corpus.held_out_in_context(options.seed));
     for (i, (name, examples)) in sets(&corpus, options).into_iter().chain([contexts]).enumerate() {
-        let report = evaluate::encoder(&encoder, &examples)?;
+        let report = evaluate::classifier(&classifier, &examples)?;
         show(name, &report, options.errors);
         if i == 0 {
             draw(options, &report)?;
@@ -138,7 +138,7 @@ fn eval_encoder(options: &EvalOptions, adapter: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let (mut all, mut rejected) = (0, 0);
     for line in text.lines().filter(|l| !l.trim().is_empty()) {
-        let intent = encoder.intent(&Default::default(), line)?;
+        let intent = classifier.intent(&Default::default(), line)?;
         all += 1;
         rejected += usize::from(intent.name == OUT_OF_SCOPE);
         if options.errors && intent.name != OUT_OF_SCOPE {

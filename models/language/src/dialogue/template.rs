@@ -3,6 +3,7 @@
 //! It is a Jinja template in `chat_template.jinja` or in `tokenizer_config.json`, written for Python's Jinja and rendered
 //! here by minijinja. `strftime_now` returns "unknown", because no clock is read here.
 
+use crate::decoder::config::fields::{self, ConfigError};
 use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -10,22 +11,9 @@ use std::path::Path;
 /// An error of a chat template.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// A file cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: String,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// `tokenizer_config.json` is not JSON.
-    #[error("{path} is not JSON: {source}")]
-    Json {
-        /// The file.
-        path: String,
-        /// The cause.
-        source: serde_json::Error,
-    },
+    /// `tokenizer_config.json` or `chat_template.jinja` cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The checkpoint has no chat template.
     #[error(
         "{path} has no chat template: expected chat_template.jinja, or `chat_template` in tokenizer_config.json; use a \
@@ -84,14 +72,12 @@ impl ChatTemplate {
     /// # Errors
     /// A file that cannot be read or parsed, or a folder without a template.
     pub fn load(folder: &Path) -> Result<Self, TemplateError> {
-        let config = folder.join("tokenizer_config.json");
-        let config: Map<String, Value> = match read(&config)? {
-            Some(text) => serde_json::from_str(&text)
-                .map_err(|source| TemplateError::Json { path: config.display().to_string(), source })?,
+        let config: Map<String, Value> = match fields::read_optional(&folder.join("tokenizer_config.json"))? {
+            Some((text, path)) => fields::with_fields(&text, &path, |map| Ok(map.clone()))?,
             None => Map::new(),
         };
-        let source = match read(&folder.join("chat_template.jinja"))? {
-            Some(source) => Some(source),
+        let source = match fields::read_optional(&folder.join("chat_template.jinja"))? {
+            Some((source, _)) => Some(source),
             None => config.get("chat_template").and_then(named).map(String::from),
         };
         let path = folder.display().to_string();
@@ -141,15 +127,6 @@ impl ChatTemplate {
     /// The end token, if `tokenizer_config.json` names one.
     pub fn eos(&self) -> Option<&str> {
         self.eos.as_deref()
-    }
-}
-
-/// `None` if there is no such file.
-fn read(file: &Path) -> Result<Option<String>, TemplateError> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(TemplateError::Read { path: file.display().to_string(), source }),
     }
 }
 

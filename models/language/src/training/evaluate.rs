@@ -172,10 +172,10 @@ impl Report {
 ///
 /// # Errors
 /// The first example that the classifier cannot process.
-pub fn encoder(encoder: &IntentClassifier, examples: &[Example]) -> Result<Report, ClassifierError> {
+pub fn classifier(classifier: &IntentClassifier, examples: &[Example]) -> Result<Report, ClassifierError> {
     let mut report = Report::default();
     for example in examples {
-        report.add(example, &encoder.intent(&example.context(), &example.utterance)?);
+        report.add(example, &classifier.intent(&example.context(), &example.utterance)?);
     }
     Ok(report)
 }

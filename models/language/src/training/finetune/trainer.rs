@@ -12,7 +12,7 @@ use crate::{
         log::TrainingLog,
         lora::{
             LAMBDA, P, Q,
-            adalora::{self, Budget},
+            adalora::{self, RankBudget},
         },
     },
 };
@@ -60,7 +60,7 @@ pub(crate) struct Trainer<T: Task> {
     options: Options,
     task: T,
     parameters: Vec<Parameter>,
-    budget: Option<Budget>,
+    budget: Option<RankBudget>,
     progress: Progress,
     log: TrainingLog,
 }
@@ -71,7 +71,7 @@ impl<T: Task> Trainer<T> {
         let mut parameters = initial(&options, &task)?;
         let adapters = parameters.iter().filter(|p| p.name.ends_with(LAMBDA)).count();
         let mut budget =
-            (options.method == Method::Adalora).then(|| Budget::new(&parameters, adapters * options.rank as usize));
+            (options.method == Method::Adalora).then(|| RankBudget::new(&parameters, adapters * options.rank as usize));
         let device = device(&options)?;
         let state = options.out.join(STATE);
         let progress = if state.exists() {
@@ -221,7 +221,7 @@ impl<T: Task> Trainer<T> {
             state.push((format!("first_moment.{}", p.name), p.first_moment.shallow_clone()));
             state.push((format!("second_moment.{}", p.name), p.second_moment.shallow_clone()));
         }
-        state.extend(self.budget.iter().flat_map(Budget::state));
+        state.extend(self.budget.iter().flat_map(RankBudget::state));
         // f32 is exact for integers up to 16 million.
         let Window { loss, steps, examples, .. } = self.progress.window;
         let progress = [self.progress.step, self.progress.epoch, self.progress.epoch_step, steps, examples as u64]
@@ -239,7 +239,7 @@ impl<T: Task> Trainer<T> {
 fn restore(
     state: &Path,
     parameters: &mut [Parameter],
-    budget: &mut Option<Budget>,
+    budget: &mut Option<RankBudget>,
     device: Device,
 ) -> anyhow::Result<Progress> {
     let mut saved = Weights::load_file(state)?;
@@ -253,7 +253,7 @@ fn restore(
         restore(&format!("first_moment.{}", p.name), &mut p.first_moment)?;
         restore(&format!("second_moment.{}", p.name), &mut p.second_moment)?;
     }
-    for (name, tensor) in budget.iter_mut().flat_map(Budget::state_mut) {
+    for (name, tensor) in budget.iter_mut().flat_map(RankBudget::state_mut) {
         restore(&name, tensor)?;
     }
     let at = Vec::<f32>::try_from(saved.take(PROGRESS, &[5])?)?;

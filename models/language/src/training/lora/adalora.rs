@@ -24,14 +24,14 @@ const FINAL: f64 = 0.4;
 const ORTHOGONALITY: f64 = 0.1;
 
 /// Running means of sensitivity and uncertainty of all adapters, and the budget of directions.
-pub struct Budget {
+pub struct RankBudget {
     /// Directions that are kept in the end.
     target: usize,
     /// Mean sensitivity and mean uncertainty by parameter.
     means: BTreeMap<String, (Tensor, Tensor)>,
 }
 
-impl Budget {
+impl RankBudget {
     /// A budget that falls to `target` directions.
     pub fn new(parameters: &[Parameter], target: usize) -> Self {
         let adapters = parameters.iter().filter(|p| lora::is_lora_tensor(&p.name));
@@ -107,7 +107,7 @@ impl Budget {
         self.means.iter().flat_map(named).collect()
     }
 
-    /// The tensors of [`Budget::state`], to be restored.
+    /// The tensors of [`RankBudget::state`], to be restored.
     pub fn state_mut(&mut self) -> impl Iterator<Item = (String, &mut Tensor)> {
         self.means
             .iter_mut()
