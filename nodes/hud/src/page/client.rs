@@ -1,6 +1,6 @@
 //! One browser's WebSocket: pictures as binary messages, the state as text.
 
-use super::{Shared, guard::Guard};
+use super::{guard::Guard, server::Shared};
 use axum::{
     extract::{
         State,

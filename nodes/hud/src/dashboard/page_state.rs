@@ -1,15 +1,13 @@
 //! What the page shows, kept by the state machine: every list here is bounded, whatever comes in.
 
-pub mod compute;
-pub mod dialogue;
-pub mod health;
-
-use crate::{warnings::Warning, world::View};
+use super::{
+    compute::{self, Compute, Sample},
+    dialogue::{self, Dialogue},
+    health::{self, Health},
+};
+use crate::scene::{warnings::Warning, world::View};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
-use compute::{Compute, Sample};
-use dialogue::Dialogue;
-use health::Health;
 use serde::Serialize;
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Who may compute how much: the grants in force, their course over the last minute, and the chains' latencies.
 
-use super::clipped;
+use super::page_state::clipped;
 use auriga_msgs::{CHAINS, v1};
 use auriga_runtime::Nanos;
 use serde::Serialize;

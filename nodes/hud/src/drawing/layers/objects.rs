@@ -1,12 +1,16 @@
 //! Objects: a bracket around the vehicle ahead, small marks at the others.
 
-use super::{Decor, Painter, palette};
+use crate::drawing::overlay::{Decor, Painter, palette};
 use crate::{
-    canvas::{Paint, Px, Rect, px},
-    projection::Projection,
-    text::{bold, regular},
-    warnings::Topic,
-    world::{Object, View},
+    drawing::{
+        canvas::{Paint, Px, Rect, px},
+        projection::Projection,
+        text::{bold, regular},
+    },
+    scene::{
+        warnings::Topic,
+        world::{Object, View},
+    },
 };
 use auriga_msgs::v1::ObjectClass;
 
@@ -22,7 +26,7 @@ const LEAST_GAP_S: f64 = 0.8;
 const MARK_HEIGHT_M: f64 = 1.9;
 
 impl Painter {
-    pub(super) fn objects(
+    pub(crate) fn objects(
         &mut self,
         view: &View,
         projection: &Projection,
@@ -133,7 +137,7 @@ impl Painter {
     }
 
     /// Text with a thin dark rim, for places without a plate.
-    fn shadowed(&mut self, text: &str, x: f32, baseline: f32, style: crate::text::Style, paint: Paint) {
+    fn shadowed(&mut self, text: &str, x: f32, baseline: f32, style: crate::drawing::text::Style, paint: Paint) {
         for (dx, dy) in [(-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0)] {
             self.face.write(&mut self.canvas, text, x + dx, baseline + dy, style, palette::NIGHT.alpha(0.45));
         }

@@ -1,10 +1,10 @@
 //! What is known of the drive, and what of it is to be drawn at one instant.
 
-use crate::{
-    config::Config,
-    motion::EgoMotion,
+use super::{
+    ego_motion::EgoMotion,
     warnings::{Hazards, Side, Topic, Warning},
 };
+use crate::config::Config;
 use auriga_msgs::{Stamped, v1};
 use auriga_runtime::Nanos;
 use std::{sync::Arc, time::Duration};

@@ -1,11 +1,15 @@
 //! The lane: its lines as strips of paint on the road, and its surface.
 
-use super::{Decor, Painter, palette};
+use crate::drawing::overlay::{Decor, Painter, palette};
 use crate::{
-    canvas::{Paint, Px},
-    projection::Projection,
-    warnings::Side,
-    world::{Line, View},
+    drawing::{
+        canvas::{Paint, Px},
+        projection::Projection,
+    },
+    scene::{
+        warnings::Side,
+        world::{Line, View},
+    },
 };
 
 /// Half of a drawn line's width: that of a marking (0.15 m) and a little.
@@ -18,7 +22,7 @@ const SURFACE: f32 = 0.44;
 const SURFACE_PLAIN: f32 = 0.22;
 
 impl Painter {
-    pub(super) fn road(&mut self, view: &View, projection: &Projection, decor: Decor) -> opencv::Result<()> {
+    pub(crate) fn road(&mut self, view: &View, projection: &Projection, decor: Decor) -> opencv::Result<()> {
         if decor > Decor::Off
             && let (Some(left), Some(right)) = (&view.left, &view.right)
         {

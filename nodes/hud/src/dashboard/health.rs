@@ -1,6 +1,6 @@
 //! How the nodes are: what each uses, and what went wrong.
 
-use super::clipped;
+use super::page_state::clipped;
 use auriga_msgs::{Criticality, NODES, v1};
 use auriga_runtime::Nanos;
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! What was said, understood and answered: one exchange for each utterance, told apart by the end of speech, which
 //! utterance, intent and reply all carry as their stamp.
 
-use super::clipped;
-use crate::overlay::Spoken;
+use super::page_state::clipped;
+use crate::drawing::overlay::Spoken;
 use auriga_msgs::{Stamped, v1};
 use auriga_runtime::Nanos;
 use serde::Serialize;

@@ -4,9 +4,7 @@
 //! browser gets the next picture when it has said that the last one is on its screen, so at most one is ever on its
 //! way to it; the same for the state. A slow browser skips pictures and slows down nobody.
 
-mod client;
-mod guard;
-
+use super::{client, guard};
 use crate::{Config, Effect, PageState};
 use axum::{
     Router,
@@ -39,16 +37,16 @@ pub enum PageError {
 /// What all browsers see. Cheap to clone.
 #[derive(Clone)]
 pub struct Page {
-    frame: watch::Sender<Bytes>,
-    state: watch::Sender<Option<Arc<PageState>>>,
+    pub(super) frame: watch::Sender<Bytes>,
+    pub(super) state: watch::Sender<Option<Arc<PageState>>>,
 }
 
 /// What a request handler holds.
 #[derive(Clone)]
-struct Shared {
-    page: Page,
+pub(super) struct Shared {
+    pub(super) page: Page,
     guard: Arc<Guard>,
-    clients: Arc<Semaphore>,
+    pub(super) clients: Arc<Semaphore>,
 }
 
 impl Default for Page {
@@ -93,13 +91,13 @@ fn router(shared: Shared) -> Router {
         get(async move || ([(header::CONTENT_TYPE, kind)], Body::from(bytes)))
     };
     Router::new()
-        .route("/", file("text/html; charset=utf-8", include_bytes!("../page/index.html")))
-        .route("/style.css", file("text/css; charset=utf-8", include_bytes!("../page/style.css")))
-        .route("/app.js", file("text/javascript; charset=utf-8", include_bytes!("../page/app.js")))
-        .route("/plot.js", file("text/javascript; charset=utf-8", include_bytes!("../page/plot.js")))
-        .route("/icon.svg", file("image/svg+xml", include_bytes!("../page/icon.svg")))
-        .route("/regular.ttf", file("font/ttf", include_bytes!("../fonts/B612-Regular.ttf")))
-        .route("/bold.ttf", file("font/ttf", include_bytes!("../fonts/B612-Bold.ttf")))
+        .route("/", file("text/html; charset=utf-8", include_bytes!("../../page/index.html")))
+        .route("/style.css", file("text/css; charset=utf-8", include_bytes!("../../page/style.css")))
+        .route("/app.js", file("text/javascript; charset=utf-8", include_bytes!("../../page/app.js")))
+        .route("/plot.js", file("text/javascript; charset=utf-8", include_bytes!("../../page/plot.js")))
+        .route("/icon.svg", file("image/svg+xml", include_bytes!("../../page/icon.svg")))
+        .route("/regular.ttf", file("font/ttf", include_bytes!("../../fonts/B612-Regular.ttf")))
+        .route("/bold.ttf", file("font/ttf", include_bytes!("../../fonts/B612-Bold.ttf")))
         .route("/snapshot.jpg", get(snapshot))
         .route("/state.json", get(state))
         .route("/live", get(client::live))

@@ -1,6 +1,6 @@
 //! From metres to pixels: the pinhole camera on its mounting.
 
-use crate::canvas::Px;
+use super::canvas::Px;
 use auriga_msgs::v1;
 use auriga_runtime::camera::{CameraInfoError, CameraMatrix, camera_matrix};
 

@@ -1,11 +1,13 @@
 //! What stands in fixed places: speed, gear and indicators at the lower left, the dialogue line beside them, the mark
 //! of a transcript track at the upper right.
 
-use super::{Decor, Extras, Painter, palette};
+use crate::drawing::overlay::{Decor, Extras, Painter, palette};
 use crate::{
-    canvas::{Px, Rect, px},
-    text::{bold, regular},
-    world::View,
+    drawing::{
+        canvas::{Px, Rect, px},
+        text::{bold, regular},
+    },
+    scene::world::View,
 };
 
 /// Places of the layout, in units.
@@ -20,7 +22,7 @@ const DIALOGUE_LINES: usize = 2;
 
 impl Painter {
     /// The speed and its neighbours; returns the place they take.
-    pub(super) fn footer(&mut self, view: &View, extras: &Extras) -> opencv::Result<Rect> {
+    pub(crate) fn footer(&mut self, view: &View, extras: &Extras) -> opencv::Result<Rect> {
         let unit = self.unit();
         let (width, height) = (self.canvas.width() as f32, self.canvas.height() as f32);
         let top = height - 1.5 * FOOTER_HEIGHT * unit;
@@ -89,7 +91,7 @@ impl Painter {
         }
     }
 
-    pub(super) fn transcript_badge(&mut self) -> opencv::Result<()> {
+    pub(crate) fn transcript_badge(&mut self) -> opencv::Result<()> {
         const TEXT: &str = "TRANSCRIPT TRACK";
         let unit = self.unit();
         let style = bold(8.5 * unit);

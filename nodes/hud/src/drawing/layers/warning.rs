@@ -1,11 +1,15 @@
 //! Warnings: banners in the upper middle, a red frame for a collision, a glow at the side a car leaves its lane to.
 
-use super::{Painter, palette};
+use crate::drawing::overlay::{Painter, palette};
 use crate::{
-    canvas::{Paint, Rect, px},
-    text::{bold, regular},
-    warnings::{Side, Topic, Warning},
-    world::View,
+    drawing::{
+        canvas::{Paint, Rect, px},
+        text::{bold, regular},
+    },
+    scene::{
+        warnings::{Side, Topic, Warning},
+        world::View,
+    },
 };
 
 /// Places of the layout, in units.
@@ -20,7 +24,7 @@ const GLOW: f32 = 54.0;
 
 impl Painter {
     /// What is seen from the corner of the eye; everything that is read lies over it.
-    pub(super) fn alarm_light(&mut self, view: &View) -> opencv::Result<()> {
+    pub(crate) fn alarm_light(&mut self, view: &View) -> opencv::Result<()> {
         if let Some(collision) = view.warns_of(Topic::ForwardCollision) {
             self.red_frame(if collision.critical { 0.85 } else { 0.45 });
         }
@@ -33,7 +37,7 @@ impl Painter {
     }
 
     /// Draws the banners; returns the place they take.
-    pub(super) fn banners(&mut self, view: &View) -> opencv::Result<Rect> {
+    pub(crate) fn banners(&mut self, view: &View) -> opencv::Result<Rect> {
         let unit = self.unit();
         let mut taken = Rect { x: self.canvas.width() as f32 / 2.0, y: 0.0, w: 0.0, h: 0.0 };
         for (index, warning) in view.warnings.iter().take(MOST).enumerate() {

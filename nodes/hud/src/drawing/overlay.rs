@@ -4,17 +4,12 @@
 //! drawn. The decorative layer (the lane's surface, other objects, the dialogue line) obeys its grant ([`Decor`]).
 //! The layout is made for a picture 360 pixels high and grows with it.
 
-mod objects;
-mod road;
-mod status;
-mod warning;
-
-use crate::{
+use super::{
     canvas::{Canvas, Paint, Rect},
     projection::Projection,
     text::Type,
-    world::View,
 };
+use crate::scene::world::View;
 
 /// How much of the decorative layer is granted: the levels of workload "hud-decor".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -46,7 +41,7 @@ pub struct Extras<'a> {
 
 /// The palette: calm where nothing is wrong, amber for a warning, red for a collision.
 pub mod palette {
-    use crate::canvas::Paint;
+    use crate::drawing::canvas::Paint;
     pub const INK: Paint = Paint::rgb(0xf2f6f8);
     pub const DIM: Paint = Paint::rgb(0xa9b7c2);
     pub const NIGHT: Paint = Paint::rgb(0x070b10);
@@ -59,7 +54,7 @@ pub mod palette {
 /// Draws overlays.
 pub struct Painter {
     pub canvas: Canvas,
-    face: Type,
+    pub(crate) face: Type,
 }
 
 /// The height the layout is made for.
@@ -72,7 +67,7 @@ impl Painter {
     }
 
     /// Pixels of one unit of the layout.
-    fn unit(&self) -> f32 {
+    pub(crate) fn unit(&self) -> f32 {
         (self.canvas.height() as f32 / DESIGN_HEIGHT).min(self.canvas.width() as f32 / DESIGN_WIDTH).max(0.1)
     }
 
@@ -94,7 +89,7 @@ impl Painter {
     }
 
     /// A dark plate under light text, so that it can be read over any picture.
-    fn plate(&mut self, rect: Rect, paint: Paint) -> opencv::Result<()> {
+    pub(crate) fn plate(&mut self, rect: Rect, paint: Paint) -> opencv::Result<()> {
         self.canvas.rounded(rect, rect.h * 0.5, paint)
     }
 }

@@ -1,11 +1,11 @@
 //! Type: B612, a face made for cockpit displays, rasterised with anti-aliasing and kept by glyph.
 
-use crate::canvas::{Canvas, Paint};
+use super::canvas::{Canvas, Paint};
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use std::collections::HashMap;
 
-const REGULAR: &[u8] = include_bytes!("../fonts/B612-Regular.ttf");
-const BOLD: &[u8] = include_bytes!("../fonts/B612-Bold.ttf");
+const REGULAR: &[u8] = include_bytes!("../../fonts/B612-Regular.ttf");
+const BOLD: &[u8] = include_bytes!("../../fonts/B612-Bold.ttf");
 
 /// Glyphs kept; more are only seen by a text in a script of thousands.
 const CACHE: usize = 4096;
