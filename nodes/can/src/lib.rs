@@ -16,13 +16,12 @@
 //! bus that is silent altogether nothing is published: the table's timeout of `vehicle/state` tells of it.
 
 pub mod dbc;
-pub mod log;
+pub mod input;
 pub mod mapping;
 mod node;
-pub mod socket;
-pub mod source;
-mod values;
+mod state;
 
+pub use input::{log, socket, source};
 pub use node::{CanNode, Counts};
 
 use anyhow::ensure;

@@ -4,7 +4,7 @@ use crate::{
     Config,
     dbc::Database,
     mapping::Mapping,
-    values::{News, Order, Values},
+    state::values::{News, Order, Values},
 };
 use auriga_msgs::{TopicId, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};

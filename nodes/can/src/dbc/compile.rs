@@ -1,7 +1,7 @@
 //! From `can-dbc`'s syntax tree to messages that decode.
 
 use super::{
-    DbcError,
+    database::{DbcError, NONE},
     message::{MAX_LENGTH, Message},
     signal::{ByteOrder, Condition, Field, Kind, Signal},
 };
@@ -55,8 +55,8 @@ pub(super) fn compile(text: &str, name: &str) -> Result<Compiled, DbcError> {
         if message.size > MAX_LENGTH as u64 {
             return Err(refuse(format!("expected at most {MAX_LENGTH} bytes, found {}", message.size)));
         }
-        if messages.len() >= usize::from(super::NONE) {
-            return Err(refuse(format!("expected fewer than {} messages", super::NONE)));
+        if messages.len() >= usize::from(NONE) {
+            return Err(refuse(format!("expected fewer than {} messages", NONE)));
         }
         messages.push(MessageCompiler { source: &source, about: &about, message }.compile(id)?);
     }

@@ -1,8 +1,8 @@
 //! From `vss.toml` to a [`Mapping`].
 
 use super::{
-    Field, Linear, Mapping, MappingError, Plan, Radar, Reading, Target, Use, Value,
     file::{File, Meaning, RadarRow, Raw, SignalRow, VssType},
+    rules::{Field, Linear, Mapping, MappingError, Plan, Radar, Reading, Target, Use, Value},
     units::Unit,
     vss::{self, Datatype},
 };

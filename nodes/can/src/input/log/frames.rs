@@ -9,9 +9,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
-mod asc;
-mod candump;
-
+use super::{asc, candump};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use std::{
@@ -45,7 +43,7 @@ const DATES_FROM_NS: u64 = 365 * 24 * 3600 * 1_000_000_000;
 
 /// Where times of a format start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Times {
+pub(super) enum Times {
     /// Since the log's time 0, or a date.
     Absolute,
     /// Since the line before.
@@ -54,13 +52,13 @@ enum Times {
 
 /// A frame of a line, its stamp in the log's own time.
 #[derive(Debug, PartialEq)]
-struct Record {
-    times: Times,
-    frame: v1::CanFrame,
+pub(super) struct Record {
+    pub times: Times,
+    pub frame: v1::CanFrame,
 }
 
 /// Reads lines of one format.
-trait Format: Send {
+pub(super) trait Format: Send {
     /// The frame of a line; `None` for a line that is none. Errors say what was expected and found.
     fn line(&mut self, line: &str) -> Result<Option<Record>, String>;
 }
@@ -219,7 +217,7 @@ fn recognise(line: &str) -> Box<dyn Format> {
 }
 
 /// Whole and decimal seconds as nanoseconds; `None` for anything else.
-fn seconds(text: &str) -> Option<u64> {
+pub(super) fn seconds(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || fraction.len() > 9 {
@@ -231,6 +229,6 @@ fn seconds(text: &str) -> Option<u64> {
 }
 
 /// Flags within an identifier, as the kernel and candump have them.
-const ERROR_FLAG: u32 = 0x2000_0000;
-const MAX_STANDARD: u32 = 0x7ff;
-const MAX_EXTENDED: u32 = 0x1fff_ffff;
+pub(super) const ERROR_FLAG: u32 = 0x2000_0000;
+pub(super) const MAX_STANDARD: u32 = 0x7ff;
+pub(super) const MAX_EXTENDED: u32 = 0x1fff_ffff;

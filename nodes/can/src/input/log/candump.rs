@@ -5,7 +5,7 @@
 //! nanoseconds of `candump -N`, nor the raw length code (`_E`), nor the other form; the tests hold this parser against
 //! that one.
 
-use super::{ERROR_FLAG, Format, MAX_EXTENDED, MAX_STANDARD, Record, Times, seconds};
+use super::frames::{ERROR_FLAG, Format, MAX_EXTENDED, MAX_STANDARD, Record, Times, seconds};
 use auriga_msgs::v1;
 
 const CLASSIC_BYTES: usize = 8;

@@ -10,7 +10,7 @@
 //! ```
 //! Other events (statistics, chip states, triggers) are passed over: they carry no frame.
 
-use super::{Format, MAX_EXTENDED, MAX_STANDARD, Record, Times, seconds};
+use super::frames::{Format, MAX_EXTENDED, MAX_STANDARD, Record, Times, seconds};
 use auriga_msgs::v1;
 
 /// Bytes by length code.

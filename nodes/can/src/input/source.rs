@@ -1,6 +1,6 @@
 //! The device thread: frames from an interface or a log, until the node stops.
 
-use crate::{log, socket::Bus};
+use super::{log, socket::Bus};
 use auriga_msgs::{node, topic, v1};
 use auriga_runtime::{Backoff, DeviceSink, Nanos};
 use std::{path::PathBuf, time::Duration};

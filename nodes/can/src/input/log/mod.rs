@@ -1,0 +1,7 @@
+//! Recordings of a bus.
+
+mod asc;
+mod candump;
+mod frames;
+
+pub use frames::{Frames, LogError, frames};

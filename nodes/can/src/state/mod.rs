@@ -1,0 +1,3 @@
+//! The newest value of each signal.
+
+pub mod values;
