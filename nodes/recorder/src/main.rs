@@ -1,6 +1,6 @@
 //! The recorder's executable.
 
-use auriga_recorder::{Config, DEFAULTS, Effect, RecorderNode, file, queue::Queue};
+use auriga_recorder::{Config, DEFAULTS, Effect, RecorderNode, queue::Queue, recording};
 use auriga_runtime::{Nanos, Shell};
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
             let write = move || {
                 let subject = config.path.display().to_string();
                 let tell = |severity, code, text| devices.fault(severity, code, &subject, text);
-                file::record(&queue, &config, &clock_facts(), &tell);
+                recording::record(&queue, &config, &clock_facts(), &tell);
             };
             thread = Some(std::thread::Builder::new().name("recorder-file".into()).spawn(write)?);
             Ok(())

@@ -3,7 +3,7 @@
 mod common;
 
 use auriga_msgs::{Any, FromAny, TOPICS, node::RecorderInput, v1};
-use auriga_recorder::{Config, DEFAULTS, Effect, RecorderNode, file, mcap_file::Reader, queue::Queue};
+use auriga_recorder::{Config, DEFAULTS, Effect, RecorderNode, mcap_file::Reader, queue::Queue, recording};
 use auriga_runtime::{Nanos, Node, Outbox};
 use bytes::Bytes;
 use common::{fault, header, hud_frame, noise, state, utterance};
@@ -86,7 +86,7 @@ fn record(config: &Config, messages: Vec<Any>) -> Vec<(v1::Severity, &'static st
     let faults = Mutex::new(Vec::new());
     messages.into_iter().for_each(|any| queue.push(any));
     queue.close();
-    file::record(&queue, config, &BTreeMap::new(), &|severity, code, _| faults.lock().unwrap().push((severity, code)));
+    recording::record(&queue, config, &BTreeMap::new(), &|severity, code, _| faults.lock().unwrap().push((severity, code)));
     faults.into_inner().unwrap()
 }
 
@@ -136,7 +136,7 @@ fn the_recording_says_whether_private_topics_are_in_it_and_malformed_images_are_
     let faults = record(&config(&path), vec![Any::CameraFrontImage(image.into()), utterance(5, "hello")]);
     assert_eq!(faults, [(v1::Severity::Warning, "recorder-image-malformed")]);
     let reader = Reader::open(&path).unwrap();
-    assert_eq!(reader.metadata(file::METADATA).unwrap()["private_topics"], "left out");
+    assert_eq!(reader.metadata(recording::METADATA).unwrap()["private_topics"], "left out");
     assert_eq!(reader.count(), 1);
 }
 
@@ -152,7 +152,7 @@ fn a_path_that_cannot_be_written_is_a_critical_fault_and_recording_starts_when_i
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let tell = move |severity, code, _| told.send((severity, code)).unwrap();
-            file::record(&queue, &config, &BTreeMap::new(), &tell);
+            recording::record(&queue, &config, &BTreeMap::new(), &tell);
         });
         let patience = Duration::from_secs(30);
         queue.push(state(0, 0));

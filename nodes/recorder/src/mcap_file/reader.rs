@@ -1,7 +1,10 @@
 //! Reading a recording, in the order of publishing, also when it was cut off.
 
-use super::pieces::{self, Piece, ReadSeek};
-use crate::{picture, schema};
+use super::{
+    picture,
+    scan::{self, Piece, ReadSeek},
+    schema,
+};
 use anyhow::{Context, anyhow};
 use auriga_msgs::{Any, Record, TopicId, v1};
 use auriga_runtime::Nanos;
@@ -83,7 +86,7 @@ impl Reader {
     }
 
     fn from_source(mut source: Box<dyn ReadSeek>) -> anyhow::Result<Reader> {
-        let found = pieces::find(source.as_mut())?;
+        let found = scan::find(source.as_mut())?;
         let mut floors: Vec<u64> = found.pieces.iter().map(|p| p.start).collect();
         for i in (1..floors.len()).rev() {
             floors[i - 1] = floors[i - 1].min(floors[i]);
@@ -156,7 +159,7 @@ impl Reader {
         self.next_piece += 1;
         let piece = self.pieces[index];
         let Reader { source, schemas, channels, waiting, errors, count, .. } = self;
-        let result = pieces::read_piece(source.as_mut(), piece, |record| match record {
+        let result = scan::read_piece(source.as_mut(), piece, |record| match record {
             records::Record::Schema { header, .. } => {
                 schemas.insert(header.id, header.name);
             }

@@ -1,7 +1,7 @@
 //! Writing a recording.
 
-use super::{CHUNK_BYTES, CHUNK_DURATION};
-use crate::{
+use super::{
+    CHUNK_BYTES, CHUNK_DURATION,
     picture::{self, PictureError},
     schema,
 };

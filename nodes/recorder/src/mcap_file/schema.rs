@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 /// The generated message and descriptors of `proto/recorded_image.proto`.
 #[allow(missing_docs)]
-pub(crate) mod picture {
+pub(super) mod picture {
     include!(concat!(env!("OUT_DIR"), "/foxglove.rs"));
     pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/picture.bin"));
 }

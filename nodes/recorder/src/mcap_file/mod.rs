@@ -22,10 +22,13 @@
 //! # anyhow::Ok(())
 //! ```
 
-mod pieces;
+mod picture;
 mod reader;
+mod scan;
+mod schema;
 mod writer;
 
+pub use picture::PictureError;
 pub use reader::{Loss, Reader};
 pub use writer::{Settings, WriteError, Writer};
 

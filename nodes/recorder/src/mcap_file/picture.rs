@@ -1,6 +1,6 @@
 //! Pictures between their messages and the JPEG of a recording.
 
-use crate::schema::picture::CompressedImage;
+use super::schema::picture::CompressedImage;
 use auriga_msgs::{Any, Stamped, TopicId, v1};
 use bytes::Bytes;
 #[cfg(feature = "images")]
