@@ -1,4 +1,4 @@
-//! A frame's way through the HUD node, beside OpenCV's bare JPEG encoding of the same frame.
+//! Time of one frame in the HUD node, compared with OpenCV's JPEG encoding of the same frame.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     for (width, height) in [(640, 360), (960, 540), (1280, 720)] {
         let config = Config { page_bind: String::new(), ..Config::default() };
         let quality = config.jpeg_quality;
-        for (name, dangerous, decor) in
+        for (name, hazardous, decor) in
             [("warnings only", false, 0), ("all layers", false, 2), ("all layers, all warnings", true, 2)]
         {
             let mut node = HudNode::new(&config)?;
@@ -29,7 +29,7 @@ fn main() -> anyhow::Result<()> {
             let mut times = Vec::new();
             for i in 1..=FRAMES {
                 let now = Nanos::from_millis(40 * i);
-                for input in common::inputs(width, height, now, dangerous, decor) {
+                for input in common::inputs(width, height, now, hazardous, decor) {
                     node.on_input(input, now, &mut out);
                 }
                 let image = Arc::new(common::road(width, height, now));

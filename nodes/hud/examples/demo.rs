@@ -1,4 +1,4 @@
-//! Runs the live page over a video with a made-up drive around it, to look at: no other node is needed.
+//! Runs the live page over a video with an invented drive, without any other node.
 //! `cargo run --release -p auriga-hud --example demo -- VIDEO CALIBRATION [ADDRESS:PORT]`
 
 #[path = "../tests/common/mod.rs"]
@@ -6,13 +6,13 @@ mod common;
 
 use anyhow::Context;
 use auriga_camera::{calibration::Calibration, rectify::Rectifier, source::VideoSource};
-use auriga_hud::{Config, HudNode, page::Page};
+use auriga_hud::{Config, HudNode, page::{self, PageFeed}};
 use auriga_msgs::{CHAINS, NODES, node::HudInput, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
 use std::{sync::Arc, time::Duration};
 use v1::{HazardKind, Indicator, Mode, Severity};
 
-/// The made-up drive repeats.
+/// Period of the invented drive.
 const PERIOD_S: f64 = 40.0;
 
 fn main() -> anyhow::Result<()> {
@@ -26,15 +26,15 @@ fn main() -> anyhow::Result<()> {
         config.page_bind = bind.clone();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let page = Page::default();
-    println!("http://{}/", page.serve(&config, runtime.handle())?);
+    let feed = PageFeed::default();
+    println!("http://{}/", page::serve(&feed, &config, runtime.handle())?);
     let mut node = HudNode::new(&config)?;
     let mut out = Outbox::default();
     let start = Nanos::monotonic();
     let info = Arc::new(rectifier.calibration().rectified_info(v1::Header::default()));
     node.on_input(HudInput::CameraFrontInfo(info), start, &mut out);
     let mut begin = start;
-    let mut last_story = 0.0;
+    let mut last_t = 0.0;
     loop {
         let source = VideoSource::file(video).context("the video")?;
         let mut end = begin;
@@ -45,37 +45,37 @@ fn main() -> anyhow::Result<()> {
             let now = Nanos::monotonic();
             image.header = Some(v1::Header::new(due.0, 1));
             image.data = rectifier.rectify(&image.data)?.into();
-            let story = now.since(start).as_secs_f64();
-            for input in around(last_story, story, now) {
+            let t = now.since(start).as_secs_f64();
+            for input in inputs_at(last_t, t, now) {
                 node.on_input(input, now, &mut out);
             }
-            last_story = story;
+            last_t = t;
             node.on_input(HudInput::CameraFrontImage(Arc::new(image)), now, &mut out);
             node.on_tick(Nanos::monotonic(), &mut out);
             out.take_messages();
-            out.take_effects().into_iter().for_each(|effect| page.ship(effect));
+            out.take_effects().into_iter().for_each(|effect| feed.publish(effect));
             end = due;
         }
         begin = end + Duration::from_millis(40);
     }
 }
 
-/// What the other nodes would say at `t` seconds: a drive that repeats every [`PERIOD_S`].
-fn around(last: f64, t: f64, now: Nanos) -> Vec<HudInput> {
+/// What the other nodes would publish between `last` and `t` seconds: a drive that repeats every [`PERIOD_S`].
+fn inputs_at(last: f64, t: f64, now: Nanos) -> Vec<HudInput> {
     let phase = t % PERIOD_S;
-    let danger = (14.0..18.0).contains(&phase);
+    let hazard = (14.0..18.0).contains(&phase);
     let departure = (24.0..27.0).contains(&phase);
     let mut scene = common::scene(now);
     let vehicle = scene.vehicle.get_or_insert_default();
     vehicle.speed_mps = Some(24.0 + 2.0 * (t * 0.2).sin());
     vehicle.indicator = if (30.0..34.0).contains(&phase) { Indicator::Left } else { Indicator::Off }.into();
-    let distance = if danger { 26.0 - 4.0 * (phase - 14.0) } else { 38.0 + 6.0 * (t * 0.3).sin() };
+    let distance = if hazard { 26.0 - 4.0 * (phase - 14.0) } else { 38.0 + 6.0 * (t * 0.3).sin() };
     scene.tracks = vec![
         common::track(1, distance, 0.0, true),
         common::track(2, 46.0, 3.9, false),
         common::track(3, 70.0, -3.6, false),
     ];
-    if danger {
+    if hazard {
         let severity = if phase > 15.5 { Severity::Critical } else { Severity::Warning };
         let mut hazard = common::hazard(HazardKind::ForwardCollision, 1 + (t / PERIOD_S) as u64, now, severity);
         hazard.time_to_collision_s = Some(2.6 - 0.4 * (phase - 14.0));
@@ -92,7 +92,7 @@ fn around(last: f64, t: f64, now: Nanos) -> Vec<HudInput> {
     scene.driving_load = 0.35 + 0.3 * (t * 0.1).sin();
     let mut inputs = vec![
         HudInput::FusionScene(Arc::new(scene)),
-        HudInput::ArbiterGrants(Arc::new(grants(phase, danger, now))),
+        HudInput::ArbiterGrants(Arc::new(grants(phase, hazard, now))),
         HudInput::DriveInfo(Arc::new(v1::DriveInfo {
             header: common::header(now),
             name: "demo".into(),
@@ -103,7 +103,7 @@ fn around(last: f64, t: f64, now: Nanos) -> Vec<HudInput> {
         })),
         HudInput::DriveReport(Arc::new(report(t, now))),
     ];
-    inputs.extend(talk(last % PERIOD_S, phase, t));
+    inputs.extend(dialogue(last % PERIOD_S, phase, t));
     inputs.extend(NODES.iter().filter(|n| n.name != "ros-bridge").map(|n| usage(n, t, now)));
     if last % PERIOD_S < 16.0 && 16.0 <= phase {
         inputs.push(HudInput::Fault(Arc::new(v1::Fault {
@@ -120,10 +120,10 @@ fn around(last: f64, t: f64, now: Nanos) -> Vec<HudInput> {
     inputs
 }
 
-fn grants(phase: f64, danger: bool, now: Nanos) -> v1::Grants {
-    let mut grants = common::grants(now, if danger { 0 } else { 2 });
+fn grants(phase: f64, hazard: bool, now: Nanos) -> v1::Grants {
+    let mut grants = common::grants(now, if hazard { 0 } else { 2 });
     let demanding = (8.0..14.0).contains(&phase);
-    let mode = if danger {
+    let mode = if hazard {
         Mode::Hazard
     } else if demanding {
         Mode::Demanding
@@ -155,14 +155,14 @@ fn grants(phase: f64, danger: bool, now: Nanos) -> v1::Grants {
             },
         );
     }
-    grants.reason = if danger { "hazard: forward collision" } else { "driving load" }.into();
+    grants.reason = if hazard { "hazard: forward collision" } else { "driving load" }.into();
     grants
 }
 
-/// An utterance at 4 s, its intent, and a reply that comes word by word; a refused wish at 28 s.
-fn talk(last: f64, phase: f64, t: f64) -> Option<HudInput> {
+/// An utterance at 4 s, its intent, and a reply word by word; a refused request at 28 s.
+fn dialogue(last: f64, phase: f64, t: f64) -> Option<HudInput> {
     let at = |s: f64| last < s && s <= phase;
-    let said = |s: f64, text: &str| {
+    let utterance = |s: f64, text: &str| {
         let source = v1::TranscriptSource::Track.into();
         let header = Some(v1::Header::new((t / PERIOD_S) as u64 * 1000 + s as u64 + 1, 0));
         HudInput::SpeechUtterance(Arc::new(v1::Utterance {
@@ -175,7 +175,7 @@ fn talk(last: f64, phase: f64, t: f64) -> Option<HudInput> {
     };
     let of = |s: f64| Some(v1::Header::new((t / PERIOD_S) as u64 * 1000 + s as u64 + 1, 0));
     if at(4.0) {
-        return Some(said(4.0, "navigate to the nearest charging station"));
+        return Some(utterance(4.0, "navigate to the nearest charging station"));
     }
     if at(4.4) || at(28.4) {
         let refused = phase > 20.0;
@@ -195,7 +195,7 @@ fn talk(last: f64, phase: f64, t: f64) -> Option<HudInput> {
         })));
     }
     if at(28.0) {
-        return Some(said(28.0, "open the tailgate"));
+        return Some(utterance(28.0, "open the tailgate"));
     }
     let words =
         ["The", " nearest", " charging", " station", " is", " 2.4", " kilometres", " ahead,", " on", " the", " right."];

@@ -1,11 +1,11 @@
-// Auriga's live page: shows what the head-up display node sends over one WebSocket and tells it what is on the screen,
-// so that it never sends more than one picture and one state ahead.
+// Auriga's live page: shows the pictures and states of the head-up display node, which come over one WebSocket, and
+// acknowledges each, so that at most one of each is on its way.
 import { COLOURS, Plot } from "./plot.js";
 
 const $ = (id) => document.getElementById(id);
 const plot = new Plot($("plot"));
 
-/** Sets text only when it changed: screen readers and the layout stay calm. */
+/** Sets text only when it changed, so that screen readers do not repeat it. */
 function text(element, value) {
   if (element.textContent !== value) element.textContent = value;
 }
@@ -15,7 +15,7 @@ function make(tag, className, content) {
   if (content !== undefined) element.textContent = content;
   return element;
 }
-/** Makes `list` have one child for each item, and lets `update` fill it. */
+/** Gives `list` one child for each item and updates each. */
 function rows(list, items, create, update) {
   while (list.children.length > items.length) list.lastElementChild.remove();
   while (list.children.length < items.length) list.append(create());
@@ -37,7 +37,7 @@ function ago(s) {
 
 // --- the picture
 const picture = $("picture");
-const pen = picture.getContext("2d", { alpha: false });
+const context = picture.getContext("2d", { alpha: false });
 
 async function showFrame(data) {
   const bitmap = await createImageBitmap(new Blob([data], { type: "image/jpeg" }));
@@ -46,7 +46,7 @@ async function showFrame(data) {
     picture.height = bitmap.height;
     $("screen").style.aspectRatio = `${bitmap.width} / ${bitmap.height}`;
   }
-  pen.drawImage(bitmap, 0, 0);
+  context.drawImage(bitmap, 0, 0);
   bitmap.close();
   $("veil").hidden = true;
 }
@@ -81,7 +81,7 @@ function showHud({ hud, driving, warnings }) {
   text($("fact-decor"), hud.decor);
   text($("fact-load"), driving.load == null ? "–" : percent(driving.load));
   $("fact-load-bar").style.width = percent(driving.load ?? 0);
-  // Without the numbers, which change all the time.
+  // Titles alone: the numbers change all the time, and a screen reader would read each change.
   text($("alerts"), warnings.map((w) => w.title).join(", "));
   const speed = driving.speed == null ? "unknown" : `${Math.round(driving.speed)} ${driving.unit}`;
   picture.setAttribute("aria-label", `Head-up display over the road ahead; speed ${speed}`);
@@ -107,11 +107,11 @@ function showCompute({ workloads }) {
   });
 }
 
-function showDialogue({ exchanges, hearing, model }) {
-  $("no-exchanges").hidden = exchanges.length > 0 || hearing != null;
-  $("hearing").hidden = hearing == null;
-  text($("hearing"), hearing == null ? "" : `${hearing} …`);
-  text($("model"), model ? `model ${model.running ? "running" : "off the processor"} · ${count(model.preemptions)} preemptions` : "");
+function showDialogue({ exchanges, partial, model }) {
+  $("no-exchanges").hidden = exchanges.length > 0 || partial != null;
+  $("partial").hidden = partial == null;
+  text($("partial"), partial == null ? "" : `${partial} …`);
+  text($("model"), model ? `model ${model.running ? "running" : "not running"} · ${count(model.preemptions)} preemptions` : "");
   const list = $("exchanges");
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   rows(list, exchanges, () => make("li", "exchange"), (item, e) => {
@@ -153,7 +153,7 @@ function showChains(chains, report) {
     row.append(name, bar, make("td", "n minor"), make("td", "n"), make("td", "n worst"), make("td", "n dim"));
     return row;
   };
-  // The budget is at 80 % of the bar; what is beyond the bar's end is drawn at its end.
+  // The budget is at 80 % of the bar; larger values than the bar shows are drawn at its end.
   const at = (value, budget) => `${Math.min(100, (80 * value) / budget).toFixed(2)}%`;
   rows($("chains"), chains, create, (row, c) => {
     const [name, bar, ...cells] = row.children;
@@ -168,7 +168,7 @@ function showChains(chains, report) {
     [...values, `${c.budget_ms} ms`].forEach((value, i) => text(cells[i], value));
   });
   if (report) {
-    const lost = report.lost ? `${count(report.lost)} reliable messages lost` : "nothing reliable lost";
+    const lost = report.lost ? `${count(report.lost)} reliable messages lost` : "no reliable messages lost";
     text($("report"), `${count(report.messages)} messages, ${lost}${report.last ? " · the drive has ended" : ""}`);
   }
 }
@@ -219,42 +219,42 @@ function showFaults(faults) {
 // --- the connection
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
-/** The node sends a state ten times a second; silence this long is a broken connection. */
+/** The node sends a state ten times a second; without one for this long the connection is broken. */
 const SILENCE_MS = 4000;
 let wait = FIRST_WAIT_MS;
 
-function link(state, words) {
+function setLink(state, label) {
   $("link").dataset.state = state;
-  text($("link-text"), words);
+  text($("link-text"), label);
 }
 
 function connect() {
   const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
   socket.binaryType = "arraybuffer";
-  let heard = performance.now();
+  let received = performance.now();
   const watch = setInterval(() => {
-    if (performance.now() - heard > SILENCE_MS) socket.close();
+    if (performance.now() - received > SILENCE_MS) socket.close();
   }, 1000);
-  const say = (word) => {
-    if (socket.readyState === WebSocket.OPEN) socket.send(word);
+  const acknowledge = (kind) => {
+    if (socket.readyState === WebSocket.OPEN) socket.send(kind);
   };
   socket.onopen = () => { wait = FIRST_WAIT_MS; };
   socket.onmessage = async ({ data }) => {
-    heard = performance.now();
-    link("live", "live");
+    received = performance.now();
+    setLink("live", "live");
     try {
       if (typeof data === "string") showState(JSON.parse(data));
       else await showFrame(data);
     } finally {
-      say(typeof data === "string" ? "state" : "frame");
+      acknowledge(typeof data === "string" ? "state" : "frame");
     }
   };
   socket.onclose = () => {
     clearInterval(watch);
     const pause = wait * (0.8 + 0.4 * Math.random());
     wait = Math.min(2 * wait, LONGEST_WAIT_MS);
-    link("lost", "disconnected");
-    text($("veil"), "Disconnected. Trying to reach the head-up display again.");
+    setLink("lost", "disconnected");
+    text($("veil"), "Disconnected. Connecting to the head-up display again.");
     $("veil").hidden = false;
     setTimeout(connect, pause);
   };

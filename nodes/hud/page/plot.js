@@ -33,7 +33,7 @@ export class Plot {
 
   add(sample) {
     const last = this.#samples.at(-1);
-    // A clock that went back is another run's.
+    // A clock that went back belongs to another run.
     if (last && sample.t_s < last.t_s) this.#samples = [];
     if (last && sample.t_s === last.t_s) return;
     this.#samples.push(sample);
@@ -56,7 +56,7 @@ export class Plot {
     g.font = "11px B612, sans-serif";
     const area = { x: AXIS_PX, y: 8, w: w - AXIS_PX, h: h - 8 - BAND_PX - 24 };
     const last = this.#samples.at(-1);
-    // Between two samples the plot glides; it never runs further ahead than one of them.
+    // Between two samples the plot moves on, by at most the time between two.
     const glide = this.#still.matches ? 0 : Math.min((performance.now() - this.#arrived) / 1000, 0.15);
     const end = last ? last.t_s + glide : 0;
     const x = (t) => area.x + area.w * (1 - (end - t) / WINDOW_S);
@@ -100,7 +100,7 @@ export class Plot {
     for (let i = 0; i < series; i++) {
       g.beginPath();
       samples.forEach((s, n) => {
-        // Steps: a grant holds until the next.
+        // Steps: a grant is in force until the next.
         const level = y(below[n] + (s.shares[i] ?? 0));
         if (n) g.lineTo(x(s.t_s), y(below[n - 1] + (samples[n - 1].shares[i] ?? 0)));
         g.lineTo(x(s.t_s), level);

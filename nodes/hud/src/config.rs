@@ -1,4 +1,4 @@
-//! What can be set, checked; `config.toml` documents the fields.
+//! The configuration with its defaults and ranges.
 
 use auriga_runtime::config::{ConfigError, check_ranges, shipped};
 use serde::Deserialize;
@@ -7,34 +7,49 @@ use std::time::Duration;
 /// The commented defaults of [`Config`].
 pub const DEFAULTS: &str = include_str!("../config.toml");
 
-/// See `config.toml`.
+/// The configuration; `config.toml` describes each field with its range.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Address and port of the live page; empty: no page.
     pub page_bind: String,
+    /// Host names under which the page may be requested, besides localhost and addresses.
     pub page_hosts: Vec<String>,
+    /// Most browsers connected at once.
     pub page_clients: usize,
+    /// Unit of the speed shown.
     pub units: Units,
+    /// What the overlay is drawn on.
     pub background: Background,
+    /// Milliseconds from the end of drawing to light on the combiner; only with a black background.
     pub display_latency_ms: u64,
+    /// Size of the picture as a multiple of the camera's.
     pub scale: u32,
+    /// Quality of the JPEG picture.
     pub jpeg_quality: i32,
+    /// After this many milliseconds without a camera frame dark pictures are drawn.
     pub camera_silent_ms: u64,
+    /// A scene older than this many milliseconds is not shown.
     pub scene_lost_ms: u64,
+    /// Lanes and objects are moved to the picture's instant by at most this many milliseconds.
     pub max_compensation_ms: u64,
+    /// A dialogue line is shown for this many milliseconds after its last change.
     pub dialogue_shown_ms: u64,
 }
 
 /// Unit of the speed shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Units {
+    /// km/h.
     #[serde(rename = "km/h")]
     KilometresPerHour,
+    /// Miles per hour.
     #[serde(rename = "mph")]
     MilesPerHour,
 }
 
 impl Units {
+    /// "km/h" or "mph".
     pub fn label(self) -> &'static str {
         match self {
             Units::KilometresPerHour => "km/h",
@@ -42,6 +57,7 @@ impl Units {
         }
     }
 
+    /// A speed in this unit.
     pub fn from_mps(self, speed_mps: f64) -> f64 {
         match self {
             Units::KilometresPerHour => speed_mps * 3.6,
@@ -51,11 +67,13 @@ impl Units {
     }
 }
 
-/// What the overlay lies on.
+/// What the overlay is drawn on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Background {
+    /// The camera's frame; the overlay is moved to the frame's exposure.
     Camera,
+    /// Black, for a see-through combiner; the overlay is moved to the instant at which it will be seen.
     Black,
 }
 
@@ -66,7 +84,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Every value in its range; the error names the field.
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// When a value is out of its range, naming the field.
     pub fn check(&self) -> Result<(), ConfigError> {
         let ranges = [
             ("page_clients", self.page_clients as f64, 1.0, 64.0, "1 to 64"),
@@ -95,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shipped_configuration_is_valid_and_a_wrong_value_is_named() {
+    fn the_defaults_are_valid_and_an_error_names_the_field() {
         let shipped = Config::default();
         assert_eq!(shipped.check(), Ok(()));
         let e = Config { jpeg_quality: 0, ..shipped.clone() }.check().unwrap_err().to_string();
@@ -105,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn speeds_are_told_in_the_unit_asked_for() {
+    fn speeds_are_converted_to_the_unit() {
         assert!((Units::KilometresPerHour.from_mps(10.0) - 36.0).abs() < 1e-9);
         assert!((Units::MilesPerHour.from_mps(44.704) - 100.0).abs() < 1e-9);
     }

@@ -1,7 +1,10 @@
 //! The HUD node's executable.
 
 use anyhow::Context;
-use auriga_hud::{Config, DEFAULTS, HudNode, page::Page};
+use auriga_hud::{
+    Config, DEFAULTS, HudNode,
+    page::{self, PageFeed},
+};
 use auriga_msgs::v1::Severity;
 use auriga_runtime::Shell;
 use tracing::info;
@@ -12,21 +15,21 @@ fn main() -> anyhow::Result<()> {
     let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
     let config = shell.config().clone();
     let node = HudNode::new(&config).context("the HUD's configuration")?;
-    let (page, runtime) = (Page::default(), shell.handle());
-    let shown = page.clone();
+    let (feed, runtime) = (PageFeed::default(), shell.handle());
+    let node_feed = feed.clone();
     shell.run(
         node,
         |devices| {
             if config.page_bind.is_empty() {
                 return Ok(());
             }
-            match page.serve(&config, &runtime) {
+            match page::serve(&feed, &config, &runtime) {
                 Ok(address) => info!("the live page is at http://{address}/"),
-                // The display matters more than the page: it goes on without.
+                // The display is more important than the page: it runs without.
                 Err(e) => devices.fault(Severity::Warning, "page-not-served", &config.page_bind, e.to_string()),
             }
             Ok(())
         },
-        move |effect| shown.ship(effect),
+        move |effect| node_feed.publish(effect),
     )
 }

@@ -1,22 +1,19 @@
-//! The head-up display: draws over each camera frame what the driver needs to see, and collects what the live page
-//! shows.
-//!
-//! * A frame's way: checked ([`image`]), loaded into the [`canvas`]; the newest scene moved to the frame's instant
-//!   ([`world`], [`motion`]) and projected ([`projection`]); drawn ([`overlay`], [`text`]) and published as JPEG with
-//!   the frame's stamp and trace, so that the way from exposure to HUD can be told.
-//! * The display never waits: it draws what it knows when a frame comes. When none comes it goes on by itself, dark,
-//!   with the warning and the speed. Nothing old is shown as if it were now.
-//! * The page's state is made here ([`board`]); the shell ([`page`]) only ships it.
+//! The state machine.
 
 use crate::{
     config::{Background, Config},
-    dashboard::{self, Board, PageState, Picture},
+    dashboard::{
+        collector::{Collector, driving},
+        page_state::{PageState, Picture},
+    },
     drawing::{
-        canvas,
-        overlay::{Decor, Extras, Painter, palette},
+        canvas::Paint,
+        content::{Decor, Extras},
+        overlay::Overlay,
+        palette,
         projection::Projection,
     },
-    scene::world::World,
+    scene::latest::LatestScene,
 };
 use auriga_msgs::{Stamped, TopicId, node, topic, v1};
 use auriga_runtime::{Lease, Nanos, Node, Outbox, image::bgr8_rows};
@@ -27,41 +24,44 @@ use v1::Severity;
 const IMAGE: &str = "camera/front/image";
 const INFO: &str = "camera/front/info";
 
-/// How often the page's state is made, and how often the display draws by itself when the camera is silent.
+/// How often the page's state is made.
 const STATE_PERIOD: Duration = Duration::from_millis(100);
+/// How often a dark picture is drawn while no camera frames come.
 const DARK_PERIOD: Duration = Duration::from_millis(80);
 /// A stamp may lie this far ahead of the node's clock (rounding between clock reads) before it is taken to be wrong.
 const STAMP_AHEAD: Duration = Duration::from_millis(50);
-/// Size of a picture drawn before any camera is known.
-const UNKNOWN_SIZE: (usize, usize) = (640, 360);
-/// Over how many pictures the rate is told.
-const RATE_OVER: usize = 50;
+/// Size of a picture drawn before the first camera frame.
+const DEFAULT_SIZE: (usize, usize) = (640, 360);
+/// The frame rate is measured over this many pictures.
+const RATE_PICTURES: usize = 50;
 
-/// What the shell is asked to show.
+/// What the shell shows.
 #[derive(Debug, Clone)]
 pub enum Effect {
     /// The HUD's newest picture, JPEG.
     Frame(Bytes),
+    /// The page's newest state.
     State(Arc<PageState>),
 }
 
-/// The state machine.
+/// The HUD node's state machine.
 pub struct HudNode {
     config: Config,
-    painter: Painter,
-    world: World,
-    board: Board,
+    overlay: Overlay,
+    scene: LatestScene,
+    page: Collector,
     decor: Lease,
     info: Option<v1::CameraInfo>,
-    /// For the size of the canvas.
+    /// For the size of the picture.
     projection: Option<Projection>,
     last_stamp: Option<Nanos>,
-    /// When the last camera frame came, and when the node began to wait for one.
+    /// When the last camera frame came.
     last_frame: Option<Nanos>,
     started: Option<Nanos>,
-    /// Size of the camera's frames.
+    /// Size of the camera's frames in pixels.
     size: (usize, usize),
     picture: Picture,
+    /// When the last pictures were drawn.
     drawn_at: VecDeque<Nanos>,
     next_state: Nanos,
     next_dark: Nanos,
@@ -69,28 +69,37 @@ pub struct HudNode {
 }
 
 impl HudNode {
+    /// The state machine before its first input.
+    ///
+    /// # Errors
+    /// When a value of the configuration is out of its range, naming the field.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
         config.check()?;
-        // One thread: the node owns its core, and the picture does not depend on how rows are shared out.
+        // One thread: the node owns its core, and the picture does not depend on how OpenCV divides the rows.
         opencv::core::set_num_threads(1)?;
         Ok(Self {
             config: config.clone(),
-            painter: Painter::new()?,
-            world: World::default(),
-            board: Board::default(),
+            overlay: Overlay::new()?,
+            scene: LatestScene::default(),
+            page: Collector::default(),
             decor: Lease::new("hud-decor"),
             info: None,
             projection: None,
             last_stamp: None,
             last_frame: None,
             started: None,
-            size: UNKNOWN_SIZE,
+            size: DEFAULT_SIZE,
             picture: Picture::default(),
             drawn_at: VecDeque::new(),
             next_state: Nanos::ZERO,
             next_dark: Nanos::ZERO,
             dark_frames: 0,
         })
+    }
+
+    fn start(&mut self, now: Nanos) {
+        self.started.get_or_insert(now);
+        self.scene.start(now);
     }
 
     fn on_info(&mut self, info: &v1::CameraInfo, now: Nanos, out: &mut Outbox<Self>) {
@@ -101,7 +110,7 @@ impl HudNode {
         self.info = Some(info.clone());
         self.projection = match Projection::new(info) {
             Ok(projection) => {
-                self.world.bumper_ahead_m = info.bumper_ahead_m;
+                self.scene.set_bumper(info.bumper_ahead_m);
                 Some(projection.scaled(self.config.scale))
             }
             Err(e) => {
@@ -130,46 +139,48 @@ impl HudNode {
         self.last_frame = Some(now);
         self.size = (image.width as usize, image.height as usize);
         let factor = self.config.scale as usize;
-        let begun = match self.config.background {
-            Background::Camera => self.painter.canvas.load(self.size.0, self.size.1, rows, factor),
+        let loaded = match self.config.background {
+            Background::Camera => self.overlay.canvas_mut().load(self.size.0, self.size.1, rows, factor),
             Background::Black => {
-                self.painter.canvas.clear(self.size.0 * factor, self.size.1 * factor, canvas::Paint::rgb(0));
+                self.clear_canvas(Paint::rgb(0));
                 Ok(())
             }
         };
         self.picture.frame_age_ms = Some(now.since(stamp).as_secs_f64() * 1e3);
         self.picture.camera_silent = false;
-        let drawn = begun.and_then(|()| self.draw(self.instant(stamp, now), now, None));
+        let drawn = loaded.and_then(|()| self.draw(self.display_instant(stamp, now), now, None));
         self.publish(drawn, v1::Header::new(header.stamp_ns, header.trace_id), &image.frame_id, now, out);
     }
 
-    /// The instant that the overlay is for.
-    fn instant(&self, stamp: Nanos, now: Nanos) -> Nanos {
+    fn clear_canvas(&mut self, paint: Paint) {
+        let factor = self.config.scale as usize;
+        self.overlay.canvas_mut().clear(self.size.0 * factor, self.size.1 * factor, paint);
+    }
+
+    /// The instant that the overlay is drawn for.
+    fn display_instant(&self, stamp: Nanos, now: Nanos) -> Nanos {
         match self.config.background {
             Background::Camera => stamp,
             Background::Black => now + Duration::from_millis(self.config.display_latency_ms),
         }
     }
 
+    /// Draws the overlay and returns the picture as JPEG. `silent`: for how long no camera frame has come.
     fn draw(&mut self, at: Nanos, now: Nanos, silent: Option<Duration>) -> opencv::Result<Bytes> {
-        let view = self.world.view(&self.config, at, now, silent);
+        let view = self.scene.view(&self.config, at, now, silent);
         let factor = self.config.scale;
         let size = (self.size.0 as u32 * factor, self.size.1 as u32 * factor);
         let projection = self.projection.as_ref().filter(|p| silent.is_none() && p.size() == size);
         let shown = Duration::from_millis(self.config.dialogue_shown_ms);
         let extras = Extras {
             decor: self.decor_level(now),
-            spoken: self.board.dialogue.line(now, shown),
-            transcript_track: self.transcript_track(),
+            dialogue: self.page.dialogue.line(now, shown),
+            transcript_track: self.page.dialogue.uses_transcript_track() || self.page.drive_has_transcript_track(),
             speed: view.speed_mps.map(|v| self.config.units.from_mps(v)),
             unit: self.config.units.label(),
         };
-        self.painter.draw(&view, projection, &extras)?;
-        self.painter.canvas.jpeg(self.config.jpeg_quality)
-    }
-
-    fn transcript_track(&self) -> bool {
-        self.board.dialogue.hears_transcript_track() || self.board.drive_has_transcript_track()
+        self.overlay.draw(&view, projection, &extras)?;
+        self.overlay.canvas().jpeg(self.config.jpeg_quality)
     }
 
     fn decor_level(&self, now: Nanos) -> Decor {
@@ -193,9 +204,9 @@ impl HudNode {
             Err(e) => return out.fault(now, Severity::Critical, "hud-draw-failed", "hud/frame", e.to_string()),
         };
         self.picture.frames += 1;
-        (self.picture.width, self.picture.height) = (self.painter.canvas.width(), self.painter.canvas.height());
+        (self.picture.width, self.picture.height) = (self.overlay.canvas().width(), self.overlay.canvas().height());
         self.drawn_at.push_back(now);
-        if self.drawn_at.len() > RATE_OVER {
+        if self.drawn_at.len() > RATE_PICTURES {
             self.drawn_at.pop_front();
         }
         out.publish::<topic::HudFrame>(v1::CompressedImage {
@@ -215,19 +226,18 @@ impl HudNode {
         }
     }
 
-    /// For how long no camera frame has come, once that is too long.
-    fn silent(&self, now: Nanos) -> Option<Duration> {
+    /// For how long no camera frame has come, once that is longer than the limit.
+    fn camera_silence(&self, now: Nanos) -> Option<Duration> {
         let since = self.last_frame.or(self.started)?;
         Some(now.since(since)).filter(|silent| *silent >= self.config.camera_silent())
     }
 
+    /// Draws a picture without camera.
     fn draw_dark(&mut self, silent: Duration, now: Nanos, out: &mut Outbox<Self>) {
-        let factor = self.config.scale as usize;
-        let ground = match self.config.background {
+        self.clear_canvas(match self.config.background {
             Background::Camera => palette::NIGHT,
-            Background::Black => canvas::Paint::rgb(0),
-        };
-        self.painter.canvas.clear(self.size.0 * factor, self.size.1 * factor, ground);
+            Background::Black => Paint::rgb(0),
+        });
         self.picture.frame_age_ms = None;
         self.picture.camera_silent = true;
         let drawn = self.draw(now, now, Some(silent));
@@ -237,8 +247,8 @@ impl HudNode {
         self.publish(drawn, header, &frame_id, now, out);
     }
 
-    fn make_state(&mut self, now: Nanos, out: &mut Outbox<Self>) {
-        let view = self.world.view(&self.config, now, now, self.silent(now));
+    fn publish_state(&mut self, now: Nanos, out: &mut Outbox<Self>) {
+        let view = self.scene.view(&self.config, now, now, self.camera_silence(now));
         let (first, last) = (self.drawn_at.front(), self.drawn_at.back());
         let span = first.zip(last).map_or(0.0, |(a, b)| b.since(*a).as_secs_f64());
         self.picture.fps = if span > 0.0 { (self.drawn_at.len() - 1) as f64 / span } else { 0.0 };
@@ -247,11 +257,9 @@ impl HudNode {
             Decor::Plain => "plain",
             Decor::Full => "full",
         };
-        let units = self.config.units;
-        let load = self.world.scene(&self.config, now).map(|s| s.driving_load);
-        let speed = view.speed_mps.map(|v| units.from_mps(v));
-        let driving = dashboard::driving(&view, speed, units.label(), load);
-        let state = self.board.state(now, driving, &view.warnings, self.picture);
+        let load = self.scene.fresh(&self.config, now).map(|s| s.driving_load);
+        let driving = driving(&view, self.config.units, load);
+        let state = self.page.state(now, driving, &view.warnings, self.picture);
         self.show(Effect::State(Arc::new(state)), out);
     }
 }
@@ -262,40 +270,41 @@ impl Node for HudNode {
 
     fn on_input(&mut self, input: node::HudInput, now: Nanos, out: &mut Outbox<Self>) {
         use node::HudInput as I;
+        self.start(now);
         match input {
             I::CameraFrontImage(image) => self.on_image(&image, now, out),
             I::CameraFrontInfo(info) => self.on_info(&info, now, out),
-            I::FusionScene(scene) => self.world.on_scene(scene, now),
+            I::FusionScene(scene) => self.scene.on_scene(scene, now),
             I::FusionHazard(hazard) => {
-                self.world.on_hazard(&hazard);
-                self.board.compute.on_hazard();
+                self.scene.on_hazard(&hazard);
+                self.page.compute.on_hazard();
             }
-            I::SpeechUtterance(utterance) => self.board.dialogue.on_utterance(&utterance, now),
-            I::LanguageIntent(intent) => self.board.dialogue.on_intent(&intent, now),
-            I::LanguageTurn(turn) => self.board.dialogue.on_turn(&turn, now),
-            I::LanguageSlices(status) => self.board.dialogue.on_slices(&status),
+            I::SpeechUtterance(utterance) => self.page.dialogue.on_utterance(&utterance, now),
+            I::LanguageIntent(intent) => self.page.dialogue.on_intent(&intent, now),
+            I::LanguageTurn(turn) => self.page.dialogue.on_turn(&turn, now),
+            I::LanguageSlices(status) => self.page.dialogue.on_slices(&status),
             I::ArbiterGrants(grants) => {
                 self.decor.update(&grants);
-                self.board.compute.on_grants(grants);
+                self.page.compute.on_grants(grants);
             }
-            I::Usage(usage) => self.board.health.on_usage(usage, now),
-            I::Fault(fault) => self.board.health.on_fault(fault, now),
-            I::DriveInfo(info) => self.board.on_drive(info, now),
-            I::DriveReport(report) => self.board.compute.on_report(report),
+            I::Usage(usage) => self.page.health.on_usage(usage, now),
+            I::Fault(fault) => self.page.health.on_fault(fault, now),
+            I::DriveInfo(info) => self.page.on_drive(info, now),
+            I::DriveReport(report) => self.page.compute.on_report(report),
         }
     }
 
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
-        self.started.get_or_insert(now);
+        self.start(now);
         if now >= self.next_dark {
             self.next_dark = now + DARK_PERIOD;
-            if let Some(silent) = self.silent(now) {
+            if let Some(silent) = self.camera_silence(now) {
                 self.draw_dark(silent, now, out);
             }
         }
         if now >= self.next_state {
             self.next_state = now + STATE_PERIOD;
-            self.make_state(now, out);
+            self.publish_state(now, out);
         }
         out.tick_at(self.next_dark.min(self.next_state));
     }

@@ -1,82 +1,113 @@
-//! Who may compute how much: the grants in force, their course over the last minute, and the chains' latencies.
+//! The grants in force, their history over the last minute, and the latencies of the chains.
 
-use super::page_state::clipped;
+use crate::text::truncated;
 use auriga_msgs::{CHAINS, v1};
 use auriga_runtime::Nanos;
 use serde::Serialize;
 use std::{collections::VecDeque, sync::Arc};
 use v1::Mode;
 
-/// Workloads shown; more are not in any table.
+/// Most workloads shown; no workload table has more.
 const MAX_WORKLOADS: usize = 24;
-/// Samples kept for who opens the page: a minute at ten a second.
+/// Samples kept for a page that has just connected: a minute at ten a second.
 const HISTORY: usize = 600;
 
 /// The plot's data at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sample {
+    /// Seconds on the node's clock.
     pub t_s: f64,
+    /// The arbiter's mode, "none" without arbiter.
     pub mode: &'static str,
+    /// A hazard was active at some time since the last sample.
     pub hazard: bool,
-    /// CPU share of each workload, in the order of [`Now::workloads`].
+    /// CPU share of each workload, 0 to 1, in the order of [`Grants::workloads`].
     pub shares: Vec<f32>,
 }
 
 /// The grants in force.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Now {
+pub struct Grants {
+    /// The arbiter's mode, "none" without arbiter.
     pub mode: &'static str,
+    /// Why the arbiter is in this mode.
     pub reason: String,
+    /// Changes of the mode since the start.
     pub switches: u64,
+    /// In the order of their first grant.
     pub workloads: Vec<Workload>,
 }
 
+/// A workload with its grant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Workload {
+    /// Name in the workload table.
     pub name: String,
+    /// The node it runs in.
     pub node: String,
+    /// Granted service level.
     pub level: u32,
+    /// Of all processors, 0 to 1.
     pub cpu_share: f32,
+    /// 0 to 1.
     pub gpu_share: f32,
+    /// Bytes.
     pub memory_bytes: u64,
+    /// Whether it may run.
     pub run: bool,
-    /// What is left of the lease; 0: it has ended, the workload is at its floor.
+    /// Milliseconds left of the lease; 0: it has ended, the workload is at its lowest level.
     pub lease_ms: u64,
 }
 
+/// The latency of one chain. Absent and not finite values are 0.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Chain {
+    /// Name in the topic table.
     pub name: &'static str,
+    /// A chain of safety topics.
     pub safety: bool,
+    /// Budget of the 99.9th percentile, in milliseconds.
     pub budget_ms: f64,
+    /// Measurements.
     pub count: u64,
+    /// Median, in milliseconds.
     pub p50_ms: f64,
+    /// 99th percentile, in milliseconds.
     pub p99_ms: f64,
+    /// 99.9th percentile, in milliseconds.
     pub p999_ms: f64,
+    /// Greatest, in milliseconds.
     pub max_ms: f64,
+    /// Measurements over the budget.
     pub over_budget: u64,
 }
 
+/// Totals of the drive's report.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Report {
+    /// Messages seen by the monitor.
     pub messages: u64,
+    /// Lost messages of reliable topics.
     pub lost: u64,
+    /// The drive has ended.
     pub last: bool,
 }
 
+/// Collects grants and the drive's report.
 #[derive(Default)]
 pub struct Compute {
     grants: Option<Arc<v1::Grants>>,
-    /// In the order in which they were first granted something.
+    /// Workloads in the order of their first grant.
     names: Vec<String>,
     switches: u64,
-    /// A hazard was on since the last sample, even if shorter than one.
+    /// A hazard was active since the last sample, even if shorter than the time between two samples.
     hazard: bool,
     history: VecDeque<Arc<Sample>>,
     report: Option<Arc<v1::DriveReport>>,
 }
 
 impl Compute {
+    /// Takes the arbiter's grants.
     pub fn on_grants(&mut self, grants: Arc<v1::Grants>) {
         for grant in &grants.grants {
             if self.names.len() < MAX_WORKLOADS && !self.names.contains(&grant.workload) {
@@ -87,10 +118,12 @@ impl Compute {
         self.grants = Some(grants);
     }
 
+    /// A hazard has started, changed or ended.
     pub fn on_hazard(&mut self) {
         self.hazard = true;
     }
 
+    /// Takes the drive's report.
     pub fn on_report(&mut self, report: Arc<v1::DriveReport>) {
         self.report = Some(report);
     }
@@ -100,7 +133,7 @@ impl Compute {
     }
 
     fn mode(&self, now: Nanos) -> &'static str {
-        // Without a lease in force nobody arbitrates.
+        // Without a lease in force there is no arbiter.
         let in_force = |g: &Arc<v1::Grants>| g.grants.iter().any(|g| now.0 < g.lease_end_ns);
         let Some(grants) = self.grants.as_ref().filter(|g| in_force(g)) else { return "none" };
         match grants.mode() {
@@ -134,17 +167,19 @@ impl Compute {
         sample
     }
 
+    /// All samples kept, the oldest first.
     pub(super) fn history(&self) -> Vec<Arc<Sample>> {
         self.history.iter().cloned().collect()
     }
 
-    pub(super) fn now(&self, now: Nanos) -> Now {
+    /// The grants in force at `now`.
+    pub(super) fn grants(&self, now: Nanos) -> Grants {
         let workload = |name: &String| {
             let grant = self.grant(name).cloned().unwrap_or_default();
             let left = Nanos(grant.lease_end_ns).since(now);
             Workload {
-                name: clipped(name, 60),
-                node: clipped(&grant.node, 60),
+                name: truncated(name, 60),
+                node: truncated(&grant.node, 60),
                 level: grant.level,
                 cpu_share: share(grant.cpu_share),
                 gpu_share: share(grant.gpu_share),
@@ -153,15 +188,15 @@ impl Compute {
                 lease_ms: left.as_millis() as u64,
             }
         };
-        Now {
+        Grants {
             mode: self.mode(now),
-            reason: self.grants.as_ref().map_or(String::new(), |g| clipped(&g.reason, 200)),
+            reason: self.grants.as_ref().map_or(String::new(), |g| truncated(&g.reason, 200)),
             switches: self.switches,
             workloads: self.names.iter().map(workload).collect(),
         }
     }
 
-    /// One row for each chain of the table, measured or not.
+    /// A row for each chain of the topic table, measured or not.
     pub(super) fn chains(&self) -> Vec<Chain> {
         let stats = self.report.as_ref().map_or(&[][..], |r| &r.chains[..]);
         let row = |spec: &auriga_msgs::ChainSpec| {
@@ -181,6 +216,7 @@ impl Compute {
         CHAINS.iter().map(row).collect()
     }
 
+    /// The totals of the newest report.
     pub(super) fn report(&self) -> Option<Report> {
         self.report.as_ref().map(|r| Report { messages: r.messages, lost: r.lost_reliable, last: r.r#final })
     }
@@ -211,17 +247,17 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_has_ended_shows_as_nothing_granted() {
+    fn an_expired_lease_shows_no_grant_and_no_mode() {
         let mut compute = Compute::default();
         compute.on_grants(grants(0.2, 1000));
         let (during, after) = (compute.sample(Nanos(999), false), compute.sample(Nanos(1000), false));
         assert_eq!((during.shares.as_slice(), during.mode), (&[0.2, 0.2][..], "nominal"));
         assert_eq!((after.shares.as_slice(), after.mode), (&[0.0, 0.0][..], "none"));
-        assert_eq!(compute.now(Nanos(2000)).workloads[0].lease_ms, 0);
+        assert_eq!(compute.grants(Nanos(2000)).workloads[0].lease_ms, 0);
     }
 
     #[test]
-    fn a_hazard_shorter_than_a_sample_is_marked_and_the_history_is_bounded() {
+    fn a_hazard_between_two_samples_is_marked_and_the_history_is_bounded() {
         let mut compute = Compute::default();
         compute.on_hazard();
         assert!(compute.sample(Nanos(1), false).hazard);
@@ -231,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn every_chain_of_the_table_has_a_row_and_absurd_values_become_zero() {
+    fn every_chain_of_the_table_has_a_row_and_values_that_are_not_finite_become_zero() {
         let mut compute = Compute::default();
         let stats =
             v1::ChainStats { chain: CHAINS[0].name.into(), p50_ms: f64::NAN, max_ms: 3.0, ..Default::default() };
@@ -242,6 +278,6 @@ mod tests {
         let mut many = grants(f64::INFINITY, 9).as_ref().clone();
         many.grants = (0..1000).map(|i| v1::Grant { workload: format!("w{i}"), ..Default::default() }).collect();
         compute.on_grants(Arc::new(many));
-        assert!(compute.now(Nanos(0)).workloads.len() <= MAX_WORKLOADS);
+        assert!(compute.grants(Nanos(0)).workloads.len() <= MAX_WORKLOADS);
     }
 }

@@ -1,6 +1,6 @@
-//! How the nodes are: what each uses, and what went wrong.
+//! The health of the nodes: what each uses, and the faults.
 
-use super::page_state::clipped;
+use crate::text::truncated;
 use auriga_msgs::{Criticality, NODES, v1};
 use auriga_runtime::Nanos;
 use serde::Serialize;
@@ -11,28 +11,39 @@ use std::{
 };
 use v1::Severity;
 
+/// Faults kept.
 const MAX_FAULTS: usize = 40;
-/// Two usages this far apart give the load: nearer ones make it jump.
-const LOAD_OVER: Duration = Duration::from_millis(900);
-/// A node that has told its usage and then none for this long is taken to be dead.
-const DEAD_AFTER: Duration = Duration::from_millis(1500);
+/// The CPU load is measured over at least this time: over less it jumps.
+const LOAD_PERIOD: Duration = Duration::from_millis(900);
+/// A node that has published its usage before and has not for this long is silent.
+const SILENT_AFTER: Duration = Duration::from_millis(1500);
 
 /// A node as the page shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NodeState {
+    /// Name in the topic table.
     pub name: &'static str,
+    /// A node of criticality "safety".
     pub safety: bool,
     /// "running", "silent" or "absent".
     pub state: &'static str,
+    /// Process id.
     pub pid: u32,
+    /// Seconds since its start.
     pub uptime_s: f64,
     /// Of one core.
     pub cpu_percent: Option<f64>,
+    /// Resident memory.
     pub rss_bytes: u64,
+    /// Messages received.
     pub messages_in: u64,
+    /// Messages published.
     pub messages_out: u64,
+    /// Messages dropped from its queues.
     pub dropped: u64,
+    /// Messages lost on the way to it.
     pub lost: u64,
+    /// Deadlines missed.
     pub deadline_misses: u64,
 }
 
@@ -48,34 +59,36 @@ pub struct FaultState {
     pub age_s: f64,
 }
 
-struct Known {
+struct Reported {
     usage: Arc<v1::Usage>,
     received: Nanos,
-    /// CPU time and uptime at the beginning of the interval that is being measured.
-    since: (u64, u64),
+    /// CPU time and uptime at the start of the period that is measured.
+    period_start: (u64, u64),
     cpu_percent: Option<f64>,
 }
 
+/// Collects usage and faults.
 #[derive(Default)]
 pub struct Health {
-    nodes: BTreeMap<&'static str, Known>,
+    nodes: BTreeMap<&'static str, Reported>,
     /// The newest last.
     faults: VecDeque<(Nanos, Arc<v1::Fault>)>,
 }
 
 impl Health {
+    /// Takes a node's usage; that of a node which is not in the topic table is ignored.
     pub fn on_usage(&mut self, usage: Arc<v1::Usage>, now: Nanos) {
-        // A node that is not in the table does not exist.
         let Some(spec) = NODES.iter().find(|n| n.name == usage.node) else { return };
-        let begin = (usage.cpu_ns, usage.uptime_ns);
+        let total = (usage.cpu_ns, usage.uptime_ns);
         let Some(known) = self.nodes.get_mut(spec.name).filter(|k| k.usage.pid == usage.pid) else {
-            self.nodes.insert(spec.name, Known { usage, received: now, since: begin, cpu_percent: None });
+            self.nodes.insert(spec.name, Reported { usage, received: now, period_start: total, cpu_percent: None });
             return;
         };
-        let (cpu, time) = (begin.0.saturating_sub(known.since.0), begin.1.saturating_sub(known.since.1));
-        if time >= LOAD_OVER.as_nanos() as u64 {
+        let start = known.period_start;
+        let (cpu, time) = (total.0.saturating_sub(start.0), total.1.saturating_sub(start.1));
+        if time >= LOAD_PERIOD.as_nanos() as u64 {
             known.cpu_percent = Some(100.0 * cpu as f64 / time as f64);
-            known.since = begin;
+            known.period_start = total;
         }
         known.usage = usage;
         known.received = now;
@@ -93,7 +106,7 @@ impl Health {
         }
     }
 
-    /// All nodes of the table, in its order.
+    /// All nodes of the topic table, in its order.
     pub(super) fn nodes(&self, now: Nanos) -> Vec<NodeState> {
         let state = |spec: &auriga_msgs::NodeSpec| {
             let known = self.nodes.get(spec.name);
@@ -103,7 +116,7 @@ impl Health {
                 safety: spec.criticality == Criticality::Safety,
                 state: match known {
                     None => "absent",
-                    Some(k) if now.since(k.received) > DEAD_AFTER => "silent",
+                    Some(k) if now.since(k.received) > SILENT_AFTER => "silent",
                     Some(_) => "running",
                 },
                 pid: usage.pid,
@@ -123,10 +136,10 @@ impl Health {
     /// The newest first.
     pub(super) fn faults(&self, now: Nanos) -> Vec<FaultState> {
         let state = |(at, f): &(Nanos, Arc<v1::Fault>)| FaultState {
-            node: clipped(&f.node, 60),
-            code: clipped(&f.code, 60),
-            subject: clipped(&f.subject, 120),
-            text: clipped(&f.text, 400),
+            node: truncated(&f.node, 60),
+            code: truncated(&f.code, 60),
+            subject: truncated(&f.subject, 120),
+            text: truncated(&f.text, 400),
             severity: match f.severity() {
                 Severity::Unspecified | Severity::Info => "info",
                 Severity::Warning => "warning",
@@ -149,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_load_is_cpu_time_over_time_and_silence_is_told() {
+    fn the_load_is_cpu_time_over_uptime_and_a_node_without_usage_becomes_silent() {
         let mut health = Health::default();
         for i in 0..=5 {
             health.on_usage(usage("camera", 50 * i, 200 * i), Nanos::from_millis(200 * i));

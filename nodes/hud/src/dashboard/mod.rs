@@ -1,8 +1,11 @@
-//! The state of the live page.
+//! The state of the live page, collected from messages. Every list here is bounded, whatever comes in.
+//!
+//! * [`page_state`]: what the page gets, ten times a second.
+//! * [`collector`]: keeps the parts and makes the state of one instant.
+//! * [`compute`], [`dialogue`], [`health`]: the parts.
 
+pub mod collector;
 pub mod compute;
 pub mod dialogue;
 pub mod health;
-mod page_state;
-
-pub use page_state::*;
+pub mod page_state;

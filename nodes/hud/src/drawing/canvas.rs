@@ -1,5 +1,5 @@
-//! The picture that is drawn on. Shapes are drawn by OpenCV into a mask of coverage, anti-aliased, and the mask is
-//! blended into the picture: so anything can be translucent, and overlapping strokes of one shape do not add up.
+//! The picture that is drawn on. OpenCV draws a shape, anti-aliased, into a coverage mask, and the mask is blended into
+//! the picture: so every shape can be translucent, and overlapping strokes of one shape do not add up.
 
 use bytes::Bytes;
 use opencv::{
@@ -8,62 +8,77 @@ use opencv::{
     imgcodecs, imgproc,
 };
 
-/// A place in the picture, in pixels; whole numbers are pixel centres.
+/// A position in the picture, in pixels; integers are pixel centres.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Px {
+    /// To the right.
     pub x: f32,
+    /// Downwards.
     pub y: f32,
 }
 
+/// The position (x, y).
 pub fn px(x: f32, y: f32) -> Px {
     Px { x, y }
 }
 
-/// A colour (blue, green, red) with an opacity of 0..1.
+/// A colour with an opacity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Paint {
+    /// Blue, green, red.
     pub bgr: [u8; 3],
+    /// Opacity, 0 to 1.
     pub alpha: f32,
 }
 
 impl Paint {
-    /// From 0xRRGGBB.
+    /// An opaque colour from 0xRRGGBB.
     pub const fn rgb(rgb: u32) -> Self {
         Self { bgr: [rgb as u8, (rgb >> 8) as u8, (rgb >> 16) as u8], alpha: 1.0 }
     }
 
+    /// The same colour, its opacity multiplied by `alpha`.
     pub fn alpha(self, alpha: f32) -> Self {
         Self { alpha: self.alpha * alpha, ..self }
     }
 }
 
-/// An upright rectangle.
+/// An axis-aligned rectangle, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rect {
+    /// Left edge.
     pub x: f32,
+    /// Upper edge.
     pub y: f32,
+    /// Width.
     pub w: f32,
+    /// Height.
     pub h: f32,
 }
 
 impl Rect {
+    /// Right edge.
     pub fn right(&self) -> f32 {
         self.x + self.w
     }
+
+    /// Lower edge.
     pub fn bottom(&self) -> f32 {
         self.y + self.h
     }
+
+    /// Whether the two share an area.
     pub fn overlaps(&self, other: &Rect) -> bool {
         self.x < other.right() && other.x < self.right() && self.y < other.bottom() && other.y < self.bottom()
     }
 }
 
-/// Bits of a pixel's fraction that OpenCV is told.
+/// Fractional bits of the fixed-point positions given to OpenCV.
 const SHIFT: i32 = 4;
-/// Farther outside nothing is drawn; it keeps OpenCV's fixed point from overflowing.
+/// Shapes with a point farther outside are not drawn: OpenCV's fixed point would overflow.
 const FAR_PX: f32 = 20_000.0;
 
-/// Packed rows of blue, green, red, with a mask of the same size that is black between calls.
+/// Packed rows of blue, green, red, with a coverage mask of the same size that is black between calls.
 #[derive(Default)]
 pub struct Canvas {
     width: usize,
@@ -73,12 +88,17 @@ pub struct Canvas {
 }
 
 impl Canvas {
+    /// Width in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
+
+    /// Height in pixels.
     pub fn height(&self) -> usize {
         self.height
     }
+
+    /// Height rows of width pixels, each blue, green, red.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
@@ -91,13 +111,16 @@ impl Canvas {
         }
     }
 
-    /// Begins with one colour all over.
+    /// Starts a picture of one colour.
     pub fn clear(&mut self, width: usize, height: usize, paint: Paint) {
         self.resize(width, height);
         self.pixels.as_chunks_mut::<3>().0.fill(paint.bgr);
     }
 
-    /// Begins with a picture, `factor` times as large as its rows say.
+    /// Starts with an image of packed bgr8 rows, enlarged by `factor`.
+    ///
+    /// # Errors
+    /// When OpenCV refuses to enlarge it.
     pub fn load<'a>(
         &mut self,
         width: usize,
@@ -120,7 +143,10 @@ impl Canvas {
         imgproc::resize(&small, &mut target, size, 0.0, 0.0, imgproc::INTER_LINEAR)
     }
 
-    /// The picture as JPEG.
+    /// The picture as JPEG; `quality` 1 to 100.
+    ///
+    /// # Errors
+    /// When OpenCV cannot encode it.
     pub fn jpeg(&self, quality: i32) -> opencv::Result<Bytes> {
         let picture = Mat::new_rows_cols_with_bytes::<Vec3b>(self.height as i32, self.width as i32, &self.pixels)?;
         let mut out = Vector::<u8>::new();
@@ -133,12 +159,18 @@ impl Canvas {
         Ok(Bytes::copy_from_slice(out.as_slice()))
     }
 
-    /// A filled polygon.
+    /// Fills a polygon.
+    ///
+    /// # Errors
+    /// When OpenCV refuses to draw it.
     pub fn fill(&mut self, polygon: &[Px], paint: Paint) -> opencv::Result<()> {
         self.fill_faded(polygon, paint, |_| 1.0)
     }
 
-    /// A filled polygon whose opacity depends on the row.
+    /// Fills a polygon with an opacity that depends on the row.
+    ///
+    /// # Errors
+    /// When OpenCV refuses to draw it.
     pub fn fill_faded(&mut self, polygon: &[Px], paint: Paint, fade: impl Fn(f32) -> f32) -> opencv::Result<()> {
         if polygon.len() < 3 {
             return Ok(());
@@ -149,7 +181,10 @@ impl Canvas {
         })
     }
 
-    /// A line through points.
+    /// Draws a line through points.
+    ///
+    /// # Errors
+    /// When OpenCV refuses to draw it.
     pub fn stroke(&mut self, line: &[Px], width_px: f32, paint: Paint) -> opencv::Result<()> {
         if line.len() < 2 {
             return Ok(());
@@ -208,20 +243,26 @@ impl Canvas {
         Ok(())
     }
 
-    /// A rectangle with round corners.
+    /// Fills a rectangle with round corners.
+    ///
+    /// # Errors
+    /// When OpenCV refuses to draw it.
     pub fn rounded(&mut self, rect: Rect, radius: f32, paint: Paint) -> opencv::Result<()> {
         self.fill(&rounded_outline(rect, radius), paint)
     }
 
-    /// The outline of a rectangle with round corners.
+    /// Draws the outline of a rectangle with round corners.
+    ///
+    /// # Errors
+    /// When OpenCV refuses to draw it.
     pub fn rounded_stroke(&mut self, rect: Rect, radius: f32, width_px: f32, paint: Paint) -> opencv::Result<()> {
         let mut outline = rounded_outline(rect, radius);
         outline.extend(outline.first().copied());
         self.stroke(&outline, width_px, paint)
     }
 
-    /// Blends a small map of coverage, as glyphs have one.
-    pub fn stamp(&mut self, left: i32, top: i32, width: usize, coverage: &[u8], paint: Paint) {
+    /// Blends a coverage map, such as that of a glyph, with its upper left corner at (`left`, `top`).
+    pub fn blend_coverage(&mut self, left: i32, top: i32, width: usize, coverage: &[u8], paint: Paint) {
         let alpha = alpha_of(paint.alpha);
         if width == 0 {
             return;
@@ -255,7 +296,7 @@ impl Canvas {
         }
     }
 
-    /// Blends a colour over whole rows, with an opacity that depends on the row.
+    /// Blends a colour over the rows from `top` to `bottom`, with an opacity that depends on the row.
     pub fn shade_rows(&mut self, top: f32, bottom: f32, paint: Paint, opacity: impl Fn(f32) -> f32) {
         for row in range(top, bottom, self.height) {
             let alpha = alpha_of(paint.alpha * opacity(row as f32));
@@ -277,14 +318,14 @@ fn alpha_of(alpha: f32) -> u32 {
 
 /// `weight`: 0..255 * 256.
 fn blend(pixel: &mut [u8; 3], bgr: [u8; 3], weight: u32) {
-    const WHOLE: u32 = 255 * 256;
+    const FULL: u32 = 255 * 256;
     for (p, c) in pixel.iter_mut().zip(bgr) {
-        *p = ((u32::from(*p) * (WHOLE - weight) + u32::from(c) * weight + WHOLE / 2) / WHOLE) as u8;
+        *p = ((u32::from(*p) * (FULL - weight) + u32::from(c) * weight + FULL / 2) / FULL) as u8;
     }
 }
 
 fn rounded_outline(rect: Rect, radius: f32) -> Vec<Px> {
-    /// Points of a quarter of a circle.
+    /// Points of a quarter circle.
     const QUARTER: usize = 7;
     let r = radius.min(rect.w / 2.0).min(rect.h / 2.0).max(0.0);
     let corners = [
@@ -319,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_is_blended_by_its_opacity_and_leaves_nothing_for_the_next() {
+    fn a_shape_is_blended_by_its_opacity_and_the_mask_is_cleared() {
         let mut canvas = black();
         let square = [px(10.0, 10.0), px(20.0, 10.0), px(20.0, 20.0), px(10.0, 20.0)];
         canvas.fill(&square, Paint::rgb(0xff8000).alpha(0.5)).unwrap();
@@ -331,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_outside_or_without_numbers_draw_nothing_and_do_no_harm() {
+    fn shapes_outside_the_picture_or_with_nan_draw_nothing() {
         let mut canvas = black();
         for far in [f32::NAN, f32::INFINITY, 1e30, -1e30, 19_000.0] {
             let shape = [px(far, far), px(far, 2.0 * far), px(far + 5.0, far)];
@@ -339,12 +380,12 @@ mod tests {
             canvas.stroke(&shape, 3.0, Paint::rgb(0xffffff)).unwrap();
             canvas.shade(Rect { x: far, y: far, w: far, h: far }, Paint::rgb(0xffffff), |_, _| far);
         }
-        canvas.stamp(i32::MAX - 9, -5, 3, &[255; 9], Paint::rgb(0xffffff));
+        canvas.blend_coverage(i32::MAX - 9, -5, 3, &[255; 9], Paint::rgb(0xffffff));
         assert!(canvas.pixels().iter().all(|p| *p == 0));
     }
 
     #[test]
-    fn a_picture_goes_through_jpeg() {
+    fn a_jpeg_decodes_to_the_size_of_the_picture() {
         let mut canvas = black();
         canvas.rounded(Rect { x: 5.0, y: 5.0, w: 20.0, h: 10.0 }, 3.0, Paint::rgb(0x40c0d0)).unwrap();
         let jpeg = canvas.jpeg(90).unwrap();

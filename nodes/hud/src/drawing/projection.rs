@@ -1,10 +1,10 @@
-//! From metres to pixels: the pinhole camera on its mounting.
+//! From metres to pixels: the projection of the mounted pinhole camera.
 
 use super::canvas::Px;
 use auriga_msgs::v1;
 use auriga_runtime::camera::{CameraInfoError, CameraMatrix, camera_matrix};
 
-/// Nearer to the camera's plane than this nothing is projected, in metres.
+/// Points nearer to the camera's plane than this are not projected.
 const NEAREST_M: f64 = 0.5;
 
 /// Maps points of the vehicle frame (x ahead of the camera, y left, z above the road; metres) to pixels.
@@ -15,16 +15,20 @@ pub struct Projection {
 }
 
 impl Projection {
+    /// The projection of a camera.
+    ///
+    /// # Errors
+    /// When the camera info is not plausible, naming the field.
     pub fn new(info: &v1::CameraInfo) -> Result<Self, CameraInfoError> {
         Ok(Self { matrix: camera_matrix(info)?, size: (info.width, info.height) })
     }
 
-    /// Width and height of the images it is for.
+    /// Width and height of the images it is for, in pixels.
     pub fn size(&self) -> (u32, u32) {
         self.size
     }
 
-    /// For images `factor` times as large. Pixel centres are at whole numbers, so the corner moves by half a pixel.
+    /// The projection for images `factor` times as large. Pixel centres are at integers, so the corner moves by half a pixel.
     pub fn scaled(mut self, factor: u32) -> Self {
         let f = f64::from(factor);
         let half = (f - 1.0) / 2.0;
@@ -59,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scaled_projection_puts_a_point_at_the_same_place_of_the_larger_picture() {
+    fn a_scaled_projection_puts_a_point_at_the_same_place_in_the_larger_picture() {
         let one = Projection::new(&v1::CameraInfo { pitch_rad: 0.03, ..info() }).unwrap();
         let two = one.clone().scaled(2);
         let (a, b) = (one.pixel(12.0, -2.0, 0.0).unwrap(), two.pixel(12.0, -2.0, 0.0).unwrap());
@@ -68,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_has_no_pixel() {
+    fn points_behind_the_camera_have_no_pixel() {
         assert_eq!(Projection::new(&info()).unwrap().pixel(-3.0, 0.0, 0.0), None);
         assert_eq!(Projection::new(&info()).unwrap().pixel(f64::NAN, 0.0, 0.0), None);
     }

@@ -1,6 +1,6 @@
 //! One browser's WebSocket: pictures as binary messages, the state as text.
 
-use super::{guard::Guard, server::Shared};
+use super::{feed::Shared, guard::Guard};
 use axum::{
     extract::{
         State,
@@ -12,71 +12,72 @@ use axum::{
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// A browser only sends acknowledgements of a few letters.
+/// Longest message of a browser, in bytes: it sends acknowledgements of a few characters.
 const MAX_MESSAGE: usize = 1024;
-/// A browser that takes nothing for this long is let go.
-const STALLED: Duration = Duration::from_secs(10);
+/// A browser that accepts or acknowledges nothing for this long is disconnected.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Least time between two states to one browser.
-const STATE_EVERY: Duration = Duration::from_millis(100);
+const STATE_PERIOD: Duration = Duration::from_millis(100);
 
-/// The acknowledgements: the last picture is on the screen, the last state is shown.
+/// The acknowledgements: the last picture is shown, the last state is shown.
 const FRAME_SHOWN: &str = "frame";
 const STATE_SHOWN: &str = "state";
 
-pub async fn live(State(shared): State<Shared>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+/// Upgrades a request to the WebSocket of one browser.
+pub(super) async fn live(State(shared): State<Shared>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     if !Guard::is_same_origin(&headers) {
-        return (StatusCode::FORBIDDEN, "only this machine's own page may open this socket").into_response();
+        return (StatusCode::FORBIDDEN, "only a page of this server may open this socket").into_response();
     }
-    let Ok(place) = shared.clients.clone().try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "as many browsers as page_clients allows are here").into_response();
+    let Ok(permit) = shared.clients.clone().try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "as many browsers as page_clients allows are connected").into_response();
     };
     upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(async move |socket| {
         serve(socket, &shared).await;
-        drop(place);
+        drop(permit);
     })
 }
 
-/// Ends when the browser leaves, stalls, or says what it should not.
+/// Ends when the browser disconnects, stalls, or sends something other than an acknowledgement.
 async fn serve(mut socket: WebSocket, shared: &Shared) {
-    let (mut frames, mut states) = (shared.page.frame.subscribe(), shared.page.state.subscribe());
+    let (mut frames, mut states) = (shared.feed.frame.subscribe(), shared.feed.state.subscribe());
     frames.mark_changed();
     states.mark_changed();
-    // One of each may be on its way.
-    let (mut frame_free, mut state_free, mut told_history) = (true, true, false);
-    let mut state_at = tokio::time::Instant::now();
+    // At most one of each is on its way.
+    let (mut frame_acknowledged, mut state_acknowledged, mut history_sent) = (true, true, false);
+    let mut next_state = tokio::time::Instant::now();
     loop {
         let message = tokio::select! {
-            changed = frames.changed(), if frame_free => {
+            changed = frames.changed(), if frame_acknowledged => {
                 let frame = frames.borrow_and_update().clone();
                 match changed {
                     Err(_) => return,
                     Ok(()) if frame.is_empty() => continue,
-                    Ok(()) => frame_free = false,
+                    Ok(()) => frame_acknowledged = false,
                 }
                 Message::Binary(frame)
             }
-            changed = async { tokio::time::sleep_until(state_at).await; states.changed().await }, if state_free => {
+            changed = async { tokio::time::sleep_until(next_state).await; states.changed().await }, if state_acknowledged => {
                 let state = states.borrow_and_update().clone();
                 let Some(state) = state else { continue };
-                // The first carries the plot's past.
-                let json = if told_history { serde_json::to_string(&state.live) } else { serde_json::to_string(&*state) };
+                // The first state carries the plot's history.
+                let json = if history_sent { serde_json::to_string(&state.live) } else { serde_json::to_string(&*state) };
                 let (Ok(()), Ok(json)) = (changed, json) else { return };
-                (state_free, told_history) = (false, true);
-                state_at = tokio::time::Instant::now() + STATE_EVERY;
+                (state_acknowledged, history_sent) = (false, true);
+                next_state = tokio::time::Instant::now() + STATE_PERIOD;
                 Message::Text(json.into())
             }
-            heard = timeout(STALLED, socket.recv()) => {
-                match heard {
-                    Ok(Some(Ok(Message::Text(text)))) if text.as_str() == FRAME_SHOWN => frame_free = true,
-                    Ok(Some(Ok(Message::Text(text)))) if text.as_str() == STATE_SHOWN => state_free = true,
+            received = timeout(STALL_TIMEOUT, socket.recv()) => {
+                match received {
+                    Ok(Some(Ok(Message::Text(text)))) if text.as_str() == FRAME_SHOWN => frame_acknowledged = true,
+                    Ok(Some(Ok(Message::Text(text)))) if text.as_str() == STATE_SHOWN => state_acknowledged = true,
                     Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
-                    // Gone, or nothing acknowledged for so long, or something else than an acknowledgement.
+                    // Disconnected, stalled, or not an acknowledgement.
                     _ => return,
                 }
                 continue;
             }
         };
-        if !matches!(timeout(STALLED, socket.send(message)).await, Ok(Ok(()))) {
+        if !matches!(timeout(STALL_TIMEOUT, socket.send(message)).await, Ok(Ok(()))) {
             return;
         }
     }

@@ -1,5 +1,5 @@
-//! Who may ask: browsers that name this machine by an address or a listed name, pages from here, and no more
-//! connections than are served at once.
+//! Which requests are served: those that name this machine by an address or a listed name, WebSockets of this server's
+//! own pages, and no more connections than the limit.
 
 use axum::{
     extract::{Request, State},
@@ -22,12 +22,12 @@ use tokio::{
     time::Instant,
 };
 
-/// The names under which the page is served.
-pub struct Guard {
+/// The host names under which the page is served.
+pub(super) struct Guard {
     hosts: Vec<String>,
 }
 
-/// Sent with every answer. The page needs nothing from elsewhere, and nobody else needs to frame it.
+/// Sent with every response. The page loads nothing from other sites, and no other site may frame it.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -41,7 +41,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Longest request target; the longest that is served has 13 letters.
+/// Longest request target in bytes; the longest that is served has 13.
 const MAX_TARGET: usize = 256;
 
 impl Guard {
@@ -49,14 +49,15 @@ impl Guard {
         Self { hosts: hosts.iter().map(|h| h.to_ascii_lowercase()).collect() }
     }
 
-    /// A name that is not ours may be a foreign site's that was made to point here.
-    fn is_ours(&self, authority: &str) -> bool {
+    /// Whether the request names this machine. Another name may be that of a foreign site made to point here (DNS
+    /// rebinding).
+    fn is_allowed_host(&self, authority: &str) -> bool {
         let Some(host) = host_of(authority) else { return false };
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost" || bare.parse::<IpAddr>().is_ok() || self.hosts.contains(&host)
     }
 
-    /// Whether a WebSocket is asked for by a page of ours. Programs, which send no origin, are no browsers.
+    /// Whether the request comes from a page of this server. A request without origin is not from a browser.
     pub fn is_same_origin(headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(header::ORIGIN) else { return true };
         let authority = |v: &HeaderValue| v.to_str().ok().map(str::to_ascii_lowercase);
@@ -65,19 +66,20 @@ impl Guard {
     }
 }
 
-/// The host of `host:port`, in small letters.
+/// The host of `host:port`, in lower case.
 fn host_of(authority: &str) -> Option<String> {
     let uri: Uri = format!("http://{authority}/").parse().ok()?;
     Some(uri.host()?.to_ascii_lowercase())
 }
 
-pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+/// Refuses what is not served, and adds the security headers to every response.
+pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok());
-    let mut response = if !host.is_some_and(|host| guard.is_ours(host)) {
-        let text = "this name is not in page_hosts; ask by address or by localhost";
+    let mut response = if !host.is_some_and(|host| guard.is_allowed_host(host)) {
+        let text = "this host name is not in page_hosts; use the address or localhost";
         (StatusCode::MISDIRECTED_REQUEST, text).into_response()
     } else if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        (StatusCode::METHOD_NOT_ALLOWED, "the page is only read").into_response()
+        (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served").into_response()
     } else if request.uri().to_string().len() > MAX_TARGET {
         StatusCode::URI_TOO_LONG.into_response()
     } else {
@@ -89,28 +91,28 @@ pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next
     response
 }
 
-/// A listener that has at most so many connections at once; more wait in the kernel's queue.
-pub struct Limited {
+/// A listener with a limit of open connections; more wait in the kernel's queue.
+pub(super) struct LimitedListener {
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-impl Limited {
-    pub fn new(listener: TcpListener, most: usize) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(most)) }
+impl LimitedListener {
+    pub fn new(listener: TcpListener, max_connections: usize) -> Self {
+        Self { listener, permits: Arc::new(Semaphore::new(max_connections)) }
     }
 }
 
-impl Listener for Limited {
-    type Io = Held;
+impl Listener for LimitedListener {
+    type Io = Connection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Held, SocketAddr) {
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
         // The semaphore is never closed.
-        let place = self.places.clone().acquire_owned().await.ok();
+        let permit = self.permits.clone().acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        let idle = Box::pin(tokio::time::sleep(IDLE));
-        (Held { stream, idle, _place: place }, address)
+        let idle = Box::pin(tokio::time::sleep(IDLE_TIMEOUT));
+        (Connection { stream, idle, _permit: permit }, address)
     }
 
     fn local_addr(&self) -> std::io::Result<SocketAddr> {
@@ -118,30 +120,30 @@ impl Listener for Limited {
     }
 }
 
-/// A connection that says nothing for this long gives its place back: a live page acknowledges all the time.
-const IDLE: Duration = Duration::from_secs(60);
+/// A connection that sends nothing for this long is closed: a live page acknowledges all the time.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A connection and its place.
-pub struct Held {
+/// A connection with its permit.
+pub(super) struct Connection {
     stream: TcpStream,
     idle: Pin<Box<tokio::time::Sleep>>,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl AsyncRead for Held {
+impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Pending => this.idle.as_mut().poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into())),
             ready => {
-                this.idle.as_mut().reset(Instant::now() + IDLE);
+                this.idle.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
                 ready
             }
         }
     }
 }
 
-impl AsyncWrite for Held {
+impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, data)
     }
@@ -158,18 +160,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_localhost_and_listed_names_are_ours() {
+    fn addresses_localhost_and_listed_names_are_allowed() {
         let guard = Guard::new(&["Car.Local".into()]);
-        for ours in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "192.168.0.7", "car.local:80", "CAR.local"] {
-            assert!(guard.is_ours(ours), "{ours}");
+        for allowed in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "192.168.0.7", "car.local:80", "CAR.local"] {
+            assert!(guard.is_allowed_host(allowed), "{allowed}");
         }
         for foreign in ["evil.example:8080", "127.0.0.1.evil.example", "", "a b", "localhost.evil.example"] {
-            assert!(!guard.is_ours(foreign), "{foreign}");
+            assert!(!guard.is_allowed_host(foreign), "{foreign}");
         }
     }
 
     #[test]
-    fn a_websocket_is_opened_for_pages_of_the_same_host_only() {
+    fn a_websocket_is_opened_only_for_pages_of_the_same_origin() {
         let headers = |origin: Option<&'static str>| {
             let host = (header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
             let origin = origin.map(|o| (header::ORIGIN, HeaderValue::from_static(o)));

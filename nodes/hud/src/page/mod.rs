@@ -1,7 +1,17 @@
-//! The live page's server.
+//! The live page's server: static files, the newest picture and state, and a WebSocket that carries both.
+//!
+//! The node's thread puts the newest picture and state into a [`PageFeed`] and never waits for a browser. A browser
+//! gets the next picture when it has acknowledged the last one, so at most one is on its way to it; the same for the
+//! state. A slow browser skips pictures and delays nobody else.
+//!
+//! * [`feed`]: the newest picture and state.
+//! * [`server`]: the routes.
+//! * `client`: one browser's WebSocket. `guard`: which requests are served.
 
 mod client;
+pub mod feed;
 mod guard;
-mod server;
+pub mod server;
 
-pub use server::{Page, PageError};
+pub use feed::PageFeed;
+pub use server::{PageError, serve};

@@ -1,11 +1,11 @@
-//! The live page's server: one static bundle, the newest picture and state, and a WebSocket that carries both.
-//!
-//! The node's thread only puts the newest picture and state in place ([`Page::ship`]) and never waits for a browser. A
-//! browser gets the next picture when it has said that the last one is on its screen, so at most one is ever on its
-//! way to it; the same for the state. A slow browser skips pictures and slows down nobody.
+//! The routes, on the configured address.
 
-use super::{client, guard};
-use crate::{Config, Effect, PageState};
+use super::{
+    client,
+    feed::{PageFeed, Shared},
+    guard::{self, Guard},
+};
+use crate::config::Config;
 use axum::{
     Router,
     body::Body,
@@ -15,75 +15,61 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use bytes::Bytes;
-use guard::Guard;
 use std::{
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     sync::Arc,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+
+const JSON: &str = "application/json; charset=utf-8";
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
+    /// `page_bind` is not an address.
     #[error("page_bind = {bind:?}: expected address:port, such as \"127.0.0.1:8080\", or \"\" for no page")]
-    Address { bind: String },
+    Address {
+        /// The value found.
+        bind: String,
+    },
+    /// The address cannot be used.
     #[error(
         "the page cannot be served on {bind}: {source}; stop the program that has the port, or set page_bind to another"
     )]
-    Bind { bind: String, source: std::io::Error },
+    Bind {
+        /// The address.
+        bind: String,
+        /// What the operating system reported.
+        source: std::io::Error,
+    },
 }
 
-/// What all browsers see. Cheap to clone.
-#[derive(Clone)]
-pub struct Page {
-    pub(super) frame: watch::Sender<Bytes>,
-    pub(super) state: watch::Sender<Option<Arc<PageState>>>,
-}
-
-/// What a request handler holds.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) page: Page,
-    guard: Arc<Guard>,
-    pub(super) clients: Arc<Semaphore>,
-}
-
-impl Default for Page {
-    fn default() -> Self {
-        Self { frame: watch::Sender::new(Bytes::new()), state: watch::Sender::new(None) }
-    }
-}
-
-impl Page {
-    /// Puts the newest picture or state in the place of the last; never waits.
-    pub fn ship(&self, effect: Effect) {
-        match effect {
-            Effect::Frame(jpeg) => drop(self.frame.send_replace(jpeg)),
-            Effect::State(state) => drop(self.state.send_replace(Some(state))),
-        }
-    }
-
-    /// Serves on the configured address until `runtime` ends. Returns the address in use.
-    pub fn serve(&self, config: &Config, runtime: &tokio::runtime::Handle) -> Result<SocketAddr, PageError> {
-        let bind = &config.page_bind;
-        let address = bind.to_socket_addrs().ok().and_then(|mut a| a.next());
-        let address = address.ok_or_else(|| PageError::Address { bind: bind.clone() })?;
-        let failed = |source| PageError::Bind { bind: bind.clone(), source };
-        let listener = TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let shared = Shared {
-            page: self.clone(),
-            guard: Arc::new(Guard::new(&config.page_hosts)),
-            clients: Arc::new(Semaphore::new(config.page_clients)),
-        };
-        let _entered = runtime.enter();
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-        let listener = guard::Limited::new(listener, 4 * config.page_clients + 8);
-        runtime.spawn(async move { axum::serve(listener, router(shared)).await });
-        Ok(address)
-    }
+/// Serves the page on the configured address until `runtime` ends. Returns the address in use.
+///
+/// # Errors
+/// When `page_bind` is not an address or the address cannot be used.
+pub fn serve(
+    feed: &PageFeed,
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+) -> Result<SocketAddr, PageError> {
+    let bind = &config.page_bind;
+    let address = bind.to_socket_addrs().ok().and_then(|mut a| a.next());
+    let address = address.ok_or_else(|| PageError::Address { bind: bind.clone() })?;
+    let failed = |source| PageError::Bind { bind: bind.clone(), source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let shared = Shared {
+        feed: feed.clone(),
+        guard: Arc::new(Guard::new(&config.page_hosts)),
+        clients: Arc::new(Semaphore::new(config.page_clients)),
+    };
+    let _entered = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    let listener = guard::LimitedListener::new(listener, 4 * config.page_clients + 8);
+    runtime.spawn(async move { axum::serve(listener, router(shared)).await });
+    Ok(address)
 }
 
 fn router(shared: Shared) -> Router {
@@ -108,7 +94,7 @@ fn router(shared: Shared) -> Router {
 }
 
 async fn snapshot(State(shared): State<Shared>) -> Response {
-    let jpeg = shared.page.frame.borrow().clone();
+    let jpeg = shared.feed.frame.borrow().clone();
     if jpeg.is_empty() {
         return (StatusCode::SERVICE_UNAVAILABLE, "no picture has been drawn yet").into_response();
     }
@@ -116,7 +102,7 @@ async fn snapshot(State(shared): State<Shared>) -> Response {
 }
 
 async fn state(State(shared): State<Shared>) -> Response {
-    let state = shared.page.state.borrow().clone();
+    let state = shared.feed.state.borrow().clone();
     match state.as_deref().map(serde_json::to_vec) {
         Some(Ok(json)) => {
             let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, header::HeaderValue::from_static(JSON))]);
@@ -126,5 +112,3 @@ async fn state(State(shared): State<Shared>) -> Response {
         None => (StatusCode::SERVICE_UNAVAILABLE, "no state has been made yet").into_response(),
     }
 }
-
-const JSON: &str = "application/json; charset=utf-8";

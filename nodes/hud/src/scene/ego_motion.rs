@@ -1,4 +1,5 @@
-//! Moving what was measured at one instant to where it is at another: our own way between the two, as an arc.
+//! Ego-motion compensation: moves what was measured at one instant to where it is at another. Between the two the own
+//! car follows an arc (constant speed and yaw rate).
 
 use auriga_runtime::Nanos;
 use std::time::Duration;
@@ -7,44 +8,52 @@ use std::time::Duration;
 const MAX_SPEED_MPS: f64 = 100.0;
 const MAX_YAW_RATE_RADPS: f64 = 1.5;
 
-/// Our own movement from the scene's instant to the picture's, at constant speed and yaw rate.
+/// The own car's movement from the scene's instant to the picture's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EgoMotion {
     dt_s: f64,
-    heading: f64,
-    way_m: (f64, f64),
+    heading_rad: f64,
+    /// Ahead and to the left.
+    displacement_m: (f64, f64),
 }
 
 impl EgoMotion {
-    /// Values no car has count as standing; the time is bounded to `limit` either way.
-    pub fn new(speed_mps: Option<f64>, yaw_rate_radps: Option<f64>, from: Nanos, to: Nanos, limit: Duration) -> Self {
-        let bound = |v: Option<f64>, most: f64| v.filter(|v| v.is_finite() && v.abs() <= most).unwrap_or(0.0);
-        let (v, w) = (bound(speed_mps, MAX_SPEED_MPS), bound(yaw_rate_radps, MAX_YAW_RATE_RADPS));
+    /// `velocity_mps`: ahead, negative in reverse. Missing and implausible values count as 0; the time is bounded to
+    /// `limit` in both directions.
+    pub fn new(
+        velocity_mps: Option<f64>,
+        yaw_rate_radps: Option<f64>,
+        from: Nanos,
+        to: Nanos,
+        limit: Duration,
+    ) -> Self {
+        let plausible = |v: Option<f64>, max: f64| v.filter(|v| v.is_finite() && v.abs() <= max).unwrap_or(0.0);
+        let (v, w) = (plausible(velocity_mps, MAX_SPEED_MPS), plausible(yaw_rate_radps, MAX_YAW_RATE_RADPS));
         let dt_s = match to >= from {
             true => to.since(from).min(limit).as_secs_f64(),
             false => -from.since(to).min(limit).as_secs_f64(),
         };
-        let heading = w * dt_s;
-        // The arc's chord; for a vanishing yaw rate the straight way.
-        let way_m = match w.abs() > 1e-6 {
-            true => (v / w * heading.sin(), v / w * (1.0 - heading.cos())),
+        let heading_rad = w * dt_s;
+        // The arc's chord; for a vanishing yaw rate a straight line.
+        let displacement_m = match w.abs() > 1e-6 {
+            true => (v / w * HEAD * (1.0 - heading.cos())),
             false => (v * dt_s, 0.0),
         };
-        Self { dt_s, heading, way_m }
+        Self { dt_s, heading_rad, displacement_m }
     }
 
-    /// A point that stands on the road.
+    /// A fixed point of the road, in metres ahead and to the left, seen from the later place.
     pub fn road_point(&self, x_m: f64, y_m: f64) -> (f64, f64) {
-        self.turned(x_m - self.way_m.0, y_m - self.way_m.1)
+        self.rotated(x_m - self.displacement_m.0, y_m - self.displacement_m.1)
     }
 
-    /// An object whose velocity relative to us is known: our way is in it, our turning is not.
+    /// An object with a velocity relative to the own car, which contains the own speed but not the own turning.
     pub fn object(&self, x_m: f64, y_m: f64, vx_mps: f64, vy_mps: f64) -> (f64, f64) {
-        self.turned(x_m + vx_mps * self.dt_s, y_m + vy_mps * self.dt_s)
+        self.rotated(x_m + vx_mps * self.dt_s, y_m + vy_mps * self.dt_s)
     }
 
-    fn turned(&self, x: f64, y: f64) -> (f64, f64) {
-        let (s, c) = self.heading.sin_cos();
+    fn rotated(&self, x: f64, y: f64) -> (f64, f64) {
+        let (s, c) = self.heading_rad.sin_cos();
         (c * x + s * y, c * y - s * x)
     }
 }
@@ -58,11 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn a_point_of_the_road_comes_nearer_by_the_way_driven() {
+    fn a_road_point_comes_nearer_by_the_distance_driven() {
         assert_eq!(motion(20.0, 0.0, 100).road_point(30.0, 1.5), (28.0, 1.5));
         // The time is bounded.
         assert_eq!(motion(20.0, 0.0, 5000).road_point(30.0, 1.5), (24.0, 1.5));
-        // An object at our own speed stays.
+        // An object without relative speed keeps its place.
         assert_eq!(motion(20.0, 0.0, 100).object(30.0, 1.5, 0.0, 0.0), (30.0, 1.5));
     }
 
@@ -76,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_speed_moves_nothing() {
+    fn implausible_speeds_move_nothing() {
         for v in [f64::NAN, f64::INFINITY, 1e9, -1e9] {
             assert_eq!(motion(v, v, 100).road_point(30.0, 1.0), (30.0, 1.0));
         }

@@ -1,5 +1,6 @@
-//! What the driver is to be warned of: hazards as fusion tells them, and what the display itself finds missing.
+//! The warnings that are shown: the active hazards of fusion, and data that the display itself misses.
 
+use crate::text::truncated;
 use auriga_msgs::{Stamped, v1};
 use auriga_runtime::Nanos;
 use std::{
@@ -7,35 +8,34 @@ use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
-use v1::{HazardKind, Severity};
+use v1::{HazardKind, Severity, Side};
 
-/// More hazards than this are not on at once; the oldest give way.
+/// Most hazards active at once; of more, the ones with the smallest ids are dropped.
 const MAX_HAZARDS: usize = 32;
+/// Longest detail text, in characters.
+const MAX_DETAIL: usize = 60;
 
-/// Which side of the car.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    Left,
-    Right,
-}
-
-/// What a warning is about, the weightiest first.
+/// What a warning is about, the most important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Topic {
+pub enum WarningKind {
+    /// A vehicle ahead may be hit.
     ForwardCollision,
+    /// A pedestrian is near the path.
     Pedestrian,
+    /// The car leaves its lane.
     LaneDeparture,
+    /// A sensor, or the scene as a whole, is missing.
     SensorLost,
 }
 
-impl Topic {
-    /// As the page names it.
+impl WarningKind {
+    /// The name in the page's state.
     pub fn name(self) -> &'static str {
         match self {
-            Topic::ForwardCollision => "forward-collision",
-            Topic::Pedestrian => "pedestrian",
-            Topic::LaneDeparture => "lane-departure",
-            Topic::SensorLost => "sensor-lost",
+            WarningKind::ForwardCollision => "forward-collision",
+            WarningKind::Pedestrian => "pedestrian",
+            WarningKind::LaneDeparture => "lane-departure",
+            WarningKind::SensorLost => "sensor-lost",
         }
     }
 }
@@ -43,43 +43,48 @@ impl Topic {
 /// One warning as it is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warning {
-    pub topic: Topic,
+    /// What it is about.
+    pub kind: WarningKind,
+    /// Shown in red.
     pub critical: bool,
-    pub side: Option<Side>,
+    /// The side of a lane departure; unspecified for other kinds.
+    pub side: Side,
+    /// In capitals.
     pub title: &'static str,
+    /// A measured value or a short text; may be empty.
     pub detail: String,
 }
 
 impl Warning {
-    /// Something the display itself misses.
-    pub fn missing(title: &'static str, detail: String) -> Self {
-        Self { topic: Topic::SensorLost, critical: false, side: None, title, detail }
+    /// A warning about data that the display itself misses.
+    pub fn of_missing_data(title: &'static str, detail: String) -> Self {
+        Self { kind: WarningKind::SensorLost, critical: false, side: Side::Unspecified, title, detail }
     }
 }
 
-/// The hazards that are on, by id.
+/// The active hazards by id.
 #[derive(Debug, Default)]
-pub struct Hazards {
-    on: BTreeMap<u64, Known>,
-    /// Ids whose end was told: a scene made before the end does not revive them.
+pub struct ActiveHazards {
+    active: BTreeMap<u64, ActiveHazard>,
+    /// Ids of hazards that ended: a scene made before the end does not bring them back.
     ended: VecDeque<u64>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct ActiveHazard {
     hazard: v1::Hazard,
-    /// Kept from the onset: a car that has crossed the line sees it on its other side.
-    side: Option<Side>,
+    /// Kept from the start of the hazard: once the car has crossed the line, the line is on its other side.
+    side: Side,
 }
 
-impl Hazards {
-    /// An onset, a change or an end.
+impl ActiveHazards {
+    /// Takes the start, a change or the end of a hazard. `lanes`: of the newest scene.
     pub fn on_hazard(&mut self, hazard: &v1::Hazard, lanes: Option<&v1::Lanes>) {
         self.ended.retain(|id| *id != hazard.id);
         if hazard.active {
             self.put(hazard, lanes);
         } else {
-            self.on.remove(&hazard.id);
+            self.active.remove(&hazard.id);
             self.ended.push_back(hazard.id);
             if self.ended.len() > MAX_HAZARDS {
                 self.ended.pop_front();
@@ -87,59 +92,58 @@ impl Hazards {
         }
     }
 
-    /// A scene's list of what is on. What is known by newer evidence than the scene's stays.
+    /// Takes a scene's list of active hazards. Hazards with newer evidence than the scene stay.
     pub fn on_scene(&mut self, scene: &v1::Scene) {
         let instant = scene.header_copy().stamp_ns;
         let listed = |id: &u64| scene.hazards.iter().any(|h| h.id == *id);
-        self.on.retain(|id, known| listed(id) || known.hazard.header_copy().stamp_ns > instant);
+        self.active.retain(|id, active| listed(id) || active.hazard.header_copy().stamp_ns > instant);
         for hazard in scene.hazards.iter().filter(|h| h.active).take(MAX_HAZARDS) {
-            let newer = |known: &Known| known.hazard.header_copy().stamp_ns > hazard.header_copy().stamp_ns;
-            if !self.ended.contains(&hazard.id) && !self.on.get(&hazard.id).is_some_and(newer) {
+            let newer = |active: &ActiveHazard| active.hazard.header_copy().stamp_ns > hazard.header_copy().stamp_ns;
+            if !self.ended.contains(&hazard.id) && !self.active.get(&hazard.id).is_some_and(newer) {
                 self.put(hazard, scene.lanes.as_ref());
             }
         }
     }
 
     fn put(&mut self, hazard: &v1::Hazard, lanes: Option<&v1::Lanes>) {
-        let before = self.on.get(&hazard.id).and_then(|k| k.side);
-        let side = before.or_else(|| side_of(hazard, lanes));
-        self.on.insert(hazard.id, Known { hazard: hazard.clone(), side });
-        if self.on.len() > MAX_HAZARDS {
-            self.on.pop_first();
+        let before = self.active.get(&hazard.id).map(|a| a.side).filter(|side| *side != Side::Unspecified);
+        let side = before.unwrap_or_else(|| departure_side(hazard, lanes));
+        self.active.insert(hazard.id, ActiveHazard { hazard: hazard.clone(), side });
+        if self.active.len() > MAX_HAZARDS {
+            self.active.pop_first();
         }
     }
 
-    /// What is shown, the weightiest first; without what has no evidence of the last `within`.
-    pub fn warnings(&self, now: Nanos, within: Duration) -> Vec<Warning> {
-        let recent = |k: &&Known| now.since(Nanos(k.hazard.header_copy().stamp_ns)) <= within;
-        let mut warnings: Vec<Warning> = self.on.values().filter(recent).filter_map(warning).collect();
-        warnings.sort_by_key(|w| (w.topic, Reverse(w.critical)));
-        warnings.dedup_by(|b, a| a.topic == b.topic && a.side == b.side && a.detail == b.detail);
+    /// The warnings to show, the most important first. Hazards whose evidence is older than `max_age` are left out.
+    pub fn warnings(&self, now: Nanos, max_age: Duration) -> Vec<Warning> {
+        let recent = |a: &&ActiveHazard| now.since(Nanos(a.hazard.header_copy().stamp_ns)) <= max_age;
+        let mut warnings: Vec<Warning> = self.active.values().filter(recent).filter_map(warning).collect();
+        warnings.sort_by_key(|w| (w.kind, Reverse(w.critical)));
+        warnings.dedup_by(|b, a| a.kind == b.kind && a.side == b.side && a.detail == b.detail);
         warnings
     }
 }
 
-fn side_of(hazard: &v1::Hazard, lanes: Option<&v1::Lanes>) -> Option<Side> {
+/// The side of a lane departure: as fusion states it, else the side of the nearer line.
+fn departure_side(hazard: &v1::Hazard, lanes: Option<&v1::Lanes>) -> Side {
     if hazard.kind() != HazardKind::LaneDeparture {
-        return None;
+        return Side::Unspecified;
     }
-    match hazard.side() {
-        v1::Side::Left => return Some(Side::Left),
-        v1::Side::Right => return Some(Side::Right),
-        v1::Side::Unspecified => {}
+    if hazard.side() != Side::Unspecified {
+        return hazard.side();
     }
-    // Unsaid: the side of the nearer line.
-    let near = |line: &Option<v1::LaneLine>| line.as_ref().map(|l| l.c0_m.abs()).filter(|y| y.is_finite());
-    match (near(&lanes?.left), near(&lanes?.right)) {
-        (Some(left), Some(right)) => Some(if left < right { Side::Left } else { Side::Right }),
-        (Some(_), None) => Some(Side::Left),
-        (None, Some(_)) => Some(Side::Right),
-        (None, None) => None,
+    let distance = |line: &Option<v1::LaneLine>| line.as_ref().map(|l| l.c0_m.abs()).filter(|y| y.is_finite());
+    match lanes.map(|lanes| (distance(&lanes.left), distance(&lanes.right))) {
+        Some((Some(left), Some(right))) if left < right => Side::Left,
+        Some((Some(_), None)) => Side::Left,
+        Some((_, Some(_))) => Side::Right,
+        _ => Side::Unspecified,
     }
 }
 
-fn warning(known: &Known) -> Option<Warning> {
-    let Known { hazard, side } = known;
+/// The warning of a hazard; `None` for a kind this display does not know.
+fn warning(active: &ActiveHazard) -> Option<Warning> {
+    let ActiveHazard { hazard, side } = active;
     let critical = hazard.severity() == Severity::Critical;
     let ttc = hazard.time_to_collision_s.filter(|t| (0.0..100.0).contains(t));
     let distance = hazard.distance_m.filter(|d| (0.0..1000.0).contains(d));
@@ -148,26 +152,22 @@ fn warning(known: &Known) -> Option<Warning> {
         (None, Some(d)) => format!("{d:.0} m"),
         (None, None) => String::new(),
     };
-    let (topic, title, detail) = match hazard.kind() {
-        HazardKind::ForwardCollision if critical => (Topic::ForwardCollision, "BRAKE", measured),
-        HazardKind::ForwardCollision => (Topic::ForwardCollision, "COLLISION WARNING", measured),
-        HazardKind::Pedestrian => (Topic::Pedestrian, "PEDESTRIAN", measured),
+    let (kind, title, detail) = match hazard.kind() {
+        HazardKind::ForwardCollision if critical => (WarningKind::ForwardCollision, "BRAKE", measured),
+        HazardKind::ForwardCollision => (WarningKind::ForwardCollision, "COLLISION WARNING", measured),
+        HazardKind::Pedestrian => (WarningKind::Pedestrian, "PEDESTRIAN", measured),
         HazardKind::LaneDeparture => {
             let side = match side {
-                Some(Side::Left) => "left",
-                Some(Side::Right) => "right",
-                None => "",
+                Side::Left => "left",
+                Side::Right => "right",
+                Side::Unspecified => "",
             };
-            (Topic::LaneDeparture, "LANE DEPARTURE", side.to_owned())
+            (WarningKind::LaneDeparture, "LANE DEPARTURE", side.to_owned())
         }
-        HazardKind::SensorLost => (Topic::SensorLost, "SENSOR LOST", shortened(&hazard.text)),
+        HazardKind::SensorLost => (WarningKind::SensorLost, "SENSOR LOST", truncated(&hazard.text, MAX_DETAIL)),
         HazardKind::Unspecified => return None,
     };
-    Some(Warning { topic, critical, side: *side, title, detail })
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(60).collect()
+    Some(Warning { kind, critical, side: *side, title, detail })
 }
 
 #[cfg(test)]
@@ -187,7 +187,7 @@ mod tests {
         }
     }
 
-    fn shown(hazards: &Hazards) -> Vec<Warning> {
+    fn shown(hazards: &ActiveHazards) -> Vec<Warning> {
         hazards.warnings(Nanos(0), Duration::MAX)
     }
 
@@ -196,39 +196,39 @@ mod tests {
     }
 
     #[test]
-    fn warnings_come_by_weight_with_their_measure_and_side() {
-        let mut hazards = Hazards::default();
+    fn warnings_are_sorted_by_importance_and_carry_their_measured_value_and_side() {
+        let mut hazards = ActiveHazards::default();
         hazards.on_hazard(&hazard(1, HazardKind::LaneDeparture, 5, true), None);
         hazards.on_hazard(&hazard(2, HazardKind::ForwardCollision, 6, true), None);
         let list = shown(&hazards);
         assert_eq!((list[0].title, list[0].detail.as_str()), ("COLLISION WARNING", "1.9 s"));
-        assert_eq!((list[1].title, list[1].side), ("LANE DEPARTURE", Some(Side::Right)));
+        assert_eq!((list[1].title, list[1].side), ("LANE DEPARTURE", Side::Right));
         hazards.on_hazard(&hazard(2, HazardKind::ForwardCollision, 7, false), None);
         assert_eq!(shown(&hazards).len(), 1);
     }
 
     #[test]
-    fn an_older_scene_neither_ends_nor_revives_a_hazard() {
-        let mut hazards = Hazards::default();
-        let onset = hazard(1, HazardKind::ForwardCollision, 100, true);
-        hazards.on_hazard(&onset, None);
+    fn a_scene_older_than_the_evidence_neither_ends_nor_restarts_a_hazard() {
+        let mut hazards = ActiveHazards::default();
+        let start = hazard(1, HazardKind::ForwardCollision, 100, true);
+        hazards.on_hazard(&start, None);
         hazards.on_scene(&scene(90, vec![]));
-        assert_eq!(shown(&hazards).len(), 1, "the scene is older than the onset");
+        assert_eq!(shown(&hazards).len(), 1, "the scene is older than the start");
         hazards.on_hazard(&hazard(1, HazardKind::ForwardCollision, 110, false), None);
-        hazards.on_scene(&scene(105, vec![onset]));
+        hazards.on_scene(&scene(105, vec![start]));
         assert!(shown(&hazards).is_empty(), "the scene is older than the end");
         hazards.on_hazard(&hazard(2, HazardKind::ForwardCollision, 120, true), None);
         hazards.on_scene(&scene(130, vec![]));
-        assert!(shown(&hazards).is_empty(), "a lost end is made good by the next scene");
+        assert!(shown(&hazards).is_empty(), "the next scene ends a hazard whose end was lost");
     }
 
     #[test]
-    fn without_a_word_the_nearer_line_tells_the_side() {
+    fn a_departure_without_a_side_is_to_the_side_of_the_nearer_line() {
         let line = |c0_m| Some(v1::LaneLine { c0_m, ..Default::default() });
         let lanes = v1::Lanes { left: line(0.7), right: line(-2.8), ..Default::default() };
-        let mut hazards = Hazards::default();
-        let unsaid = v1::Hazard { side: v1::Side::Unspecified.into(), ..hazard(1, HazardKind::LaneDeparture, 1, true) };
-        hazards.on_hazard(&unsaid, Some(&lanes));
-        assert_eq!(shown(&hazards)[0].side, Some(Side::Left));
+        let mut hazards = ActiveHazards::default();
+        let sideless = v1::Hazard { side: v1::Side::Unspecified.into(), ..hazard(1, HazardKind::LaneDeparture, 1, true) };
+        hazards.on_hazard(&sideless, Some(&lanes));
+        assert_eq!(shown(&hazards)[0].side, Side::Left);
     }
 }

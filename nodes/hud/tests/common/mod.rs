@@ -1,4 +1,4 @@
-//! Messages of a made-up drive, for tests, the bench and the demo.
+//! Messages of an invented drive, for tests, the bench and the demo.
 #![allow(dead_code)]
 
 use auriga_hud::{Config, Effect, HudNode};
@@ -135,10 +135,10 @@ pub fn grants(now: Nanos, decor: u32) -> v1::Grants {
     }
 }
 
-/// What comes before a frame.
-pub fn inputs(width: u32, height: u32, now: Nanos, dangerous: bool, decor: u32) -> Vec<HudInput> {
+/// The inputs before a frame.
+pub fn inputs(width: u32, height: u32, now: Nanos, hazardous: bool, decor: u32) -> Vec<HudInput> {
     let mut scene = scene(now);
-    if dangerous {
+    if hazardous {
         scene.hazards = vec![
             hazard(HazardKind::ForwardCollision, 1, now, Severity::Critical),
             hazard(HazardKind::LaneDeparture, 2, now, Severity::Warning),
@@ -161,18 +161,18 @@ pub fn inputs(width: u32, height: u32, now: Nanos, dangerous: bool, decor: u32) 
 }
 
 /// A node with its outbox.
-pub struct Bed {
+pub struct TestNode {
     pub node: HudNode,
     pub out: Outbox<HudNode>,
 }
 
-impl Default for Bed {
+impl Default for TestNode {
     fn default() -> Self {
         Self::new(Config::default())
     }
 }
 
-impl Bed {
+impl TestNode {
     pub fn new(config: Config) -> Self {
         Self { node: HudNode::new(&config).unwrap(), out: Outbox::default() }
     }

@@ -1,6 +1,6 @@
-//! The layers of the overlay.
+//! The layers of the overlay, each a function that draws onto the surface.
 
-mod objects;
-mod road;
-mod status;
-mod warning;
+pub(super) mod objects;
+pub(super) mod road;
+pub(super) mod status;
+pub(super) mod warnings;

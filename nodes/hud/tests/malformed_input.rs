@@ -1,10 +1,10 @@
-//! Whatever comes in, the node draws or says what is wrong.
+//! Malformed and implausible input leads to a fault or a picture, never to a panic.
 
 mod common;
 
 use auriga_msgs::{node::HudInput, v1};
 use auriga_runtime::Nanos;
-use common::Bed;
+use common::TestNode;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ const NOW: Nanos = Nanos::from_millis(5000);
 
 #[test]
 fn a_malformed_image_is_a_fault_and_the_next_one_is_drawn() {
-    let mut bed = Bed::default();
+    let mut node = TestNode::default();
     let good = |ms| common::image(64, 48, Nanos::from_millis(ms), vec![9; 3 * 64 * 48]);
     let bad = [
         v1::Image { data: vec![1, 2, 3].into(), ..good(1000) },
@@ -21,24 +21,24 @@ fn a_malformed_image_is_a_fault_and_the_next_one_is_drawn() {
         v1::Image { step: 1, ..good(1000) },
         v1::Image { encoding: "yuv422".into(), ..good(1000) },
     ];
-    bed.feed(bad.map(|image| HudInput::CameraFrontImage(Arc::new(image))), NOW);
-    assert!(bed.fault_codes().iter().all(|code| code == "camera-image-malformed"));
-    assert_eq!(bed.frame(good(2000), NOW).width, 64);
-    bed.feed([HudInput::CameraFrontImage(Arc::new(good(1500)))], NOW);
-    assert_eq!(bed.fault_codes(), ["camera-frame-out-of-order"]);
-    bed.feed([HudInput::CameraFrontImage(Arc::new(good(60_000)))], NOW);
-    assert_eq!(bed.fault_codes(), ["camera-stamp-ahead"]);
-    assert_eq!(bed.frame(good(2100), NOW).width, 64, "a stamp ahead does not block what follows");
+    node.feed(bad.map(|image| HudInput::CameraFrontImage(Arc::new(image))), NOW);
+    assert!(node.fault_codes().iter().all(|code| code == "camera-image-malformed"));
+    assert_eq!(node.frame(good(2000), NOW).width, 64);
+    node.feed([HudInput::CameraFrontImage(Arc::new(good(1500)))], NOW);
+    assert_eq!(node.fault_codes(), ["camera-frame-out-of-order"]);
+    node.feed([HudInput::CameraFrontImage(Arc::new(good(60_000)))], NOW);
+    assert_eq!(node.fault_codes(), ["camera-stamp-ahead"]);
+    assert_eq!(node.frame(good(2100), NOW).width, 64, "a stamp ahead does not block what follows");
 }
 
 #[test]
 fn an_unusable_camera_info_is_a_fault_and_frames_are_drawn_without_the_road() {
-    let mut bed = Bed::default();
+    let mut node = TestNode::default();
     let info = v1::CameraInfo { height_m: f64::NAN, ..common::info(640, 360) };
-    bed.feed([HudInput::CameraFrontInfo(Arc::new(info))], NOW);
-    assert_eq!(bed.fault_codes(), ["camera-info-unusable"]);
-    bed.feed([HudInput::FusionScene(Arc::new(common::scene(NOW)))], NOW);
-    assert_eq!(bed.frame(common::road(640, 360, NOW), NOW).width, 640);
+    node.feed([HudInput::CameraFrontInfo(Arc::new(info))], NOW);
+    assert_eq!(node.fault_codes(), ["camera-info-unusable"]);
+    node.feed([HudInput::FusionScene(Arc::new(common::scene(NOW)))], NOW);
+    assert_eq!(node.frame(common::road(640, 360, NOW), NOW).width, 640);
 }
 
 fn number() -> impl Strategy<Value = f64> {
@@ -118,19 +118,19 @@ prop_compose! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..Default::default() })]
     #[test]
-    fn any_scene_and_any_words_are_drawn_without_harm(
+    fn any_scene_and_any_text_are_drawn_without_a_panic(
         scene in scene(),
-        words in "\\PC{0,300}",
+        text in "\\PC{0,300}",
         confidence in any::<f32>(),
         size in prop_oneof![Just((16u32, 16u32)), Just((640, 360)), Just((33, 400)), Just((500, 17))],
         level in any::<u32>(),
     ) {
-        let mut bed = Bed::default();
+        let mut node = TestNode::default();
         let (width, height) = size;
-        let slots = vec![v1::Slot { name: words.clone(), value: words.clone() }; 20];
-        let intent = v1::Intent { slots, confidence, refusal: words.clone(), ..Default::default() };
-        let turn = v1::DialogueTurn { text: words.clone(), ..Default::default() };
-        bed.feed(
+        let slots = vec![v1::Slot { name: text.clone(), value: text.clone() }; 20];
+        let intent = v1::Intent { slots, confidence, refusal: text.clone(), ..Default::default() };
+        let turn = v1::DialogueTurn { text: text.clone(), ..Default::default() };
+        node.feed(
             [
                 HudInput::CameraFrontInfo(Arc::new(common::info(width, height))),
                 HudInput::ArbiterGrants(Arc::new(common::grants(NOW, level))),
@@ -140,10 +140,10 @@ proptest! {
             ],
             NOW,
         );
-        let picture = bed.frame(common::road(width, height, NOW), NOW);
+        let picture = node.frame(common::road(width, height, NOW), NOW);
         prop_assert_eq!((picture.width, picture.height), (width as usize, height as usize));
-        bed.tick(NOW);
-        let states = bed.states();
+        node.tick(NOW);
+        let states = node.states();
         prop_assert_eq!(states.len(), 1);
         prop_assert!(serde_json::to_string(&*states[0]).is_ok());
     }

@@ -1,39 +1,46 @@
-//! Type: B612, a face made for cockpit displays, rasterised with anti-aliasing and kept by glyph.
+//! Text in B612, a typeface made for cockpit displays. Glyphs are rasterised with anti-aliasing and cached.
 
-use super::canvas::{Canvas, Paint};
+use super::canvas::{Canvas, Paint, Px};
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use std::collections::HashMap;
 
 const REGULAR: &[u8] = include_bytes!("../../fonts/B612-Regular.ttf");
 const BOLD: &[u8] = include_bytes!("../../fonts/B612-Bold.ttf");
 
-/// Glyphs kept; more are only seen by a text in a script of thousands.
-const CACHE: usize = 4096;
-/// Places between two pixels at which a glyph is drawn, so that letters keep their distances.
+/// Most cached glyphs. Only a text in a script with thousands of characters has more.
+const MAX_CACHED_GLYPHS: usize = 4096;
+/// Positions within a pixel at which a glyph is rasterised, so that letter spacing stays even.
 const SUBPIXELS: f32 = 4.0;
 
+/// The weight of the strokes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Weight {
+    /// B612 Regular.
     Regular,
+    /// B612 Bold.
     Bold,
 }
 
-/// A way to write: weight, and height of the em in pixels.
+/// Weight and size of a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Style {
+    /// Regular or bold.
     pub weight: Weight,
+    /// Height of the em in pixels.
     pub size: f32,
 }
 
+/// The regular weight in a size.
 pub fn regular(size: f32) -> Style {
     Style { weight: Weight::Regular, size }
 }
 
+/// The bold weight in a size.
 pub fn bold(size: f32) -> Style {
     Style { weight: Weight::Bold, size }
 }
 
-/// Weight, size and place between pixels in quarters, letter.
+/// Weight, size in quarters of a pixel, position within a pixel, character.
 type Key = (Weight, u32, u8, char);
 
 struct Glyph {
@@ -43,14 +50,15 @@ struct Glyph {
     coverage: Vec<u8>,
 }
 
-/// The faces and what was drawn of them.
-pub struct Type {
+/// The fonts and the cache of their glyphs.
+pub struct Typeface {
     regular: FontRef<'static>,
     bold: FontRef<'static>,
     glyphs: HashMap<Key, Glyph>,
 }
 
-impl Type {
+impl Typeface {
+    /// Loads the fonts of the program.
     pub fn new() -> Result<Self, ab_glyph::InvalidFont> {
         let (regular, bold) = (FontRef::try_from_slice(REGULAR)?, FontRef::try_from_slice(BOLD)?);
         Ok(Self { regular, bold, glyphs: HashMap::new() })
@@ -69,7 +77,7 @@ impl Type {
         PxScale::from(style.size * font.height_unscaled() / em)
     }
 
-    /// Where each letter begins, and the whole width.
+    /// Where each character begins, and the width of the text.
     fn advances(&self, text: &str, style: Style) -> (Vec<(char, f32)>, f32) {
         let font = self.font(style.weight).as_scaled(self.scale(style));
         let (mut x, mut last) = (0.0, None);
@@ -84,12 +92,14 @@ impl Type {
         (places, x)
     }
 
+    /// The width of a text in pixels.
     pub fn width(&self, text: &str, style: Style) -> f32 {
         self.advances(text, style).1
     }
 
-    /// Writes from `x` on the line `baseline`; returns where the text ends.
-    pub fn write(&mut self, canvas: &mut Canvas, text: &str, x: f32, baseline: f32, style: Style, paint: Paint) -> f32 {
+    /// Writes from `at.x` on the baseline `at.y`; returns where the text ends.
+    pub fn write(&mut self, canvas: &mut Canvas, text: &str, at: Px, style: Style, paint: Paint) -> f32 {
+        let Px { x, y: baseline } = at;
         let (places, width) = self.advances(text, style);
         if !(x.is_finite() && baseline.is_finite() && style.size > 0.0) {
             return x;
@@ -99,13 +109,13 @@ impl Type {
             let sub = ((at - at.floor()) * SUBPIXELS) as u8;
             let glyph = self.glyph((style.weight, (style.size * 4.0).round() as u32, sub, letter));
             let (left, top) = (at.floor() as i32 + glyph.left, baseline.round() as i32 + glyph.top);
-            canvas.stamp(left, top, glyph.width, &glyph.coverage, paint);
+            canvas.blend_coverage(left, top, glyph.width, &glyph.coverage, paint);
         }
         x + width
     }
 
     fn glyph(&mut self, key: Key) -> &Glyph {
-        if self.glyphs.len() >= CACHE && !self.glyphs.contains_key(&key) {
+        if self.glyphs.len() >= MAX_CACHED_GLYPHS && !self.glyphs.contains_key(&key) {
             self.glyphs.clear();
         }
         if !self.glyphs.contains_key(&key) {
@@ -136,8 +146,8 @@ impl Type {
 
     /// The text, or its beginning with an ellipsis, no wider than `width`.
     pub fn fit(&self, text: &str, style: Style, width: f32) -> String {
-        let (places, whole) = self.advances(text, style);
-        if whole <= width {
+        let (places, text_width) = self.advances(text, style);
+        if text_width <= width {
             return text.to_owned();
         }
         let room = width - self.width("…", style);
@@ -167,40 +177,40 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn digits_have_one_width_so_that_a_speed_does_not_dance() {
-        let face = Type::new().unwrap();
-        let widths: Vec<f32> = ('0'..='9').map(|d| face.width(&d.to_string(), bold(40.0))).collect();
+    fn all_digits_have_the_same_width() {
+        let typeface = Typeface::new().unwrap();
+        let widths: Vec<f32> = ('0'..='9').map(|d| typeface.width(&d.to_string(), bold(40.0))).collect();
         assert!(widths.iter().all(|w| (w - widths[0]).abs() < 0.01), "{widths:?}");
     }
 
     #[test]
-    fn what_is_written_is_inked_between_its_ends() {
+    fn text_is_drawn_between_its_start_and_the_end_returned() {
         let mut canvas = Canvas::default();
         canvas.clear(200, 60, Paint::rgb(0));
-        let mut face = Type::new().unwrap();
-        let end = face.write(&mut canvas, "88", 20.0, 45.0, bold(40.0), Paint::rgb(0xffffff));
-        let inked = |x: usize| (0..60).any(|y| canvas.pixels()[3 * (y * 200 + x)] > 0);
+        let mut typeface = Typeface::new().unwrap();
+        let end = typeface.write(&mut canvas, "88", Px { x: 20.0, y: 45.0 }, bold(40.0), Paint::rgb(0xffffff));
+        let drawn = |x: usize| (0..60).any(|y| canvas.pixels()[3 * (y * 200 + x)] > 0);
         assert!(end > 50.0 && end < 90.0, "{end}");
-        assert!((0..18).all(|x| !inked(x)) && (end as usize + 2..200).all(|x| !inked(x)));
-        assert!(inked(30));
+        assert!((0..18).all(|x| !drawn(x)) && (end as usize + 2..200).all(|x| !drawn(x)));
+        assert!(drawn(30));
     }
 
     proptest! {
         #[test]
-        fn any_text_fits_or_is_cut_to_fit(text in "\\PC{0,80}", width in 30f32..300.0) {
-            let face = Type::new().unwrap();
+        fn any_text_is_cut_to_the_width(text in "\\PC{0,80}", width in 30f32..300.0) {
+            let typeface = Typeface::new().unwrap();
             let style = regular(13.0);
-            prop_assert!(face.width(&face.fit(&text, style, width), style) <= width + 0.5);
-            for line in face.lines(&text, style, width) {
-                prop_assert!(face.width(&line, style) <= width + 0.5, "{line}");
+            prop_assert!(typeface.width(&typeface.fit(&text, style, width), style) <= width + 0.5);
+            for line in typeface.lines(&text, style, width) {
+                prop_assert!(typeface.width(&line, style) <= width + 0.5, "{line}");
             }
         }
 
         #[test]
-        fn any_text_anywhere_is_written_without_harm(text in "\\PC{0,20}", x in -1e9f32..1e9, size in -5f32..80.0) {
+        fn any_text_at_any_place_is_written_without_a_panic(text in "\\PC{0,20}", x in -1e9f32..1e9, size in -5f32..80.0) {
             let mut canvas = Canvas::default();
             canvas.clear(64, 32, Paint::rgb(0));
-            Type::new().unwrap().write(&mut canvas, &text, x, 20.0, bold(size), Paint::rgb(0xffffff));
+            Typeface::new().unwrap().write(&mut canvas, &text, Px { x, y: 20.0 }, bold(size), Paint::rgb(0xffffff));
         }
     }
 }
