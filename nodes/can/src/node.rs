@@ -1,10 +1,13 @@
 //! The state machine.
 
 use crate::{
-    Config,
+    config::Config,
     dbc::Database,
     mapping::Mapping,
-    state::values::{News, Order, Values},
+    state::{
+        reordering::{Freshness, ReorderingFilter},
+        signal_values::SignalValues,
+    },
 };
 use auriga_msgs::{TopicId, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
@@ -18,7 +21,7 @@ const STAMP_AHEAD: Duration = Duration::from_millis(50);
 /// The subject of faults about the bus as a whole.
 const SUBJECT: &str = "device/can";
 
-/// Error classes of the kernel (linux/can/error.h) that change what the bus is worth.
+/// Error classes of the kernel (linux/can/error.h) about the controller's connection to the bus.
 const BUS_OFF: u32 = 0x40;
 const RESTARTED: u32 = 0x100;
 /// Bytes of an error frame.
@@ -27,24 +30,29 @@ const ERROR_LENGTH: usize = 8;
 /// Frames since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// All frames.
     pub total: u64,
-    /// Identifier not in the database.
+    /// The identifier is not in the database.
     pub unknown: u64,
+    /// Not the message's length.
     pub wrong_length: u64,
+    /// Error frames.
     pub error: u64,
-    /// Requests for data: nobody's values.
+    /// Remote frames: requests without data.
     pub remote: u64,
+    /// The last frame of its message again.
     pub duplicate: u64,
+    /// Older than the last frame of its message.
     pub out_of_order: u64,
 }
 
-/// The state machine.
+/// The CAN node's state machine.
 pub struct CanNode {
     database: Database,
     mapping: Mapping,
     counts: Counts,
-    order: Order,
-    values: Values,
+    reordering: ReorderingFilter,
+    values: SignalValues,
     states: u64,
     batches: u64,
     bus_off: bool,
@@ -53,18 +61,21 @@ pub struct CanNode {
 
 impl CanNode {
     /// Loads the database and the mapping that the configuration names.
+    ///
+    /// # Errors
+    /// When one of the files cannot be read or is not valid, naming the file and the line.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
         let database = Database::load(&config.dbc)?;
         let mapping = Mapping::load(&config.mapping, &database)?;
         Ok(Self::with(database, mapping))
     }
 
-    /// With a database and a mapping that was made for it.
+    /// With a database and a mapping compiled for it.
     pub fn with(database: Database, mapping: Mapping) -> Self {
         Self {
             counts: Counts::default(),
-            order: Order::new(database.messages().len()),
-            values: Values::new(&mapping),
+            reordering: ReorderingFilter::new(database.messages().len()),
+            values: SignalValues::new(&mapping),
             states: 0,
             batches: 0,
             bus_off: false,
@@ -89,16 +100,16 @@ impl CanNode {
         for frame in &batch.frames {
             newest = newest.max(self.on_frame(frame, now, out));
         }
-        // After the frames: one that came too late to be told is not told.
+        // After the frames: a value that is already too old is not published.
         self.expire(now, out);
         if let Some(stamp) = newest {
             self.publish_state(stamp, out);
         }
         self.publish_frames(batch, out);
-        self.arm(out);
+        self.schedule_expiry(out);
     }
 
-    /// Takes in one frame; returns its stamp when it told something.
+    /// Processes one frame; returns its stamp when it updated a value.
     fn on_frame(&mut self, frame: &v1::CanFrame, now: Nanos, out: &mut Outbox<Self>) -> Option<Nanos> {
         self.counts.total += 1;
         if frame.error {
@@ -109,7 +120,7 @@ impl CanNode {
             self.counts.remote += 1;
             return None;
         }
-        self.bus_works(frame, now, out);
+        self.end_bus_off(frame, now, out);
         let Some(index) = self.database.index(frame.id, frame.extended) else {
             self.counts.unknown += 1;
             return None;
@@ -119,22 +130,22 @@ impl CanNode {
             self.wrong_length(index, frame, now, out);
             return None;
         };
-        if self.mapping.plans()[index].is_empty() {
+        if self.mapping.messages()[index].is_empty() {
             return None;
         }
-        let stamp = sane_stamp(Nanos(frame.stamp_ns), now, out);
-        match self.order.judge(index, stamp, &frame.data) {
-            News::Newest => {
-                self.values.take(&self.mapping, index, message, &bits, stamp);
+        let stamp = plausible_stamp(Nanos(frame.stamp_ns), now, out);
+        match self.reordering.check(index, stamp, &frame.data) {
+            Freshness::Newest => {
+                self.values.update(&self.mapping, index, message, &bits, stamp);
                 Some(stamp)
             }
-            News::Duplicate => {
+            Freshness::Duplicate => {
                 self.counts.duplicate += 1;
                 None
             }
-            News::Old => {
+            Freshness::Old => {
                 self.counts.out_of_order += 1;
-                let text = "a frame came after a newer one of its message; it is recorded, not used";
+                let text = "a frame came after a newer one of its message; it is recorded but not used";
                 out.fault(now, Severity::Info, "can-frame-out-of-order", message.name(), text);
                 None
             }
@@ -161,33 +172,33 @@ impl CanNode {
         if frame.id & BUS_OFF != 0 {
             self.bus_off = true;
             let text =
-                format!("{text}: the controller left the bus and hears nothing until it restarts; check the wiring");
+                format!("{text}: the controller left the bus and receives nothing until it restarts; check the wiring");
             out.fault(now, Severity::Critical, "can-bus-off", bus, text);
         } else if frame.id & RESTARTED != 0 {
-            self.bus_works(frame, now, out);
+            self.end_bus_off(frame, now, out);
         } else {
             out.fault(now, Severity::Warning, "can-error-frame", bus, text);
         }
     }
 
-    /// A frame, or word of a restart: after a bus-off it is news.
-    fn bus_works(&mut self, frame: &v1::CanFrame, now: Nanos, out: &mut Outbox<Self>) {
+    /// A frame or the report of a restart ends a bus-off.
+    fn end_bus_off(&mut self, frame: &v1::CanFrame, now: Nanos, out: &mut Outbox<Self>) {
         if std::mem::take(&mut self.bus_off) {
             let bus = if frame.bus.is_empty() { SUBJECT } else { &frame.bus };
             out.fault(now, Severity::Info, "can-bus-on", bus, "the controller is on the bus again");
         }
     }
 
-    /// Takes out what is too old.
+    /// Removes the values that are too old.
     fn expire(&mut self, now: Nanos, out: &mut Outbox<Self>) {
-        let (messages, uses) = (self.database.messages(), self.mapping.uses());
-        self.values.expire(&self.mapping, now, |message, used| {
-            let (message, used) = (&messages[message], &uses[used]);
+        let (messages, signals) = (self.database.messages(), self.mapping.signals());
+        self.values.expire(&self.mapping, now, |message, signal| {
+            let (message, mapped) = (&messages[message], &signals[signal]);
             let text = format!(
-                "frame {:#x} has not told {} for {} ms: its values are taken out until it comes again",
+                "frame {:#x} with {} has not come for {} ms: its values are removed until it comes again",
                 message.id(),
-                message.signals()[used.signal].name(),
-                used.timeout.as_millis()
+                message.signals()[mapped.signal].name(),
+                mapped.timeout.as_millis()
             );
             out.fault(now, Severity::Warning, "can-signal-timeout", message.name(), text);
         });
@@ -204,40 +215,40 @@ impl CanNode {
             frames_error: self.counts.error,
             ..Default::default()
         };
-        self.values.tell(&self.mapping, &mut state);
+        self.values.fill(&self.mapping, &mut state);
         out.publish::<topic::VehicleState>(state);
     }
 
-    /// All frames as they came.
+    /// Publishes all frames as they came.
     fn publish_frames(&mut self, batch: Arc<v1::CanFrames>, out: &mut Outbox<Self>) {
         let Some(newest) = batch.frames.iter().map(|f| f.stamp_ns).max() else { return };
-        // Live the node is the only owner: nothing is copied.
+        // Live the node is the only owner, so nothing is copied.
         let mut batch = Arc::unwrap_or_clone(batch);
         batch.header = Some(v1::Header::new(newest, v1::Header::trace(TopicId::CanFrames, self.batches)));
         self.batches += 1;
         out.publish::<topic::CanFrames>(batch);
     }
 
-    /// Values are too old only after their last instant.
-    fn arm(&self, out: &mut Outbox<Self>) {
+    /// Asks for a tick right after the next value expires.
+    fn schedule_expiry(&self, out: &mut Outbox<Self>) {
         if let Some(at) = self.values.next_expiry() {
             out.tick_at(at + Duration::from_nanos(1));
         }
     }
 }
 
-/// The frame's time, or the arrival's when that cannot be.
-fn sane_stamp(stamp: Nanos, now: Nanos, out: &mut Outbox<CanNode>) -> Nanos {
+/// The frame's stamp, or the time of its arrival when the stamp is ahead of the clock.
+fn plausible_stamp(stamp: Nanos, now: Nanos, out: &mut Outbox<CanNode>) -> Nanos {
     if stamp <= now + STAMP_AHEAD {
         return stamp;
     }
     let ahead = stamp.since(now).as_millis();
-    let text = format!("a frame's stamp is {ahead} ms ahead of the clock; it is stamped with its arrival instead");
+    let text = format!("a frame's stamp is {ahead} ms ahead of the clock; the time of its arrival is used instead");
     out.fault(now, Severity::Warning, "can-stamp-ahead", SUBJECT, text);
     now
 }
 
-/// What an error frame says, in words.
+/// The error frame as text.
 fn describe(frame: &v1::CanFrame) -> String {
     let mut data = [0; ERROR_LENGTH];
     data.iter_mut().zip(&frame.data).for_each(|(to, from)| *to = *from);
@@ -259,11 +270,11 @@ impl Node for CanNode {
 
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         if !std::mem::replace(&mut self.started, true) {
-            for oddity in self.database.oddities() {
-                out.fault(now, Severity::Info, "can-database-oddity", self.database.name(), oddity.clone());
+            for warning in self.database.warnings() {
+                out.fault(now, Severity::Info, "can-database-warning", self.database.name(), warning.clone());
             }
         }
         self.expire(now, out);
-        self.arm(out);
+        self.schedule_expiry(out);
     }
 }

@@ -1,9 +1,10 @@
-//! From `can-dbc`'s syntax tree to messages that decode.
+//! Compiles `can-dbc`'s syntax tree to messages.
 
 use super::{
-    database::{DbcError, NONE},
+    error::DbcError,
+    field::{ByteOrder, Field},
     message::{MAX_LENGTH, Message},
-    signal::{ByteOrder, Condition, Field, Kind, Signal},
+    signal::{Condition, Kind, Signal},
 };
 use can_dbc::{MultiplexIndicator, SignalExtendedValueType, ValueDescription};
 use pest::error::LineColLocation;
@@ -11,29 +12,31 @@ use std::collections::{HashMap, HashSet};
 
 pub(super) struct Compiled {
     pub messages: Vec<Message>,
-    pub oddities: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
-/// Bit 31 of a DBC's identifier marks a 29-bit one.
+/// Most messages of a database.
+pub(super) const MAX_MESSAGES: usize = u16::MAX as usize;
+/// Bit 31 of an identifier in a DBC file marks a 29-bit one.
 const EXTENDED_FLAG: u64 = 1 << 31;
 const MAX_STANDARD: u64 = 0x7ff;
 const MAX_EXTENDED: u64 = 0x1fff_ffff;
-/// Where tools put signals that belong to no message.
+/// The pseudo-message for signals that belong to no message.
 const NO_MESSAGE: &str = "VECTOR__INDEPENDENT_SIG_MSG";
-/// Multiplexers within multiplexers: more than anybody nests, so that a circle ends.
+/// Most levels of nested multiplexers; more are a cycle.
 const MAX_NESTING: usize = 16;
 
 pub(super) fn compile(text: &str, name: &str) -> Result<Compiled, DbcError> {
     let tree = can_dbc::Dbc::try_from(text).map_err(|e| syntax_error(e, name))?;
     let source = Source::new(text, name);
-    let about = About::new(&tree);
+    let attributes = Attributes::new(&tree);
     let mut messages: Vec<Message> = Vec::new();
-    let mut oddities = Vec::new();
+    let mut warnings = Vec::new();
     let (mut ids, mut names) = (HashSet::new(), HashSet::new());
     for message in tree.messages.iter().filter(|m| m.name != NO_MESSAGE) {
         let Some(id) = identifier(source.written_id(message)) else {
             let written = source.written_id(message);
-            oddities.push(format!(
+            warnings.push(format!(
                 "{name}:{}: message {} is left out: {written} is no CAN identifier",
                 source.line(message),
                 message.name
@@ -47,20 +50,20 @@ pub(super) fn compile(text: &str, name: &str) -> Result<Compiled, DbcError> {
             text,
         };
         if !ids.insert(id) {
-            return Err(refuse(format!("another message has its identifier {:#x}", id.0)));
+            return Err(refuse(format!("another message has the same identifier {:#x}", id.0)));
         }
         if !names.insert(message.name.as_str()) {
-            return Err(refuse("another message has its name".into()));
+            return Err(refuse("another message has the same name".into()));
         }
         if message.size > MAX_LENGTH as u64 {
             return Err(refuse(format!("expected at most {MAX_LENGTH} bytes, found {}", message.size)));
         }
-        if messages.len() >= usize::from(NONE) {
-            return Err(refuse(format!("expected fewer than {} messages", NONE)));
+        if messages.len() >= MAX_MESSAGES {
+            return Err(refuse(format!("expected at most {MAX_MESSAGES} messages")));
         }
-        messages.push(MessageCompiler { source: &source, about: &about, message }.compile(id)?);
+        messages.push(MessageCompiler { source: &source, attributes: &attributes, message }.compile(id)?);
     }
-    Ok(Compiled { messages, oddities })
+    Ok(Compiled { messages, warnings })
 }
 
 fn syntax_error(error: can_dbc::DbcError, name: &str) -> DbcError {
@@ -74,14 +77,14 @@ fn syntax_error(error: can_dbc::DbcError, name: &str) -> DbcError {
     }
 }
 
-/// The identifier and whether it has 29 bits. Many files leave out the flag of long ones.
+/// The identifier and whether it has 29 bits. Many files omit the flag of long ones.
 fn identifier(written: u64) -> Option<(u32, bool)> {
     let id = written & !EXTENDED_FLAG;
     let extended = written & EXTENDED_FLAG != 0 || id > MAX_STANDARD;
     (id <= MAX_EXTENDED).then_some((id as u32, extended))
 }
 
-/// Where things stand in the text: `can-dbc` does not keep it, and cuts an identifier without flag to 16 bits.
+/// Line numbers and identifiers of the text: `can-dbc` keeps no lines, and cuts an identifier without flag to 16 bits.
 struct Source<'a> {
     name: &'a str,
     /// Line and identifier as written, by message name.
@@ -106,7 +109,7 @@ impl<'a> Source<'a> {
     fn written_id(&self, message: &can_dbc::Message) -> u64 {
         let parsed = u64::from(message.id.raw());
         let written = self.messages.get(message.name.as_str()).map(|&(_, id)| id);
-        // A comment's text may look like a message: then its number does not agree with the parsed one.
+        // A comment may look like a message; then its number differs from the parsed one.
         written.filter(|id| can_dbc::MessageId::try_from(*id).is_ok_and(|i| i == message.id)).unwrap_or(parsed)
     }
 
@@ -116,18 +119,18 @@ impl<'a> Source<'a> {
 
     fn signal_line(&self, message: &can_dbc::Message, signal: &str) -> usize {
         let begin = self.line(message);
-        let is_it = |text: &&str| {
+        let matches = |text: &&str| {
             let mut words = text.split([' ', '\t', ':']).filter(|w| !w.is_empty());
             words.next() == Some("SG_") && words.next() == Some(signal)
         };
-        (begin + 1..).zip(self.lines.get(begin..).unwrap_or_default()).find(|(_, t)| is_it(t)).map_or(begin, |(l, _)| l)
+        (begin + 1..).zip(self.lines.get(begin..).unwrap_or_default()).find(|(_, t)| matches(t)).map_or(begin, |(l, _)| l)
     }
 }
 
 type Key<'a> = (can_dbc::MessageId, &'a str);
 
-/// What the file says of signals apart from their own line.
-struct About<'a> {
+/// What the file states about signals outside their own lines.
+struct Attributes<'a> {
     labels: HashMap<Key<'a>, Vec<(i64, String)>>,
     comments: HashMap<Key<'a>, &'a str>,
     message_comments: HashMap<can_dbc::MessageId, &'a str>,
@@ -135,7 +138,7 @@ struct About<'a> {
     multiplexed: HashMap<Key<'a>, &'a can_dbc::ExtendedMultiplex>,
 }
 
-impl<'a> About<'a> {
+impl<'a> Attributes<'a> {
     fn new(tree: &'a can_dbc::Dbc) -> Self {
         let mut labels = HashMap::new();
         for description in &tree.value_descriptions {
@@ -162,7 +165,7 @@ impl<'a> About<'a> {
         }
         let types = tree.signal_extended_value_type_list.iter();
         let multiplexed = tree.extended_multiplex.iter();
-        About {
+        Attributes {
             labels,
             comments,
             message_comments,
@@ -174,7 +177,7 @@ impl<'a> About<'a> {
 
 struct MessageCompiler<'a> {
     source: &'a Source<'a>,
-    about: &'a About<'a>,
+    attributes: &'a Attributes<'a>,
     message: &'a can_dbc::Message,
 }
 
@@ -184,11 +187,11 @@ impl MessageCompiler<'_> {
         let mut signals = Vec::with_capacity(self.message.signals.len());
         for signal in &self.message.signals {
             if !names.insert(signal.name.as_str()) {
-                return Err(self.refuse(signal, "another signal of the message has its name".into()));
+                return Err(self.refuse(signal, "another signal of the message has the same name".into()));
             }
             signals.push(self.signal(signal)?);
         }
-        let comment = self.about.message_comments.get(&self.message.id).copied().unwrap_or_default().to_owned();
+        let comment = self.attributes.message_comments.get(&self.message.id).copied().unwrap_or_default().to_owned();
         Ok(Message::new(self.message.name.clone(), comment, id, self.message.size as usize, signals))
     }
 
@@ -205,7 +208,7 @@ impl MessageCompiler<'_> {
     fn signal(&self, signal: &can_dbc::Signal) -> Result<Signal, DbcError> {
         let field = self.field(signal)?;
         let key = (self.message.id, signal.name.as_str());
-        let kind = match self.about.types.get(&key) {
+        let kind = match self.attributes.types.get(&key) {
             Some(SignalExtendedValueType::IEEEfloat32Bit) => Kind::Float32,
             Some(SignalExtendedValueType::IEEEdouble64bit) => Kind::Float64,
             _ if signal.value_type == can_dbc::ValueType::Signed => Kind::Signed,
@@ -217,7 +220,7 @@ impl MessageCompiler<'_> {
             _ => field.bits,
         };
         if field.bits != expected_bits {
-            let text = format!("SIG_VALTYPE_ makes it a number of {expected_bits} bits, it has {}", field.bits);
+            let text = format!("SIG_VALTYPE_ gives it {expected_bits} bits, it has {}", field.bits);
             return Err(self.refuse(signal, text));
         }
         if signal.factor == 0.0 || !signal.factor.is_finite() || !signal.offset.is_finite() {
@@ -227,19 +230,19 @@ impl MessageCompiler<'_> {
         Ok(Signal {
             name: signal.name.clone(),
             unit: signal.unit.clone(),
-            comment: self.about.comments.get(&key).copied().unwrap_or_default().to_owned(),
+            comment: self.attributes.comments.get(&key).copied().unwrap_or_default().to_owned(),
             field,
             kind,
             factor: signal.factor,
             offset: signal.offset,
             minimum: number(signal.min),
             maximum: number(signal.max),
-            labels: self.about.labels.get(&key).cloned().unwrap_or_default(),
+            labels: self.attributes.labels.get(&key).cloned().unwrap_or_default(),
             conditions: self.conditions(signal)?,
         })
     }
 
-    /// The field, known to lie within the message.
+    /// The bit field, checked to be within the message.
     fn field(&self, signal: &can_dbc::Signal) -> Result<Field, DbcError> {
         let order = match signal.byte_order {
             can_dbc::ByteOrder::LittleEndian => ByteOrder::Little,
@@ -252,19 +255,19 @@ impl MessageCompiler<'_> {
         let fits =
             start < 8 * MAX_LENGTH as u64 && Field::last_byte(order, start as usize, bits) < self.message.size as usize;
         if !fits {
-            let text = format!("{bits} bits from bit {start} do not lie within the {} bytes", self.message.size);
+            let text = format!("{bits} bits from bit {start} are not within the {} bytes", self.message.size);
             return Err(self.refuse(signal, text));
         }
         Ok(Field::new(order, start as usize, bits))
     }
 
-    /// What must hold for the signal to be there, from its own multiplexer up to the topmost one.
+    /// The conditions under which the signal is in a frame, from its own multiplexer up to the topmost one.
     fn conditions(&self, signal: &can_dbc::Signal) -> Result<Box<[Condition]>, DbcError> {
         let mut conditions = Vec::new();
         let mut below = signal;
         while let Some((above, ranges)) = self.multiplexer(below)? {
             if conditions.len() == MAX_NESTING {
-                return Err(self.refuse(signal, "its multiplexers select each other in a circle".into()));
+                return Err(self.refuse(signal, "its multiplexers select each other in a cycle".into()));
             }
             conditions.push(Condition { field: self.field(above)?, ranges });
             below = above;
@@ -281,10 +284,10 @@ impl MessageCompiler<'_> {
         else {
             return Ok(None);
         };
-        if let Some(extended) = self.about.multiplexed.get(&(self.message.id, signal.name.as_str())) {
+        if let Some(extended) = self.attributes.multiplexed.get(&(self.message.id, signal.name.as_str())) {
             let name = &extended.multiplexor_signal_name;
             let above = self.message.signals.iter().find(|s| s.name == *name);
-            let above = above.ok_or_else(|| self.refuse(signal, format!("its multiplexer {name} is not there")))?;
+            let above = above.ok_or_else(|| self.refuse(signal, format!("its multiplexer {name} does not exist")))?;
             return Ok(Some((above, extended.mappings.iter().map(|m| (m.min_value, m.max_value)).collect())));
         }
         let mut above = self.message.signals.iter().filter(|s| s.multiplexer_indicator == Indicator::Multiplexor);

@@ -1,40 +1,12 @@
-//! CAN databases (DBC): parsed by `can-dbc`, compiled once into a plan that decodes a frame with two shifts a signal.
-//!
-//! ```
-//! use auriga_can::dbc::Database;
-//! let text = "BO_ 416 SPEED: 8 ESC\n SG_ VEHICLE_SPEED : 7|16@0+ (0.01,0) [0|300] \"km/h\" HUD\n";
-//! let database = Database::parse(text, "example.dbc")?;
-//! let speed = database.message_by_name("SPEED").expect("it is there");
-//! let mut data = [0; 8];
-//! speed.encode(&[("VEHICLE_SPEED", 90.0)], &mut data)?;
-//! assert_eq!(data[..2], [0x23, 0x28]);
-//! let values: Vec<f64> = speed.decode(&data)?.map(|(_, value)| value).collect();
-//! assert_eq!(values, [90.0]);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! A compiled database: messages by identifier and by name.
 
-use super::{compile, message::Message};
+use super::{compile, error::DbcError, message::Message};
 use std::{collections::HashMap, path::Path};
 
-/// A database that cannot be used. The text names the file and, where one is known, the line.
-#[derive(Debug, thiserror::Error)]
-pub enum DbcError {
-    #[error("{path}: cannot be read: {source}")]
-    Read { path: String, source: std::io::Error },
-    #[error("{name}:{line}:{column}: this is not DBC: {text}")]
-    Syntax { name: String, line: usize, column: usize, text: String },
-    /// Found by `can-dbc` after it had read the grammar: it does not say where.
-    #[error("{name}: {text}")]
-    Content { name: String, text: String },
-    #[error("{name}:{line}: message {message}: {text}")]
-    Message { name: String, line: usize, message: String, text: String },
-    #[error("{name}:{line}: signal {message}.{signal}: {text}")]
-    Signal { name: String, line: usize, message: String, signal: String, text: String },
-}
-
-/// Standard identifiers have 11 bits: few enough for a table without hashing.
+/// Standard identifiers have 11 bits: they are looked up in a plain table.
 const STANDARD_IDS: usize = 1 << 11;
-pub(super) const NONE: u16 = u16::MAX;
+/// In place of an index: there is no message.
+const NONE: u16 = compile::MAX_MESSAGES as u16;
 
 /// A compiled database.
 #[derive(Debug, Clone)]
@@ -46,11 +18,14 @@ pub struct Database {
     /// Extended identifiers in ascending order, with the index.
     extended: Vec<(u32, u16)>,
     by_name: HashMap<String, u16>,
-    oddities: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Database {
-    /// Reads and compiles a file. Bytes that are not UTF-8 are taken as Windows-1252, which most tools write.
+    /// Reads and compiles a file. Text that is not UTF-8 is read as Windows-1252, which most tools write.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a valid database.
     pub fn load(path: impl AsRef<Path>) -> Result<Database, DbcError> {
         let path = path.as_ref();
         let name = path.display().to_string();
@@ -66,7 +41,10 @@ impl Database {
         }
     }
 
-    /// Compiles DBC text; `name` stands for the file in errors. A fragment without `VERSION` and `BU_` will do.
+    /// Compiles DBC text; `name` is the file's name in errors. `VERSION` and `BU_` may be missing.
+    ///
+    /// # Errors
+    /// When the text is not a valid database.
     pub fn parse(text: &str, name: &str) -> Result<Database, DbcError> {
         let compiled = compile::compile(text, name)?;
         let mut standard = vec![NONE; STANDARD_IDS].into_boxed_slice();
@@ -81,8 +59,8 @@ impl Database {
             by_name.insert(message.name().to_owned(), index);
         }
         extended.sort_unstable();
-        let compile::Compiled { messages, oddities } = compiled;
-        Ok(Database { name: name.to_owned(), messages, standard, extended, by_name, oddities })
+        let compile::Compiled { messages, warnings } = compiled;
+        Ok(Database { name: name.to_owned(), messages, standard, extended, by_name, warnings })
     }
 
     /// The file's name.
@@ -105,7 +83,7 @@ impl Database {
         self.index(id, extended).map(|index| &self.messages[index])
     }
 
-    /// The place of the message with this identifier in [`Self::messages`].
+    /// The index in [`Self::messages`] of the message with this identifier.
     #[inline]
     pub fn index(&self, id: u32, extended: bool) -> Option<usize> {
         let index = if extended {
@@ -117,8 +95,8 @@ impl Database {
         (index != NONE).then_some(usize::from(index))
     }
 
-    /// What was left out or taken in a way that should be known.
-    pub fn oddities(&self) -> &[String] {
-        &self.oddities
+    /// Messages that were left out, and why.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }

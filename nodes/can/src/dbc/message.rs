@@ -1,84 +1,76 @@
-//! A message: frames of one identifier, decoded and encoded.
+//! A message: the frames of one identifier, decoded and encoded.
 
-use super::signal::Signal;
+use super::{
+    bits::Bits,
+    signal::{Condition, Signal},
+};
+use crate::suggestion::nearest;
 
-/// Bytes of the longest frame (CAN FD).
+/// Length of the longest frame (CAN FD), in bytes.
 pub const MAX_LENGTH: usize = 64;
 
-/// Lengths a CAN FD frame can have beyond eight bytes: a shorter message is padded up to one of them.
+/// Lengths of CAN FD frames above eight bytes: a message of another length is padded to the next of them.
 const FD_LENGTHS: [usize; 7] = [12, 16, 20, 24, 32, 48, 64];
 
 /// A frame whose length is not the message's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} bytes, found {found}")]
 pub struct DecodeError {
+    /// Bytes of the message.
     pub expected: usize,
+    /// Bytes of the frame.
     pub found: usize,
 }
 
-/// Values that cannot be put into a frame.
+/// Why values cannot be encoded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EncodeError {
+    /// The buffer does not have the length of the message.
     #[error("message {message} has {expected} bytes, the buffer {found}")]
-    Length { message: String, expected: usize, found: usize },
+    Length {
+        /// Name of the message.
+        message: String,
+        /// Bytes of the message.
+        expected: usize,
+        /// Bytes of the buffer.
+        found: usize,
+    },
+    /// The message has no signal of this name.
     #[error("message {message} has no signal {signal}{}", did_you_mean(.nearest))]
-    UnknownSignal { message: String, signal: String, nearest: Option<String> },
-    #[error("{message}.{signal} = {value}: its bits hold {low} to {high}")]
-    OutOfRange { message: String, signal: String, value: f64, low: f64, high: f64 },
+    UnknownSignal {
+        /// Name of the message.
+        message: String,
+        /// The name that was not found.
+        signal: String,
+        /// The most similar name.
+        nearest: Option<String>,
+    },
+    /// The signal's bits cannot represent the value.
+    #[error("{message}.{signal} = {value}: its bits represent {low} to {high}")]
+    OutOfRange {
+        /// Name of the message.
+        message: String,
+        /// Name of the signal.
+        signal: String,
+        /// The physical value.
+        value: f64,
+        /// The smallest physical value.
+        low: f64,
+        /// The largest physical value.
+        high: f64,
+    },
+    /// The multiplexer has a value for which the signal is absent.
     #[error("{message}.{signal}: the multiplexer's value does not select it")]
-    NotSelected { message: String, signal: String },
+    NotSelected {
+        /// Name of the message.
+        message: String,
+        /// Name of the signal.
+        signal: String,
+    },
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|n| format!(" (nearest: {n})")).unwrap_or_default()
-}
-
-/// A frame's bytes, its first eight loaded both ways round: all that signals of a classic frame need.
-#[derive(Debug, Clone, Copy)]
-pub struct Bits<'a> {
-    little: u64,
-    big: u64,
-    data: &'a [u8],
-}
-
-impl<'a> Bits<'a> {
-    /// Of a frame. What lies beyond its end reads as zero.
-    #[inline]
-    pub fn new(data: &'a [u8]) -> Bits<'a> {
-        let word = match data.first_chunk::<8>() {
-            Some(word) => *word,
-            None => padded(data),
-        };
-        Bits { little: u64::from_le_bytes(word), big: u64::from_be_bytes(word), data }
-    }
-
-    #[inline]
-    pub(super) fn little(&self, byte: u8) -> u64 {
-        if byte == 0 { self.little } else { u64::from_le_bytes(self.eight(byte)) }
-    }
-
-    #[inline]
-    pub(super) fn big(&self, byte: u8) -> u64 {
-        if byte == 0 { self.big } else { u64::from_be_bytes(self.eight(byte)) }
-    }
-
-    #[inline]
-    pub(super) fn byte(&self, byte: u8) -> u8 {
-        self.data.get(usize::from(byte)).copied().unwrap_or(0)
-    }
-
-    #[inline]
-    fn eight(&self, byte: u8) -> [u8; 8] {
-        let rest = self.data.get(usize::from(byte)..).unwrap_or_default();
-        rest.first_chunk::<8>().copied().unwrap_or_else(|| padded(rest))
-    }
-}
-
-#[inline]
-fn padded(data: &[u8]) -> [u8; 8] {
-    let mut word = [0; 8];
-    word.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
-    word
 }
 
 /// A compiled message.
@@ -103,7 +95,7 @@ impl Message {
         mut signals: Vec<Signal>,
     ) -> Message {
         // The stable sort keeps the file's order among the signals of one condition.
-        let mut order: Vec<Box<[super::signal::Condition]>> = Vec::new();
+        let mut order: Vec<Box<[Condition]>> = Vec::new();
         for signal in &signals {
             if !order.contains(&signal.conditions) {
                 order.push(signal.conditions.clone());
@@ -120,40 +112,51 @@ impl Message {
         Message { name, comment, id, extended, length, signals, groups }
     }
 
+    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Its comment in the file; may be empty.
     pub fn comment(&self) -> &str {
         &self.comment
     }
+
     /// Its identifier, without flags.
     pub fn id(&self) -> u32 {
         self.id
     }
+
     /// Whether the identifier has 29 bits.
     pub fn is_extended(&self) -> bool {
         self.extended
     }
+
     /// Its length in bytes.
     pub fn length(&self) -> usize {
         self.length
     }
-    /// Its signals: first those that are always there, then those of each value of a multiplexer.
+
+    /// Its signals: first those in every frame, then those of each value of a multiplexer.
     pub fn signals(&self) -> &[Signal] {
         &self.signals
     }
+
     /// The signal with this name.
     pub fn signal(&self, name: &str) -> Option<&Signal> {
         self.signals.iter().find(|s| s.name() == name)
     }
 
-    /// Whether a frame of `length` bytes can be one: as long as the message, or as CAN FD pads it.
+    /// Whether a frame of this message can have `length` bytes: the message's own length, or that after CAN FD padding.
     #[inline]
     pub fn accepts_length(&self, length: usize) -> bool {
         length == self.length || (self.length > 8 && FD_LENGTHS.iter().find(|&&l| l >= self.length) == Some(&length))
     }
 
-    /// The frame's bytes, its length checked.
+    /// The frame's bytes.
+    ///
+    /// # Errors
+    /// When the frame does not have the message's length.
     #[inline]
     pub fn bits<'a>(&self, data: &'a [u8]) -> Result<Bits<'a>, DecodeError> {
         if !self.accepts_length(data.len()) {
@@ -162,7 +165,10 @@ impl Message {
         Ok(Bits::new(data))
     }
 
-    /// Calls `each` with every signal the frame carries (its place in [`Self::signals`]) and its physical value.
+    /// Calls `each` with every signal in the frame (its index in [`Self::signals`]) and its physical value.
+    ///
+    /// # Errors
+    /// When the frame does not have the message's length.
     #[inline]
     pub fn decode_each(&self, data: &[u8], mut each: impl FnMut(usize, f64)) -> Result<(), DecodeError> {
         let bits = self.bits(data)?;
@@ -177,14 +183,20 @@ impl Message {
         Ok(())
     }
 
-    /// Every signal the frame carries, with its physical value.
+    /// Every signal in the frame, with its physical value.
+    ///
+    /// # Errors
+    /// When the frame does not have the message's length.
     pub fn decode<'a>(&'a self, data: &'a [u8]) -> Result<impl Iterator<Item = (&'a Signal, f64)>, DecodeError> {
         let bits = self.bits(data)?;
-        let there = self.signals.iter().filter(move |s| s.is_selected(&bits));
-        Ok(there.map(move |s| (s, s.physical(&bits))))
+        let selected = self.signals.iter().filter(move |s| s.is_selected(&bits));
+        Ok(selected.map(move |s| (s, s.physical(&bits))))
     }
 
-    /// Puts physical values into a frame's bytes. Bits of signals that are not named stay as they are.
+    /// Writes physical values into a frame's bytes. Bits of signals that are not named are not changed.
+    ///
+    /// # Errors
+    /// When the buffer has the wrong length, a signal is unknown or not selected, or a value is out of its range.
     pub fn encode(&self, values: &[(&str, f64)], data: &mut [u8]) -> Result<(), EncodeError> {
         let message = || self.name.clone();
         if data.len() != self.length {
@@ -194,7 +206,7 @@ impl Message {
             let signal = self.signal(name).ok_or_else(|| EncodeError::UnknownSignal {
                 message: message(),
                 signal: name.to_owned(),
-                nearest: crate::nearest(name, self.signals.iter().map(Signal::name)),
+                nearest: nearest(name, self.signals.iter().map(Signal::name)),
             })?;
             let raw = value.is_finite().then(|| signal.raw_of(value)).flatten().ok_or_else(|| {
                 let (low, high) = signal.bounds();
@@ -202,7 +214,7 @@ impl Message {
             })?;
             signal.field.write(data, raw);
         }
-        // Only now: a multiplexer may come after what it selects.
+        // At the end, since a multiplexer may come after the signals it selects.
         let bits = Bits::new(data);
         for &(name, _) in values {
             if self.signal(name).is_some_and(|s| !s.is_selected(&bits)) {

@@ -1,10 +1,29 @@
-//! CAN databases (DBC).
+//! CAN databases (DBC): parsed by `can-dbc`, compiled once so that a signal is decoded with two shifts.
+//!
+//! ```
+//! use auriga_can::dbc::Database;
+//! let text = "BO_ 416 SPEED: 8 ESC\n SG_ VEHICLE_SPEED : 7|16@0+ (0.01,0) [0|300] \"km/h\" HUD\n";
+//! let database = Database::parse(text, "example.dbc")?;
+//! let speed = database.message_by_name("SPEED").expect("SPEED exists");
+//! let mut data = [0; 8];
+//! speed.encode(&[("VEHICLE_SPEED", 90.0)], &mut data)?;
+//! assert_eq!(data[..2], [0x23, 0x28]);
+//! let values: Vec<f64> = speed.decode(&data)?.map(|(_, value)| value).collect();
+//! assert_eq!(values, [90.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod bits;
 mod compile;
 mod database;
+mod error;
+mod field;
 mod message;
 mod signal;
 
-pub use database::{Database, DbcError};
-pub use message::{Bits, DecodeError, EncodeError, Message};
-pub use signal::{ByteOrder, Kind, Signal};
+pub use bits::Bits;
+pub use database::Database;
+pub use error::DbcError;
+pub use field::ByteOrder;
+pub use message::{DecodeError, EncodeError, Message};
+pub use signal::{Kind, Signal};

@@ -1,23 +1,20 @@
-//! A signal: where its bits lie and what they mean.
+//! A signal: its bit field and the conversion to physical values.
 
-use super::message::Bits;
+use super::{
+    bits::Bits,
+    field::{ByteOrder, Field},
+};
 
-/// Order of a signal's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ByteOrder {
-    /// Intel: the start bit is the least significant one.
-    Little,
-    /// Motorola: the start bit is the most significant one.
-    Big,
-}
-
-/// What the bits stand for.
+/// The type of the raw value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// An unsigned integer.
     Unsigned,
+    /// A signed integer in two's complement.
     Signed,
-    /// IEEE 754, of 32 or 64 bits (`SIG_VALTYPE_`).
+    /// IEEE 754 binary32 (`SIG_VALTYPE_`).
     Float32,
+    /// IEEE 754 binary64 (`SIG_VALTYPE_`).
     Float64,
 }
 
@@ -35,48 +32,66 @@ pub struct Signal {
     pub(super) maximum: f64,
     /// By raw value, ascending.
     pub(super) labels: Vec<(i64, String)>,
-    /// Holds when the multiplexers above it select it.
+    /// The signal is in the frame when all of these hold.
     pub(super) conditions: Box<[Condition]>,
 }
 
 impl Signal {
+    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Its unit as the file writes it; may be empty.
     pub fn unit(&self) -> &str {
         &self.unit
     }
+
+    /// Its comment in the file; may be empty.
     pub fn comment(&self) -> &str {
         &self.comment
     }
+
+    /// The type of its raw value.
     pub fn kind(&self) -> Kind {
         self.kind
     }
+
+    /// Its byte order.
     pub fn byte_order(&self) -> ByteOrder {
         self.field.order
     }
+
     /// Its length in bits.
     pub fn bits(&self) -> u32 {
         u32::from(self.field.bits)
     }
+
+    /// Physical value = raw value * factor + offset.
     pub fn factor(&self) -> f64 {
         self.factor
     }
+
+    /// Physical value = raw value * factor + offset.
     pub fn offset(&self) -> f64 {
         self.offset
     }
-    /// The range the file states, in physical values; (0, 0) where it states none.
+
+    /// The range stated in the file, in physical values; (0, 0) where it states none.
     pub fn range(&self) -> (f64, f64) {
         (self.minimum, self.maximum)
     }
-    /// Whether it is only there for some values of a multiplexer.
+
+    /// Whether it is in the frame only for some values of a multiplexer.
     pub fn is_multiplexed(&self) -> bool {
         !self.conditions.is_empty()
     }
-    /// The value table: raw values, ascending, with their names.
+
+    /// The value table: raw values in ascending order with their names.
     pub fn labels(&self) -> &[(i64, String)] {
         &self.labels
     }
+
     /// The name of a raw value.
     pub fn label(&self, raw: i64) -> Option<&str> {
         let found = self.labels.binary_search_by_key(&raw, |(value, _)| *value).ok()?;
@@ -89,18 +104,18 @@ impl Signal {
         self.conditions.iter().all(|c| c.holds(bits))
     }
 
-    /// Its bits, sign extended if it is signed. Says nothing of multiplexing.
+    /// Its raw value, sign extended if it is signed. Does not check multiplexing.
     #[inline]
     pub fn raw(&self, bits: &Bits) -> i64 {
         if self.kind == Kind::Signed { self.field.signed(bits) } else { self.field.unsigned(bits) as i64 }
     }
 
-    /// Its physical value. Says nothing of multiplexing.
+    /// Its physical value. Does not check multiplexing.
     #[inline]
     pub fn physical(&self, bits: &Bits) -> f64 {
         let number = match self.kind {
             Kind::Signed => self.field.signed(bits) as f64,
-            // Below 64 bits the faster conversion, of signed numbers, gives the same.
+            // Below 64 bits the conversion of a signed integer, which is faster, gives the same.
             Kind::Unsigned if self.field.bits < 64 => self.field.unsigned(bits) as i64 as f64,
             Kind::Unsigned => self.field.unsigned(bits) as f64,
             Kind::Float32 => f64::from(f32::from_bits(self.field.unsigned(bits) as u32)),
@@ -109,7 +124,7 @@ impl Signal {
         number * self.factor + self.offset
     }
 
-    /// Raw bits for a physical value, rounded to the nearest; `None` when they have no room for it.
+    /// The raw value of a physical value, rounded to the nearest; `None` when the bits cannot represent it.
     pub(super) fn raw_of(&self, physical: f64) -> Option<u64> {
         let number = (physical - self.offset) / self.factor;
         let bits = u32::from(self.field.bits);
@@ -127,7 +142,7 @@ impl Signal {
         }
     }
 
-    /// The smallest and the largest physical value its bits have room for.
+    /// The smallest and the largest physical value its bits can represent.
     pub fn bounds(&self) -> (f64, f64) {
         let size = 2f64.powi(i32::from(self.field.bits));
         let (low, high) = match self.kind {
@@ -141,7 +156,7 @@ impl Signal {
     }
 }
 
-/// A multiplexer must show one of these raw values.
+/// A multiplexer must have a raw value in one of these ranges (both ends included).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Condition {
     pub field: Field,
@@ -153,103 +168,5 @@ impl Condition {
     pub fn holds(&self, bits: &Bits) -> bool {
         let value = self.field.unsigned(bits);
         self.ranges.iter().any(|&(low, high)| low <= value && value <= high)
-    }
-}
-
-/// Where 1 to 64 bits lie. Read by two shifts: the 64 bits that begin at `byte` are moved up until the field's first
-/// bit is the top one, then down until its last bit is the bottom one, with or without the sign.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Field {
-    pub order: ByteOrder,
-    pub bits: u8,
-    byte: u8,
-    up: u8,
-    down: u8,
-    /// Bits that lie in a ninth byte.
-    over: u8,
-}
-
-impl Field {
-    /// From the start bit as DBC counts it. The caller has checked that it lies within 64 bytes.
-    pub fn new(order: ByteOrder, start: usize, bits: usize) -> Field {
-        let first = match order {
-            ByteOrder::Little => start,
-            ByteOrder::Big => start / 8 * 8 + 7 - start % 8,
-        };
-        // What fits in the first eight bytes is read from there: a classic frame is loaded once for all its signals.
-        let byte = if first + bits <= 64 { 0 } else { first / 8 };
-        let skip = first - byte * 8;
-        let over = (skip + bits).saturating_sub(64);
-        let up = match order {
-            ByteOrder::Big => skip,
-            ByteOrder::Little if over > 0 => 0,
-            ByteOrder::Little => 64 - skip - bits,
-        };
-        Field { order, bits: bits as u8, byte: byte as u8, up: up as u8, down: (64 - bits) as u8, over: over as u8 }
-    }
-
-    /// The last byte it touches, from the start bit as DBC counts it.
-    pub fn last_byte(order: ByteOrder, start: usize, bits: usize) -> usize {
-        let first = match order {
-            ByteOrder::Little => start,
-            ByteOrder::Big => start / 8 * 8 + 7 - start % 8,
-        };
-        (first + bits - 1) / 8
-    }
-
-    /// The field's bits at the top of a word.
-    #[inline]
-    fn top(&self, bits: &Bits) -> u64 {
-        if self.over > 0 {
-            return self.top_of_nine(bits);
-        }
-        let word = match self.order {
-            ByteOrder::Little => bits.little(self.byte),
-            ByteOrder::Big => bits.big(self.byte),
-        };
-        word << self.up
-    }
-
-    #[cold]
-    fn top_of_nine(&self, bits: &Bits) -> u64 {
-        let ninth = u64::from(bits.byte(self.byte + 8));
-        match self.order {
-            ByteOrder::Big => (bits.big(self.byte) << self.up) | (ninth >> (8 - self.up)),
-            ByteOrder::Little => {
-                let low = 64 - (self.bits - self.over);
-                ((bits.little(self.byte) >> low) | (ninth << (64 - low))) << self.down
-            }
-        }
-    }
-
-    #[inline]
-    pub fn unsigned(&self, bits: &Bits) -> u64 {
-        self.top(bits) >> self.down
-    }
-
-    #[inline]
-    pub fn signed(&self, bits: &Bits) -> i64 {
-        (self.top(bits) as i64) >> self.down
-    }
-
-    /// Puts the lowest bits of `value` into `data`, which is long enough.
-    pub fn write(&self, data: &mut [u8], value: u64) {
-        let skip = match self.order {
-            ByteOrder::Big => self.up as usize,
-            ByteOrder::Little if self.over > 0 => 64 - (self.bits - self.over) as usize,
-            ByteOrder::Little => 64 - self.up as usize - self.bits as usize,
-        };
-        let first = self.byte as usize * 8 + skip;
-        for i in 0..self.bits as usize {
-            // Bit i of the value, counted from its least significant one.
-            let (byte, bit) = match self.order {
-                ByteOrder::Little => ((first + i) / 8, (first + i) % 8),
-                ByteOrder::Big => {
-                    let place = first + self.bits as usize - 1 - i;
-                    (place / 8, 7 - place % 8)
-                }
-            };
-            data[byte] = data[byte] & !(1 << bit) | (((value >> i & 1) as u8) << bit);
-        }
     }
 }

@@ -1,6 +1,6 @@
-//! SocketCAN: frames of an interface with the kernel's time. The socket is only ever read.
+//! SocketCAN: frames of an interface with the kernel's timestamps. Nothing is ever sent.
 
-use crate::dbc::Database;
+use crate::dbc::{Database, Message};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use socketcan::{CanAnyFrame, CanFdSocket, CanFilter, EmbeddedFrame, Frame, Socket, SocketOptions, timestamp};
@@ -9,44 +9,47 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// More filters than this the kernel does not take (CAN_RAW_FILTER_MAX).
-const MOST_FILTERS: usize = 512;
-/// Frames handed on at once: enough to catch up with a full bus, few enough to keep the first one fresh.
-const BATCH_FRAMES: usize = 64;
-/// A read returns after this, so that a stop is noticed on a silent bus.
+/// Most filters of a socket (the kernel's CAN_RAW_FILTER_MAX).
+const MAX_FILTERS: usize = 512;
+/// Most frames in a batch: enough to catch up with a full bus, few enough to keep the first one fresh.
+const MAX_BATCH: usize = 64;
+/// A read returns after this time, so that a stop is noticed on a silent bus.
 const READ_TIMEOUT: Duration = Duration::from_millis(100);
-/// The wall clock was set when it has moved by this much more or less than the monotonic one. Slewing (0.5 ms in a
+/// The wall clock has been set when it moved by this much more or less than the monotonic one. Slewing (0.5 ms per
 /// second) stays far below.
-const CLOCK_SET: Duration = Duration::from_millis(10);
+const CLOCK_STEP: Duration = Duration::from_millis(10);
 
 const EFF_FLAG: u32 = 0x8000_0000;
 const SFF_MASK: u32 = 0x7ff;
 const EFF_MASK: u32 = 0x1fff_ffff;
 
-/// Filters that let the database's identifiers pass; `None` when there are more than the kernel takes.
+/// Filters (identifier, mask) that pass the database's identifiers; `None` when there are more than the kernel accepts.
 pub fn filters(database: &Database) -> Option<Vec<(u32, u32)>> {
-    let filter = |message: &crate::dbc::Message| match message.is_extended() {
+    let filter = |message: &Message| match message.is_extended() {
         true => (message.id() | EFF_FLAG, EFF_MASK | EFF_FLAG),
         false => (message.id(), SFF_MASK | EFF_FLAG),
     };
     let messages = database.messages();
-    (messages.len() <= MOST_FILTERS).then(|| messages.iter().map(filter).collect())
+    (messages.len() <= MAX_FILTERS).then(|| messages.iter().map(filter).collect())
 }
 
 /// An open interface.
 pub struct Bus {
     socket: CanFdSocket,
     name: String,
-    clock: Clock,
-    /// Came while frames were being read.
+    clock: ClockOffset,
+    /// An error after frames were read; returned by the next read.
     failure: Option<io::Error>,
 }
 
 impl Bus {
-    /// Opens an interface, for classic and FD frames. `filters`: see [`filters`]; error frames always pass.
+    /// Opens an interface for classic and FD frames. `filters`: see [`filters`]; error frames always pass.
+    ///
+    /// # Errors
+    /// When there is no such interface, or an option is refused.
     pub fn open(interface: &str, filters: Option<&[(u32, u32)]>) -> io::Result<Bus> {
-        // Before the socket: no frame it will give is older.
-        let clock = Clock::new(read_clocks());
+        // Before the socket is opened: none of its frames is older.
+        let clock = ClockOffset::new(read_clocks());
         let socket = CanFdSocket::open(interface)?;
         match filters {
             Some(filters) => {
@@ -66,7 +69,10 @@ impl Bus {
         Ok(Bus { socket, name: interface.to_owned(), clock, failure: None })
     }
 
-    /// What is ready, at least one frame; none when the bus was silent for a moment.
+    /// The frames that are ready; empty when none came within 100 ms.
+    ///
+    /// # Errors
+    /// When the interface fails, for example when it goes down.
     pub fn read(&mut self) -> io::Result<Vec<v1::CanFrame>> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -74,11 +80,11 @@ impl Bus {
         let Some(first) = self.read_one()? else { return Ok(Vec::new()) };
         let mut frames = vec![first];
         self.socket.set_nonblocking(true)?;
-        while frames.len() < BATCH_FRAMES {
+        while frames.len() < MAX_BATCH {
             match self.read_one() {
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => break,
-                // The kernel tells of it once: what was read before goes first.
+                // The kernel reports an error once: first the frames read before it are returned.
                 Err(failure) => {
                     self.failure = Some(failure);
                     break;
@@ -93,7 +99,7 @@ impl Bus {
     fn read_one(&mut self) -> io::Result<Option<v1::CanFrame>> {
         let read = self.socket.read_frame_with_timestamps();
         // On a silent bus as well: a clock that is slewed for long has not been set.
-        self.clock.look(read_clocks());
+        self.clock.update(read_clocks());
         let (frame, times) = match read {
             Ok(read) => read,
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
@@ -101,18 +107,18 @@ impl Bus {
             }
             Err(e) => return Err(e),
         };
-        // Hardware time stamps are of the adapter's own clock, which nothing here can place.
+        // Hardware timestamps are of the adapter's own clock, whose offset is not known here.
         let kernel = times.sw.or(times.socket);
         Ok(Some(message(&frame, self.clock.monotonic(kernel), &self.name)))
     }
 }
 
-/// Both clocks at one instant.
+/// Wall clock and monotonic clock at one instant.
 type Clocks = (SystemTime, Nanos);
 
-/// Reads both clocks, again when something came between.
+/// Reads both clocks, again when the thread was interrupted in between.
 fn read_clocks() -> Clocks {
-    const TOGETHER: Duration = Duration::from_micros(20);
+    const MAX_GAP: Duration = Duration::from_micros(20);
     const ATTEMPTS: usize = 4;
     let read = || {
         let (before, wall) = (Nanos::monotonic(), SystemTime::now());
@@ -120,40 +126,40 @@ fn read_clocks() -> Clocks {
     };
     let mut best = read();
     for _ in 1..ATTEMPTS {
-        if best.0 <= TOGETHER {
+        if best.0 <= MAX_GAP {
             break;
         }
-        best = std::cmp::min_by_key(best, read(), |(apart, _)| *apart);
+        best = std::cmp::min_by_key(best, read(), |(gap, _)| *gap);
     }
     best.1
 }
 
-/// Puts the kernel's stamps, which are of the wall clock, on the monotonic clock: how long ago that was, taken from
-/// now. However long a frame waited, its age stays true; only a wall clock that is set makes it unknown.
-struct Clock {
+/// Converts the kernel's stamps, which are of the wall clock, to the monotonic clock: a stamp's age is subtracted from
+/// now. The age is right however long a frame waited, unless the wall clock was set in between.
+struct ClockOffset {
     now: Clocks,
-    /// Stamps before this, on the wall clock, may be of before it was set.
-    since: SystemTime,
+    /// Stamps before this may be from before the wall clock was set.
+    valid_from: SystemTime,
 }
 
-impl Clock {
-    fn new(now: Clocks) -> Clock {
-        Clock { now, since: now.0 }
+impl ClockOffset {
+    fn new(now: Clocks) -> Self {
+        Self { now, valid_from: now.0 }
     }
 
-    fn look(&mut self, now: Clocks) {
+    fn update(&mut self, now: Clocks) {
         let (wall, monotonic) = std::mem::replace(&mut self.now, now);
         let expected = wall + now.1.since(monotonic);
-        let off = now.0.duration_since(expected).unwrap_or_else(|e| e.duration());
-        if off > CLOCK_SET {
-            self.since = now.0;
+        let step = now.0.duration_since(expected).unwrap_or_else(|e| e.duration());
+        if step > CLOCK_STEP {
+            self.valid_from = now.0;
         }
     }
 
-    /// The time of a stamp; now for one that is missing or not to be believed.
+    /// The stamp on the monotonic clock; now for a stamp that is missing or not valid.
     fn monotonic(&self, stamp: Option<SystemTime>) -> Nanos {
         let (wall, now) = self.now;
-        let age = stamp.filter(|s| *s >= self.since).and_then(|s| wall.duration_since(s).ok());
+        let age = stamp.filter(|s| *s >= self.valid_from).and_then(|s| wall.duration_since(s).ok());
         now - age.unwrap_or_default()
     }
 }
@@ -179,44 +185,44 @@ mod tests {
     use socketcan::{CanErrorFrame, CanFdFrame, CanFrame, ExtendedId, StandardId};
 
     #[test]
-    fn a_kernel_stamp_is_put_on_the_monotonic_clock_by_its_age_however_long_it_waited() {
+    fn a_stamp_is_converted_by_its_age_however_long_the_frame_waited() {
         let (wall, now) = (SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000), Nanos::from_millis(100_000));
         let after = |ms: u64| (wall + Duration::from_millis(ms), now + Duration::from_millis(ms));
-        let mut clock = Clock::new(after(0));
-        clock.look(after(5_000));
+        let mut clock = ClockOffset::new(after(0));
+        clock.update(after(5_000));
         assert_eq!(clock.monotonic(Some(after(4_997).0)), after(4_997).1);
         assert_eq!(clock.monotonic(Some(after(1).0)), after(1).1);
-        // None, ahead of the clock, before the socket was open: the arrival.
+        // No stamp, ahead of the clock, before the socket was opened: the time of arrival.
         for stamp in [None, Some(after(5_001).0), Some(wall - Duration::from_millis(1))] {
             assert_eq!(clock.monotonic(stamp), after(5_000).1);
         }
     }
 
     #[test]
-    fn stamps_of_before_the_wall_clock_was_set_are_not_believed() {
+    fn stamps_from_before_the_wall_clock_was_set_are_not_used() {
         let (wall, now) = (SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000), Nanos::from_millis(100_000));
         let ms = Duration::from_millis;
         for (set_to, name) in [(wall + ms(3_600_000), "forward"), (wall - ms(3_600_000), "back")] {
-            let mut clock = Clock::new((wall, now));
-            clock.look((set_to + ms(500), now + ms(500)));
+            let mut clock = ClockOffset::new((wall, now));
+            clock.update((set_to + ms(500), now + ms(500)));
             assert_eq!(clock.monotonic(Some(wall + ms(400))), now + ms(500), "{name}");
-            clock.look((set_to + ms(600), now + ms(600)));
+            clock.update((set_to + ms(600), now + ms(600)));
             assert_eq!(clock.monotonic(Some(set_to + ms(550))), now + ms(550), "{name}");
         }
     }
 
     #[test]
-    fn slewing_is_not_setting() {
+    fn slewing_does_not_invalidate_stamps() {
         let (wall, now) = (SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000), Nanos::from_millis(100_000));
-        let mut clock = Clock::new((wall, now));
+        let mut clock = ClockOffset::new((wall, now));
         // 0.5 ms faster in each second, for an hour, looked at every 100 ms.
         let after = |ms: u64| (wall + Duration::from_micros(ms * 1000 + ms / 2), now + Duration::from_millis(ms));
-        (1..=36_000).for_each(|i| clock.look(after(100 * i)));
-        assert_eq!(clock.since, wall);
+        (1..=36_000).for_each(|i| clock.update(after(100 * i)));
+        assert_eq!(clock.valid_from, wall);
     }
 
     #[test]
-    fn frames_of_every_kind_keep_what_they_are() {
+    fn frames_of_every_kind_are_converted() {
         let standard = StandardId::new(0x166).unwrap();
         let extended = ExtendedId::new(0x166).unwrap();
         let as_message = |frame: CanAnyFrame| message(&frame, Nanos(7), "can0");
@@ -232,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_lets_the_databases_identifiers_pass_and_no_others() {
+    fn the_filters_pass_the_identifiers_of_the_database_alone() {
         let text = "BO_ 416 A: 8 X\n\nBO_ 2147484064 B: 8 X\n";
         let database = Database::parse(text, "x.dbc").unwrap();
         let filters = filters(&database).unwrap();

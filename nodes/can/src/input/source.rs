@@ -1,4 +1,4 @@
-//! The device thread: frames from an interface or a log, until the node stops.
+//! The device thread: reads frames from an interface or a log until the node stops.
 
 use super::{log, socket::Bus};
 use auriga_msgs::{node, topic, v1};
@@ -6,16 +6,19 @@ use auriga_runtime::{Backoff, DeviceSink, Nanos};
 use std::{path::PathBuf, time::Duration};
 use v1::Severity;
 
-/// What is read from.
+/// Where frames come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
+    /// Nothing is configured.
     None,
+    /// A SocketCAN interface.
     Interface(String),
+    /// A recording.
     Log(PathBuf),
 }
 
 /// Reads the source until the node stops. A log plays in real time from [`DeviceSink::start_at`]; an interface that is
-/// lost is opened again with back-off, with a fault for each failure.
+/// lost is opened again with back-off.
 pub fn pump(source: &Source, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::Can>) {
     match source {
         Source::None => {
@@ -40,7 +43,7 @@ fn play(path: &PathBuf, sink: &DeviceSink<node::Can>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Between attempts to open a lost interface: short, as a bus comes back by itself after a bus-off and must then be heard
+/// Between attempts to open a lost interface: short, since a bus that comes back by itself after a bus-off must be read
 /// at once.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -60,7 +63,7 @@ fn receive(name: &str, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::C
         lost = true;
         let wait = backoff.wait();
         let text = format!(
-            "{error}; is the interface there and up (ip link set {name} up)? Trying again in {:.1} s",
+            "{error}; check that the interface exists and is up (ip link set {name} up); next attempt in {:.1} s",
             wait.as_secs_f64()
         );
         sink.fault(Severity::Critical, "can-lost", name, text);
@@ -68,7 +71,7 @@ fn receive(name: &str, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::C
     }
 }
 
-/// Hands frames on until the interface fails; `None` when the node stops.
+/// Sends frames to the node until the interface fails; `None` when the node stops.
 fn deliver(
     bus: &mut Bus,
     name: &str,
@@ -84,7 +87,7 @@ fn deliver(
         let Some(newest) = frames.iter().map(|f| f.stamp_ns).max() else { continue };
         backoff.reset();
         if std::mem::take(lost) {
-            sink.fault(Severity::Info, "can-back", name, "frames come again");
+            sink.fault(Severity::Info, "can-back", name, "the interface delivers frames again");
         }
         let header = Some(v1::Header::new(newest, 0));
         if !sink.send::<topic::DeviceCan>(v1::CanFrames { header, frames }) {

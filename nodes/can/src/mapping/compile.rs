@@ -1,20 +1,28 @@
-//! From `vss.toml` to a [`Mapping`].
+//! Compiles `vss.toml`.
 
 use super::{
+    entries::{Conversion, Linear, MessageMapping, RadarObject, SignalMapping},
+    error::MappingError,
     file::{File, Meaning, RadarRow, Raw, SignalRow, VssType},
-    rules::{Field, Linear, Mapping, MappingError, Plan, Radar, Reading, Target, Use, Value},
+    target::{Field, Target, Value},
     units::Unit,
     vss::{self, Datatype},
 };
-use crate::dbc::{Database, Message, Signal};
+use crate::{
+    dbc::{Database, Message, Signal},
+    suggestion::suggestion,
+};
 use auriga_msgs::v1;
 use std::{collections::HashMap, time::Duration};
 use toml::Spanned;
 
-/// Timeouts taken as meant.
+/// Timeouts accepted.
 const TIMEOUTS_MS: std::ops::RangeInclusive<u64> = 1..=3_600_000;
 
-pub(super) fn compile(text: &str, name: &str, database: &Database) -> Result<Mapping, MappingError> {
+/// The mappings by message, and all signal mappings.
+type Compiled = (Vec<MessageMapping>, Vec<SignalMapping>);
+
+pub(super) fn compile(text: &str, name: &str, database: &Database) -> Result<Compiled, MappingError> {
     let file: File = toml::from_str(text).map_err(|e| MappingError::Toml {
         name: name.to_owned(),
         line: e.span().map_or(0, |span| line_of(text, span.start)),
@@ -22,34 +30,34 @@ pub(super) fn compile(text: &str, name: &str, database: &Database) -> Result<Map
     })?;
     let mut compiler = Compiler { text, name, database, seen: HashMap::new() };
     let timeout = compiler.timeout(&file.timeout_ms)?;
-    let mut uses: Vec<(usize, Use)> = Vec::new();
+    let mut signals: Vec<(usize, SignalMapping)> = Vec::new();
     for row in &file.signal {
-        compiler.signal_row(row.get_ref(), timeout, &mut uses)?;
+        compiler.signal_row(row.get_ref(), timeout, &mut signals)?;
     }
-    let mut plans = vec![Plan::default(); database.messages().len()];
+    let mut messages = vec![MessageMapping::default(); database.messages().len()];
     for row in &file.radar {
-        compiler.radar_row(row.get_ref(), &mut plans)?;
+        compiler.radar_row(row.get_ref(), &mut messages)?;
     }
     // The stable sort keeps the file's order within a message.
-    uses.sort_by_key(|(message, _)| *message);
-    for (i, (message, _)) in uses.iter().enumerate() {
-        let plan = &mut plans[*message];
-        plan.uses = if plan.uses.is_empty() { i..i + 1 } else { plan.uses.start..i + 1 };
+    signals.sort_by_key(|(message, _)| *message);
+    for (i, (message, _)) in signals.iter().enumerate() {
+        let range = &mut messages[*message].signals;
+        *range = if range.is_empty() { i..i + 1 } else { range.start..i + 1 };
     }
-    Ok(Mapping { plans, uses: uses.into_iter().map(|(_, u)| u).collect() })
+    Ok((messages, signals.into_iter().map(|(_, signal)| signal).collect()))
 }
 
 fn line_of(text: &str, at: usize) -> usize {
     1 + text.as_bytes().iter().take(at).filter(|&&b| b == b'\n').count()
 }
 
-/// A target with what it takes.
+/// What values a target takes.
 enum Wanted {
     Number(&'static str),
     /// A number whose unit the row states.
     NumberIn(String),
     Flag,
-    /// Any of these words, or any word where there are none.
+    /// One of these words; any word when the list is empty.
     Label(&'static [&'static str]),
     Gear,
     Indicator,
@@ -59,7 +67,7 @@ struct Compiler<'a> {
     text: &'a str,
     name: &'a str,
     database: &'a Database,
-    /// Targets that have a source, with the line that gives it.
+    /// The targets so far, with the line of each.
     seen: HashMap<String, usize>,
 }
 
@@ -111,7 +119,7 @@ impl<'a> Compiler<'a> {
         &mut self,
         row: &SignalRow,
         timeout: Duration,
-        uses: &mut Vec<(usize, Use)>,
+        signals: &mut Vec<(usize, SignalMapping)>,
     ) -> Result<(), MappingError> {
         let from = row.from.get_ref();
         let (message, signal) = from
@@ -132,9 +140,9 @@ impl<'a> Compiler<'a> {
             if let Some(other) = self.seen.insert(to.clone(), line) {
                 return Err(self.refuse(&row.to, "to", format!("{to} already has a source, in line {other}")));
             }
-            let reading = self.reading(row, signal, to, &wanted)?;
+            let conversion = self.conversion(row, signal, to, &wanted)?;
             let absent = Clone::clone(&absent);
-            uses.push((message_index, Use { signal: signal_index, target, reading, absent, timeout }));
+            signals.push((message_index, SignalMapping { signal: signal_index, target, conversion, absent, timeout }));
         }
         Ok(())
     }
@@ -171,7 +179,13 @@ impl<'a> Compiler<'a> {
         Ok((Target::Vss(to.into()), wanted))
     }
 
-    fn reading(&self, row: &SignalRow, signal: &Signal, to: &str, wanted: &Wanted) -> Result<Reading, MappingError> {
+    fn conversion(
+        &self,
+        row: &SignalRow,
+        signal: &Signal,
+        to: &str,
+        wanted: &Wanted,
+    ) -> Result<Conversion, MappingError> {
         let number = |meaning: &Meaning| match meaning {
             Meaning::Number(n) if n.is_finite() => Some(Value::Number(*n)),
             _ => None,
@@ -186,7 +200,7 @@ impl<'a> Compiler<'a> {
             }
             Wanted::Number(unit) => self.linear(row, signal, to, unit),
             Wanted::NumberIn(unit) => self.linear(row, signal, to, unit),
-            Wanted::Flag if row.values.is_none() => Ok(Reading::NonZero),
+            Wanted::Flag if row.values.is_none() => Ok(Conversion::NonZero),
             Wanted::Flag => self.table(row, signal, to, "true or false", |meaning| match meaning {
                 Meaning::Flag(flag) => Some(Value::Flag(*flag)),
                 _ => None,
@@ -224,20 +238,20 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn linear(&self, row: &SignalRow, signal: &Signal, to: &str, unit: &str) -> Result<Reading, MappingError> {
-        let Linear(factor, offset) = match (unit, &row.unit) {
-            ("", None) => Linear(1.0, 0.0),
+    fn linear(&self, row: &SignalRow, signal: &Signal, to: &str, unit: &str) -> Result<Conversion, MappingError> {
+        let Linear { factor, offset } = match (unit, &row.unit) {
+            ("", None) => Linear { factor: 1.0, offset: 0.0 },
             ("", Some(stated)) => {
                 return Err(self.refuse(stated, "unit", format!("{to} has no unit to convert to; leave it out")));
             }
-            (_, Some(stated)) => self.conversion(stated, "unit", stated.get_ref(), to, unit)?,
-            (_, None) => self.conversion(&row.from, "from", signal.unit(), to, unit)?,
+            (_, Some(stated)) => self.unit_conversion(stated, "unit", stated.get_ref(), to, unit)?,
+            (_, None) => self.unit_conversion(&row.from, "from", signal.unit(), to, unit)?,
         };
         // unit(physical * scale + offset)
-        Ok(Reading::Linear { factor: row.scale * factor, offset: row.offset * factor + offset })
+        Ok(Conversion::Linear(Linear { factor: row.scale * factor, offset: row.offset * factor + offset }))
     }
 
-    fn conversion(
+    fn unit_conversion(
         &self,
         at: &Spanned<impl Sized>,
         field: &'static str,
@@ -251,11 +265,11 @@ impl<'a> Compiler<'a> {
         };
         let (factor, offset) = Unit::named(unit)
             .and_then(|wanted| source.to(wanted))
-            .ok_or_else(|| self.refuse(at, field, format!("{from} does not measure what {to}, in {unit}, does")))?;
-        Ok(Linear(factor, offset))
+            .ok_or_else(|| self.refuse(at, field, format!("{from} cannot be converted to {unit}, the unit of {to}")))?;
+        Ok(Linear { factor, offset })
     }
 
-    /// A table from the row's `values`; labels of the DBC that it leaves out count when they are themselves understood.
+    /// A table from the row's `values`. Labels of the DBC that it omits are added when `understand` accepts them.
     fn table(
         &self,
         row: &SignalRow,
@@ -263,7 +277,7 @@ impl<'a> Compiler<'a> {
         to: &str,
         expected: &str,
         understand: impl Fn(&Meaning) -> Option<Value>,
-    ) -> Result<Reading, MappingError> {
+    ) -> Result<Conversion, MappingError> {
         let mut table: Vec<(i64, Value)> = Vec::new();
         if let Some(values) = &row.values {
             for (key, meaning) in values.get_ref() {
@@ -280,14 +294,14 @@ impl<'a> Compiler<'a> {
             }
         }
         if table.is_empty() {
-            let text = format!("no value of {} is {expected}, which {to} takes; state `values`", signal.name());
+            let text = format!("{to} takes {expected}, which no value of {} is; state `values`", signal.name());
             return Err(self.refuse(&row.from, "from", text));
         }
         table.sort_by_key(|(raw, _)| *raw);
         if let Some(twice) = table.windows(2).find(|w| w[0].0 == w[1].0) {
             return Err(self.refuse(&row.from, "values", format!("the raw value {} has two meanings", twice[0].0)));
         }
-        Ok(Reading::Table(table.into()))
+        Ok(Conversion::Table(table.into()))
     }
 
     fn raw(
@@ -308,33 +322,29 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn radar_row(&self, row: &RadarRow, plans: &mut [Plan]) -> Result<(), MappingError> {
+    fn radar_row(&self, row: &RadarRow, messages: &mut [MessageMapping]) -> Result<(), MappingError> {
         if !(row.y_scale.is_finite() && row.vx_scale.is_finite() && row.y_scale * row.vx_scale != 0.0) {
             return Err(self.refuse(&row.messages, "y_scale, vx_scale", "expected numbers other than 0"));
         }
         for (id, name) in (row.first_id..).zip(row.messages.get_ref()) {
             let (index, message) = self.message(&row.messages, "messages", name)?;
             let measure = |name: &Spanned<String>, field: &'static str, scale: f64, to: &str, unit: &str| {
-                let (place, signal) = self.signal(name, field, message, name.get_ref())?;
-                let Linear(factor, offset) = self.conversion(name, field, signal.unit(), to, unit)?;
-                Ok((place, Linear(factor * scale, offset)))
+                let (index, signal) = self.signal(name, field, message, name.get_ref())?;
+                let Linear { factor, offset } = self.unit_conversion(name, field, signal.unit(), to, unit)?;
+                Ok((index, Linear { factor: factor * scale, offset }))
             };
             let valid = row.valid.as_ref().map(|v| self.signal(v, "valid", message, v.get_ref())).transpose()?;
-            let radar = Radar {
+            let radar = RadarObject {
                 id,
                 x: measure(&row.x, "x", 1.0, "x", "m")?,
                 y: measure(&row.y, "y", row.y_scale, "y", "m")?,
                 vx: measure(&row.vx, "vx", row.vx_scale, "vx", "m/s")?,
-                valid: valid.map(|(place, _)| place),
+                valid: valid.map(|(index, _)| index),
             };
-            if plans[index].radar.replace(radar).is_some() {
-                return Err(self.refuse(&row.messages, "messages", format!("{name} already is a radar object")));
+            if messages[index].radar.replace(radar).is_some() {
+                return Err(self.refuse(&row.messages, "messages", format!("{name} already has a radar object")));
             }
         }
         Ok(())
     }
-}
-
-fn suggestion<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
-    crate::nearest(name, known).map(|n| format!(" (nearest: {n})")).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `vss.toml` as it is written. `calibration/README.md` documents the fields.
+//! The contents of `vss.toml`. `calibration/README.md` describes the keys.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use toml::Spanned;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// A value older than this is no longer told.
+    /// A value older than this is removed from the vehicle state.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: Spanned<u64>,
     #[serde(default)]
@@ -20,28 +20,28 @@ fn default_timeout_ms() -> Spanned<u64> {
     Spanned::new(0..0, 500)
 }
 
-/// One signal of the bus and what it is called.
+/// One signal of the bus and its targets.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignalRow {
     /// `MESSAGE.SIGNAL` of the DBC.
     pub from: Spanned<String>,
-    /// Named fields of the vehicle state and VSS paths.
+    /// Fields of the vehicle state and VSS paths.
     pub to: Spanned<OneOrMore>,
-    /// Unit of the DBC's value, where the DBC states none or a wrong one.
+    /// Unit of the DBC's value, if the DBC states none or a wrong one.
     pub unit: Option<Spanned<String>>,
     /// Applied to the DBC's value before its unit is converted.
     #[serde(default = "one")]
     pub scale: f64,
     #[serde(default)]
     pub offset: f64,
-    /// What a label of the DBC's value table, or a raw value, is to mean.
+    /// Meanings of raw values, by number or by label of the DBC's value table.
     pub values: Option<Spanned<BTreeMap<String, Meaning>>>,
-    /// Labels or raw values that stand for "no value".
+    /// Labels or raw values that mean "no value".
     #[serde(default)]
     pub absent: Vec<Spanned<Raw>>,
     pub timeout_ms: Option<Spanned<u64>>,
-    /// Type and unit of VSS paths that the built-in catalogue does not hold.
+    /// Type and unit of a VSS path that is not in the built-in catalogue.
     pub vss_type: Option<VssType>,
     pub vss_unit: Option<Spanned<String>>,
 }
@@ -90,11 +90,11 @@ pub enum VssType {
     Label,
 }
 
-/// Messages that each carry one object of a radar.
+/// Messages with one radar object each.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RadarRow {
-    /// One message for each object; the id counts from `first_id`.
+    /// One message for each object; ids count up from `first_id`.
     pub messages: Spanned<Vec<String>>,
     #[serde(default)]
     pub first_id: u32,

@@ -1,6 +1,6 @@
-//! Units, under the names DBC files and VSS give them.
+//! Units of measurement, by the names that DBC files and VSS use.
 
-/// One unit of a quantity in its base unit: `base = value * factor + offset`.
+/// A unit, by its conversion to the base unit of its quantity: `base = value * factor + offset`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Unit {
     quantity: Quantity,
@@ -76,20 +76,20 @@ const UNITS: &[(&[&str], Quantity, f64, f64)] = {
 };
 
 impl Unit {
-    /// The unit of this name.
+    /// The unit with this name; upper and lower case are the same.
     pub fn named(name: &str) -> Option<Unit> {
         let name = name.trim().to_lowercase();
         let (_, quantity, factor, offset) = UNITS.iter().find(|(names, ..)| names.contains(&name.as_str()))?;
         Some(Unit { quantity: *quantity, factor: *factor, offset: *offset })
     }
 
-    /// Factor and offset that turn a value of this unit into one of `to`; `None` when they measure different things.
+    /// Factor and offset of the conversion to `to`; `None` when the two are of different quantities.
     pub fn to(self, to: Unit) -> Option<(f64, f64)> {
         let (factor, offset) = (self.factor / to.factor, (self.offset - to.offset) / to.factor);
         (self.quantity == to.quantity).then_some((factor, offset))
     }
 
-    /// Every name there is.
+    /// All names.
     pub fn names() -> impl Iterator<Item = &'static str> {
         UNITS.iter().flat_map(|(names, ..)| names.iter().copied())
     }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_turn_into_those_of_another_unit() {
+    fn values_are_converted_between_units() {
         for (from, value, to, expected) in [
             ("km/h", 90.0, "m/s", 25.0),
             ("kph", 90.0, "km/h", 90.0),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_no_speed_and_no_name_stands_for_two_units() {
+    fn different_quantities_are_not_converted_and_names_are_unique() {
         assert_eq!(Unit::named("m").unwrap().to(Unit::named("m/s").unwrap()), None);
         assert_eq!(Unit::named("furlong"), None);
         let mut names: Vec<&str> = Unit::names().collect();

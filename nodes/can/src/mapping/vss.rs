@@ -1,15 +1,16 @@
-//! The signals of the COVESA Vehicle Signal Specification 4.2 that a bus may tell of, with what VSS says they are.
+//! Paths of the COVESA Vehicle Signal Specification 4.2 with their types and units.
 //!
-//! Not the whole catalogue: what is about driving, power, doors and lights. A path that is missing here can be mapped
-//! all the same when the mapping states its type (`vss_type`, and `vss_unit` for a number).
+//! This is the part about driving, power, doors and lights. Other paths can be mapped when the mapping states their type
+//! (`vss_type`, and `vss_unit` for a number).
 
-/// What values a signal has.
+/// The type of a VSS signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Datatype {
-    /// A number, with its unit in VSS; "" has none.
+    /// A number with its unit in VSS; "": without unit.
     Number(&'static str),
+    /// A boolean.
     Flag,
-    /// One of these words.
+    /// A string, one of these.
     Label(&'static [&'static str]),
 }
 
@@ -102,12 +103,12 @@ const SIGNALS: &[(&str, Datatype)] = &[
     ("Vehicle.Powertrain.Transmission.SelectedGear", Number("")),
 ];
 
-/// What VSS says of a path.
+/// The type of a path; `None` when it is not in this catalogue.
 pub fn datatype(path: &str) -> Option<Datatype> {
     SIGNALS.iter().find(|(known, _)| *known == path).map(|(_, datatype)| *datatype)
 }
 
-/// Every path of the catalogue with its type.
+/// All paths of this catalogue with their types.
 pub fn signals() -> impl Iterator<Item = (&'static str, Datatype)> {
     SIGNALS.iter().copied()
 }

@@ -1,3 +1,7 @@
-//! The newest value of each signal.
+//! The state kept between frames.
+//!
+//! * [`signal_values`]: the newest value of each mapped signal, with expiry and change detection.
+//! * [`reordering`]: rejects duplicates and frames older than the last of their message.
 
-pub mod values;
+pub mod reordering;
+pub mod signal_values;
