@@ -211,7 +211,7 @@ fn main() -> anyhow::Result<()> {
     let path = demo_log(folder.path());
     whole_log("a minute of the demo car", &demo.join("vehicle.dbc"), &path)?;
     if let (Some(dbc), Some(real)) =
-        (common::shared("can/honda_common.dbc"), common::shared("can/icsim-sample-can.log"))
+        (auriga_testing::shared_data("can/honda_common.dbc"), auriga_testing::shared_data("can/icsim-sample-can.log"))
     {
         whole_log("a real log", &dbc, &real)?;
         through_the_node("a real log", &dbc, &common::repository().join("calibration/honda/vss.toml"), &real)?;

@@ -1,76 +1,58 @@
-//! The CAN node: frames of the vehicle's bus become the vehicle's state.
+//! The CAN node: decodes the frames of the vehicle's bus to the vehicle state.
 //!
-//! The way of a frame:
+//! 1. [`socket`] reads frames from SocketCAN with the kernel's timestamp, or [`log`] from a recording. Frames that are
+//!    ready together are one batch on `device/can`.
+//! 2. [`CanNode`] counts each frame, looks up its message in the database ([`dbc`]), checks its length, and drops
+//!    duplicates and frames older than the last of their identifier.
+//! 3. The [`mapping`] (`vss.toml`) lists the signals to read. Each is decoded with two shifts, converted to the unit of
+//!    its target (a field of the vehicle state or a VSS path), and kept with its time.
+//! 4. For each batch one `vehicle/state` is published, stamped with the newest frame, and then `can/frames` with the
+//!    batch as it came, for the recorder. Replay of a recording feeds `can/frames` back in at step 2.
 //!
-//! 1. [`socket`] reads it from SocketCAN with the kernel's timestamp, or [`log`] from a recording (candump, Vector
-//!    ASC). What lies ready together travels together, as one batch on `device/can`. Nothing here can write to a bus.
-//! 2. [`CanNode`] counts it, finds its message in the database ([`dbc`]) by a table look-up, checks its length, and
-//!    drops what is a duplicate or older than the last frame of its identifier.
-//! 3. The [`mapping`] (`vss.toml`) says which of its signals are used: each is read with two shifts, converted to the
-//!    unit of its target (a named field of the vehicle state, or a VSS path), and kept with its time.
-//! 4. The batch goes out on `vehicle/state`, once, stamped with its newest frame; then on `can/frames`, as it came, for
-//!    the recorder. Replay of a recording feeds `can/frames` back in at step 2.
+//! A value older than its `timeout_ms` is removed from the state, its VSS path is published once without a value, and a
+//! fault names the message that did not come. The next frame sets the value again. On a silent bus nothing is published:
+//! the topic table's timeout of `vehicle/state` detects that.
 //!
-//! A value does not outlive its frames: one that is older than its `timeout_ms` is taken out of the state, its VSS path
-//! is told once without a value, and a fault names the message that stayed away. The next frame brings it back. On a
-//! bus that is silent altogether nothing is published: the table's timeout of `vehicle/state` tells of it.
+//! ```
+//! use auriga_can::{CanNode, dbc::Database, mapping::Mapping};
+//! use auriga_msgs::{Any, node::CanInput, v1};
+//! use auriga_runtime::{Nanos, Node, Outbox};
+//! use std::sync::Arc;
+//!
+//! let dbc = "BO_ 416 SPEED: 8 ESC\n SG_ VEHICLE_SPEED : 7|16@0+ (0.01,0) [0|300] \"km/h\" HUD\n";
+//! let database = Database::parse(dbc, "example.dbc")?;
+//! let vss = "[[signal]]\nfrom = \"SPEED.VEHICLE_SPEED\"\nto = [\"speed_mps\", \"Vehicle.Speed\"]\n";
+//! let mapping = Mapping::parse(vss, "example.toml", &database)?;
+//! let (mut node, mut out) = (CanNode::with(database, mapping), Outbox::default());
+//! // 0x2328 = 9000: 90 km/h.
+//! let frame = v1::CanFrame { id: 416, data: vec![0x23, 0x28, 0, 0, 0, 0, 0, 0].into(), ..Default::default() };
+//! let batch = Arc::new(v1::CanFrames { frames: vec![frame], ..Default::default() });
+//! node.on_input(CanInput::DeviceCan(batch), Nanos::ZERO, &mut out);
+//! let messages = out.take_messages();
+//! let [Any::VehicleState(state), Any::CanFrames(_)] = messages.as_slice() else { panic!("a state and the frames") };
+//! assert_eq!(state.speed_mps, Some(25.0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`CanNode`] | the state machine |
+//! | [`config`] | the configuration |
+//! | [`input`] | SocketCAN, recordings, and the device thread |
+//! | [`dbc`] | CAN databases: parsing, decoding, encoding |
+//! | [`mapping`] | signals to fields and VSS paths, with units |
+//! | `state` | the newest value of each signal, the reordering filter |
 
+#![deny(missing_docs)]
+
+pub mod config;
 pub mod dbc;
 pub mod input;
 pub mod mapping;
 mod node;
 mod state;
+mod suggestion;
 
+pub use config::{Config, DEFAULTS};
 pub use input::{log, socket, source};
 pub use node::{CanNode, Counts};
-
-use anyhow::ensure;
-use serde::Deserialize;
-use std::path::PathBuf;
-
-/// The commented defaults.
-pub const DEFAULTS: &str = include_str!("../config.toml");
-
-/// `config.toml` documents the fields.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    pub interface: String,
-    pub log: PathBuf,
-    pub dbc: PathBuf,
-    pub mapping: PathBuf,
-    pub filter: bool,
-}
-
-impl Config {
-    /// Where frames come from. Errors name the field.
-    pub fn source(&self) -> anyhow::Result<source::Source> {
-        // IFNAMSIZ with its final zero.
-        const LONGEST_NAME: usize = 15;
-        let log = !self.log.as_os_str().is_empty();
-        ensure!(
-            self.interface.is_empty() || !log,
-            "interface = {:?} and log = {:?}: expected one of them, leave the other empty",
-            self.interface,
-            self.log
-        );
-        ensure!(
-            self.interface.len() <= LONGEST_NAME && !self.interface.contains(['/', '\0']),
-            "interface = {:?}: expected a name such as \"can0\", of at most {LONGEST_NAME} letters",
-            self.interface
-        );
-        Ok(match (self.interface.as_str(), log) {
-            ("", false) => source::Source::None,
-            ("", true) => source::Source::Log(self.log.clone()),
-            (interface, _) => source::Source::Interface(interface.to_owned()),
-        })
-    }
-}
-
-/// The known name that is most like `name`, if one is like it at all.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    const LIKE: f64 = 0.6;
-    let name = name.to_lowercase();
-    let scored = known.map(|k| (strsim::normalized_damerau_levenshtein(&name, &k.to_lowercase()), k));
-    scored.filter(|(score, _)| *score >= LIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, k)| k.to_owned())
-}

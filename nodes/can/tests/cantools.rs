@@ -1,10 +1,11 @@
-//! Value for value against cantools, an independent decoder.
+//! Every value compared with cantools, an independent decoder.
 
 mod common;
 
 use auriga_can::{dbc::Database, log};
 use auriga_runtime::Nanos;
-use common::{demo_database, python, repository, shared};
+use auriga_testing::shared_data;
+use common::{demo_database, python, repository};
 use std::{
     collections::BTreeMap,
     io::Write,
@@ -12,10 +13,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A frame of a known message: its place in the database, its bytes.
+/// The index of a message in the database, and the bytes of a frame.
 type Frame = (usize, Vec<u8>);
 
-/// What cantools makes of the frames; `None` where it refuses one.
+/// The frames decoded by cantools; `None` where it refuses one.
 fn cantools(python: &Path, dbc: &Path, database: &Database, frames: &[Frame]) -> Vec<Option<BTreeMap<String, f64>>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cantools_decode.py");
     let mut input = String::new();
@@ -49,29 +50,29 @@ fn cantools(python: &Path, dbc: &Path, database: &Database, frames: &[Frame]) ->
 
 /// Compares all values; returns how many frames and values were compared.
 fn compare(python: &Path, dbc: &Path, database: &Database, frames: &[Frame]) -> (usize, usize) {
-    let theirs = cantools(python, dbc, database, frames);
-    assert_eq!(theirs.len(), frames.len());
+    let all_expected = cantools(python, dbc, database, frames);
+    assert_eq!(all_expected.len(), frames.len());
     let (mut compared, mut values) = (0, 0);
-    for ((message, data), theirs) in frames.iter().zip(theirs) {
+    for ((message, data), expected) in frames.iter().zip(all_expected) {
         let message = &database.messages()[*message];
-        let Some(theirs) = theirs else {
-            // A multiplexer that selects nothing: here that is no error, what is always there is still decoded.
+        let Some(expected) = expected else {
+            // A multiplexer value without signals is an error in cantools; here the other signals are still decoded.
             assert!(message.signals().iter().any(|s| s.is_multiplexed()), "{} {data:02x?}", message.name());
             continue;
         };
-        let ours: BTreeMap<String, f64> =
+        let found: BTreeMap<String, f64> =
             message.decode(data).expect("its length").map(|(s, v)| (s.name().to_owned(), v)).collect();
-        let same = ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| a.0 == b.0 && equal(*a.1, *b.1));
-        assert!(same, "{} {data:02x?}\nours   {ours:?}\ntheirs {theirs:?}", message.name());
-        (compared, values) = (compared + 1, values + ours.len());
+        let same = found.len() == expected.len() && found.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && equal(*a.1, *b.1));
+        assert!(same, "{} {data:02x?}\nfound    {found:?}\nexpected {expected:?}", message.name());
+        (compared, values) = (compared + 1, values + found.len());
     }
     (compared, values)
 }
 
-/// Python scales whole numbers by whole numbers exactly, beyond what a double holds; all else must agree to the bit.
-fn equal(ours: f64, theirs: f64) -> bool {
+/// Python scales integers by integers exactly, beyond the precision of a double; all other values must be identical.
+fn equal(found: f64, expected: f64) -> bool {
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    ours == theirs || (theirs.abs() > EXACT && ((ours - theirs) / theirs).abs() < 1e-15)
+    found == expected || (expected.abs() > EXACT && ((found - expected) / expected).abs() < 1e-15)
 }
 
 /// Random frames of every message, the same in each run.
@@ -97,7 +98,7 @@ fn random_frames(database: &Database, each: usize) -> Vec<Frame> {
 }
 
 #[test]
-fn random_frames_of_the_demo_car_decode_as_cantools_decodes_them() {
+fn random_frames_of_the_demo_database_decode_as_in_cantools() {
     let Some(python) = python() else { return };
     let dbc = repository().join("calibration/auriga-demo/vehicle.dbc");
     let database = demo_database();
@@ -108,10 +109,10 @@ fn random_frames_of_the_demo_car_decode_as_cantools_decodes_them() {
 }
 
 #[test]
-fn random_frames_of_real_databases_decode_as_cantools_decodes_them() {
+fn random_frames_of_real_databases_decode_as_in_cantools() {
     let Some(python) = python() else { return };
     for file in ["honda_common", "Model3CAN", "tesla_model3_party", "toyota_adas", "toyota_tss2_adas"] {
-        let Some(dbc) = shared(&format!("can/{file}.dbc")) else { return };
+        let Some(dbc) = shared_data(&format!("can/{file}.dbc")) else { return };
         let database = Database::load(&dbc).expect(file);
         let frames = random_frames(&database, 60);
         let (compared, values) = compare(&python, &dbc, &database, &frames);
@@ -121,9 +122,9 @@ fn random_frames_of_real_databases_decode_as_cantools_decodes_them() {
 }
 
 #[test]
-fn the_real_log_decodes_as_cantools_decodes_it() {
+fn a_real_recording_decodes_as_in_cantools() {
     let Some(python) = python() else { return };
-    let (Some(dbc), Some(path)) = (shared("can/honda_common.dbc"), shared("can/icsim-sample-can.log")) else { return };
+    let (Some(dbc), Some(path)) = (shared_data("can/honda_common.dbc"), shared_data("can/icsim-sample-can.log")) else { return };
     let database = Database::load(&dbc).expect("honda");
     let (mut known, mut refused) = (Vec::new(), 0);
     for batch in log::frames(path, Nanos::ZERO).expect("a log") {

@@ -1,26 +1,11 @@
-//! Databases: what is read, what is refused, and that what is encoded decodes.
+//! Databases: parsing, errors, and the round trip of encoding and decoding.
+
+mod common;
 
 use auriga_can::dbc::{Database, EncodeError, Kind};
+use auriga_testing::shared_data;
+use common::{demo_database, repository};
 use proptest::prelude::*;
-use std::path::{Path, PathBuf};
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn demo() -> Database {
-    Database::load(repository().join("calibration/auriga-demo/vehicle.dbc")).expect("the demo car's database")
-}
-
-/// Databases that are not shipped; `None`, said aloud, where they are not there.
-fn shared() -> Option<PathBuf> {
-    let folder = repository().join("../shared/data/can");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no {}", folder.display());
-    None
-}
 
 fn refused(text: &str, expect: &str) {
     let error = Database::parse(text, "bad.dbc").expect_err(expect).to_string();
@@ -28,16 +13,16 @@ fn refused(text: &str, expect: &str) {
 }
 
 #[test]
-fn the_demo_cars_messages_have_the_layout_that_is_written() {
-    let database = demo();
-    assert!(database.oddities().is_empty());
+fn the_demo_database_encodes_and_decodes_as_the_file_states() {
+    let database = demo_database();
+    assert!(database.warnings().is_empty());
     let speed = database.message_by_name("SPEED").expect("SPEED");
     assert_eq!((speed.id(), speed.is_extended(), speed.length()), (208, false, 8));
     let mut data = [0xff; 8];
     let values = [("VEHICLE_SPEED", 90.0), ("YAW_RATE", -2.0), ("LONG_ACCEL", -1.5), ("COUNTER", 5.0)];
     speed.encode(&values, &mut data).expect("in range");
-    // 9000 = 0x2328; -400 = 0xfe70; -150 in 12 bits = 0xf6a; the counter in the low half of the last byte. What lies
-    // between is not touched.
+    // 9000 = 0x2328; -400 = 0xfe70; -150 in 12 bits = 0xf6a; the counter in the low half of the last byte. The
+    // other bits are not changed.
     assert_eq!(data, [0x23, 0x28, 0xfe, 0x70, 0xf6, 0xaf, 0xff, 0xf5]);
     let decoded: Vec<(&str, f64)> = speed.decode(&data).expect("8 bytes").map(|(s, v)| (s.name(), v)).collect();
     assert_eq!(decoded, values);
@@ -52,8 +37,8 @@ fn the_demo_cars_messages_have_the_layout_that_is_written() {
 }
 
 #[test]
-fn a_multiplexed_signal_is_there_only_when_its_multiplexer_says_so() {
-    let database = demo();
+fn a_multiplexed_signal_is_decoded_only_for_its_multiplexer_value() {
+    let database = demo_database();
     let tyres = database.message_by_name("TYRES").expect("TYRES");
     let mut data = [0; 4];
     tyres.encode(&[("MUX", 2.0), ("PRESSURE_RL", 245.5)], &mut data).expect("in range");
@@ -67,7 +52,7 @@ fn a_multiplexed_signal_is_there_only_when_its_multiplexer_says_so() {
 }
 
 #[test]
-fn multiplexers_may_lie_below_multiplexers_and_select_by_ranges() {
+fn nested_multiplexers_and_ranges_of_values_are_supported() {
     let text = "BO_ 1 DEEP: 8 X\n SG_ TOP M : 0|8@1+ (1,0) [0|0] \"\" X\n SG_ MID m1M : 8|8@1+ (1,0) [0|0] \"\" X\n \
                 SG_ LOW m3 : 16|8@1+ (1,0) [0|0] \"\" X\n SG_ OTHER m2 : 8|16@1+ (1,0) [0|0] \"\" X\n\
                 SG_MUL_VAL_ 1 MID TOP 1-1;\nSG_MUL_VAL_ 1 LOW MID 3-5, 9-9;\nSG_MUL_VAL_ 1 OTHER TOP 2-2;\n";
@@ -84,7 +69,7 @@ fn multiplexers_may_lie_below_multiplexers_and_select_by_ranges() {
 }
 
 #[test]
-fn floating_point_signals_and_long_frames_decode() {
+fn floating_point_signals_and_long_frames_are_decoded() {
     let text = "BO_ 2147484672 FD: 64 X\n SG_ SINGLE : 7|32@0- (1,0) [0|0] \"\" X\n \
                 SG_ DOUBLE : 448|64@1- (2,1) [0|0] \"\" X\n SG_ ODD : 99|64@1- (1,0) [0|0] \"\" X\n \
                 SG_ ODD_BIG : 202|63@0+ (1,0) [0|0] \"\" X\n\
@@ -106,7 +91,7 @@ fn floating_point_signals_and_long_frames_decode() {
 }
 
 #[test]
-fn only_can_fd_may_pad_a_message() {
+fn only_can_fd_frames_may_be_padded() {
     let text =
         "BO_ 1 A: 10 X\n SG_ S : 0|8@1+ (1,0) [0|0] \"\" X\n\nBO_ 2 B: 6 X\n SG_ S : 0|8@1+ (1,0) [0|0] \"\" X\n";
     let database = Database::parse(text, "fd.dbc").expect("valid");
@@ -121,32 +106,32 @@ fn only_can_fd_may_pad_a_message() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_its_line() {
+fn invalid_messages_and_signals_are_errors_with_their_line() {
     let one =
         |signal: &str| format!("VERSION \"\"\n\nBO_ 5 M: 2 X\n SG_ A : 0|4@1+ (1,0) [0|0] \"\" X\n SG_ {signal}\n");
     refused(&one("B : 9|8@1+ (1,0) [0|0] \"\" X"), "bad.dbc:5: signal M.B: 8 bits from bit 9");
-    refused(&one("B : 7|24@0+ (1,0) [0|0] \"\" X"), "24 bits from bit 7 do not lie within the 2 bytes");
+    refused(&one("B : 7|24@0+ (1,0) [0|0] \"\" X"), "24 bits from bit 7 are not within the 2 bytes");
     refused(&one("B : 0|65@1+ (1,0) [0|0] \"\" X"), "expected 1 to 64 bits, found 65");
     refused(&one("B : 0|0@1+ (1,0) [0|0] \"\" X"), "found 0");
     refused(&one("B : 18446744073709551615|8@1+ (1,0) [0|0] \"\" X"), "signal M.B");
     refused(&one("B : 8|8@1+ (0,0) [0|0] \"\" X"), "expected a factor other than 0");
-    refused(&one("A : 8|8@1+ (1,0) [0|0] \"\" X"), "another signal of the message has its name");
+    refused(&one("A : 8|8@1+ (1,0) [0|0] \"\" X"), "another signal of the message has the same name");
     refused(&one("B m1 : 8|8@1+ (1,0) [0|0] \"\" X"), "no multiplexer");
-    refused(&one("B : 8|8@1+ (1,0) [0|0] \"\" X\nSIG_VALTYPE_ 5 B : 1;"), "a number of 32 bits, it has 8");
+    refused(&one("B : 8|8@1+ (1,0) [0|0] \"\" X\nSIG_VALTYPE_ 5 B : 1;"), "SIG_VALTYPE_ gives it 32 bits, it has 8");
     refused("BO_ 5 M: 2 X\n SG_ A ; 0\n", "bad.dbc:2:");
     refused("BO_ 5 M: 65 X\n", "bad.dbc:1: message M: expected at most 64 bytes");
-    refused("BO_ 5 M: 2 X\n\nBO_ 5 N: 2 X\n", "bad.dbc:3: message N: another message has its identifier 0x5");
-    refused("BO_ 5 M: 2 X\n\nBO_ 6 M: 2 X\n", "another message has its name");
-    let circle = "BO_ 1 C: 8 X\n SG_ A m1M : 0|8@1+ (1,0) [0|0] \"\" X\n SG_ B m1M : 8|8@1+ (1,0) [0|0] \"\" X\n\
+    refused("BO_ 5 M: 2 X\n\nBO_ 5 N: 2 X\n", "bad.dbc:3: message N: another message has the same identifier 0x5");
+    refused("BO_ 5 M: 2 X\n\nBO_ 6 M: 2 X\n", "another message has the same name");
+    let cycle = "BO_ 1 C: 8 X\n SG_ A m1M : 0|8@1+ (1,0) [0|0] \"\" X\n SG_ B m1M : 8|8@1+ (1,0) [0|0] \"\" X\n\
                   SG_MUL_VAL_ 1 A B 1-1;\nSG_MUL_VAL_ 1 B A 1-1;\n";
-    refused(circle, "in a circle");
+    refused(cycle, "in a cycle");
     let missing = Database::load("/nowhere/x.dbc").expect_err("no file").to_string();
     assert!(missing.contains("/nowhere/x.dbc"), "{missing}");
 }
 
 #[test]
-fn values_that_do_not_fit_or_are_not_there_are_refused_by_name() {
-    let database = demo();
+fn encoding_errors_name_the_signal() {
+    let database = demo_database();
     let speed = database.message_by_name("SPEED").expect("SPEED");
     let mut data = [0; 8];
     let mut refused = |values: &[(&str, f64)], expect: &str| {
@@ -154,7 +139,7 @@ fn values_that_do_not_fit_or_are_not_there_are_refused_by_name() {
         assert!(error.contains(expect), "{error}");
     };
     refused(&[("VEHICLE_SPED", 1.0)], "no signal VEHICLE_SPED (nearest: VEHICLE_SPEED)");
-    refused(&[("VEHICLE_SPEED", -1.0)], "SPEED.VEHICLE_SPEED = -1: its bits hold 0 to 655.35");
+    refused(&[("VEHICLE_SPEED", -1.0)], "SPEED.VEHICLE_SPEED = -1: its bits represent 0 to 655.35");
     refused(&[("YAW_RATE", f64::NAN)], "YAW_RATE = NaN");
     refused(&[("COUNTER", 16.0)], "0 to 15");
     let error = speed.encode(&[], &mut [0; 7]).expect_err("short").to_string();
@@ -162,9 +147,9 @@ fn values_that_do_not_fit_or_are_not_there_are_refused_by_name() {
 }
 
 #[test]
-fn databases_of_real_cars_load() {
-    let Some(folder) = shared() else { return };
-    for (file, messages, oddities) in [
+fn databases_of_real_cars_are_loaded() {
+    let Some(folder) = shared_data("can") else { return };
+    for (file, messages, warnings) in [
         ("honda_common.dbc", 23, 0),
         ("Model3CAN.dbc", 159, 0),
         ("tesla_can.dbc", 44, 0),
@@ -174,7 +159,7 @@ fn databases_of_real_cars_load() {
         ("toyota_tss2_adas.dbc", 35, 0),
     ] {
         let database = Database::load(folder.join(file)).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!((database.messages().len(), database.oddities().len()), (messages, oddities), "{file}");
+        assert_eq!((database.messages().len(), database.warnings().len()), (messages, warnings), "{file}");
     }
     let honda = Database::load(folder.join("honda_common.dbc")).expect("honda");
     let cruise = honda.message_by_name("CRUISE").and_then(|m| m.signal("CRUISE_SPEED_PCM")).expect("CRUISE");
@@ -199,14 +184,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn what_is_encoded_decodes_and_touches_no_other_bit(
+    fn encoded_values_are_decoded_and_no_other_bit_is_changed(
         (text, length) in any_layout(), fraction in 0.0f64..=1.0, fill in any::<u8>(),
     ) {
         let database = Database::parse(&text, "any.dbc").expect("valid");
         let message = database.message_by_name("M").expect("M");
         let signal = &message.signals()[0];
         let (low, high) = signal.bounds();
-        // Beyond 53 bits not every whole number is a double.
+        // Beyond 53 bits not every integer is a double.
         let value = (low + (high - low) * fraction).round().clamp(-9e15, 9e15).clamp(low, high);
         prop_assume!(value < 2f64.powi(signal.bits() as i32 - i32::from(signal.kind() == Kind::Signed)));
         let mut data = vec![fill; length];

@@ -1,10 +1,9 @@
-//! Recordings: what is read, what is refused with its line, and that candump's reader of another project agrees.
-
-mod common;
+//! Recordings: parsing, errors with their line, and comparison with the parser of the crate `socketcan`.
 
 use auriga_can::log::{self, Frames};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
+use auriga_testing::shared_data;
 use proptest::prelude::*;
 use socketcan::{CanAnyFrame, EmbeddedFrame, Frame, dump};
 use std::io::Cursor;
@@ -24,7 +23,7 @@ fn refused(text: &str, expect: &str) {
 }
 
 #[test]
-fn the_form_of_candump_for_logs_is_read() {
+fn the_log_format_of_candump_is_read() {
     let text = "(0.000300) can0 166#D0320009\n\n(0.010000) can1 18FEF1FE#0102\n(0.020000) can0 123##1112233\n\
                 (0.030000) can0 123#R\n(0.040000) can0 123#R4 R\n(0.050000) can0 20000040#0000000000000000\n\
                 (0.060000) can0 123#1122334455667788_E T\n(0.070000001) can0 7FF#\n";
@@ -76,7 +75,7 @@ fn the_form_of_candump_for_logs_is_read() {
 }
 
 #[test]
-fn the_form_of_candump_for_people_is_the_same_log() {
+fn the_readable_format_of_candump_gives_the_same_frames() {
     let log = "(0.000300) can0 166#D0320009\n(0.010000) can0 18FEF1FE#0102\n(0.020000) can0 123##0112233445566778899AABBCC\n\
                (0.030000) can0 123#R\n(0.050000) can0 20000040#0000000000000000\n(0.060000) can0 7FF#\n";
     let readable = " (0.000300)  can0  166   [4]  D0 32 00 09\n (0.010000)  can0  18FEF1FE   [2]  01 02   '..'\n\
@@ -87,7 +86,7 @@ fn the_form_of_candump_for_people_is_the_same_log() {
 }
 
 #[test]
-fn vectors_asc_is_the_same_log() {
+fn vector_asc_gives_the_same_frames() {
     let log = "(0.000300) 1 166#D0320009\n(0.010000) 2 18FEF1FE#0102\n(0.020000) 1 123##0112233445566778899AABBCC\n\
                (0.030000) 1 123#R\n(0.040000) 1 124#11223344\n";
     let asc = "date Tue Apr 22 00:57:03.803 am 2014\nbase hex  timestamps absolute\ninternal events logged\n\
@@ -107,7 +106,7 @@ fn vectors_asc_is_the_same_log() {
 }
 
 #[test]
-fn a_log_stamped_with_a_date_begins_at_its_first_frame_and_one_of_a_drive_at_0() {
+fn dates_are_relative_to_the_first_frame_and_other_times_to_0() {
     let base = Nanos::from_millis(5000);
     let times = |text: &str| -> Vec<u64> {
         let all = batches(text, base).expect("a log");
@@ -118,7 +117,7 @@ fn a_log_stamped_with_a_date_begins_at_its_first_frame_and_one_of_a_drive_at_0()
 }
 
 #[test]
-fn frames_close_together_travel_together_and_batches_are_in_order() {
+fn frames_within_a_millisecond_are_one_batch_and_batches_are_in_order() {
     let text = "(0.001000) can0 001#\n(0.001400) can0 002#\n(0.001200) can0 003#\n(0.002100) can0 004#\n(0.000500) can0 005#\n\
                 (0.009000) can0 006#\n";
     let found = batches(text, Nanos::from_millis(1000)).expect("a log");
@@ -130,7 +129,7 @@ fn frames_close_together_travel_together_and_batches_are_in_order() {
 }
 
 #[test]
-fn what_is_no_frame_is_refused_with_its_file_and_line() {
+fn lines_without_a_frame_are_errors_with_file_and_line() {
     let good = "(0.000300) can0 166#D0320009\n";
     for (line, expect) in [
         ("(0.1) can0 16#00", "drive.log:2: expected an identifier of 3 or 8"),
@@ -169,7 +168,7 @@ fn what_is_no_frame_is_refused_with_its_file_and_line() {
 }
 
 #[test]
-fn what_was_read_before_an_error_comes_out_first_and_nothing_after_it() {
+fn frames_before_an_error_are_returned_and_none_after_it() {
     let text = "(0.1) can0 001#\n(0.1) can0 002#\nrubbish\n(0.2) can0 003#\n";
     let mut source = Frames::new(Box::new(Cursor::new(text.as_bytes())), "drive.log".into(), Nanos::ZERO);
     assert_eq!(source.next().map(|b| b.expect("two frames").1.frames.len()), Some(2));
@@ -178,16 +177,16 @@ fn what_was_read_before_an_error_comes_out_first_and_nothing_after_it() {
 }
 
 #[test]
-fn a_real_log_is_read_whole() {
-    let Some(path) = common::shared("can/icsim-sample-can.log") else { return };
+fn a_real_recording_is_read_completely() {
+    let Some(path) = shared_data("can/icsim-sample-can.log") else { return };
     let found: Vec<_> = log::frames(path, Nanos::ZERO).expect("a log").collect::<anyhow::Result<_>>().expect("frames");
     assert_eq!(found.iter().map(|(_, b)| b.frames.len()).sum::<usize>(), 6158);
     assert_eq!(found[0].1.frames[0].stamp_ns, 0);
     assert_eq!(found.last().map(|(t, _)| t.0), Some(3_257_991_000));
 }
 
-/// The frame as the crate `socketcan` sees it, turned into ours.
-fn other_reader(line: &str) -> Option<v1::CanFrame> {
+/// The frame as parsed by the crate `socketcan`.
+fn socketcan_frame(line: &str) -> Option<v1::CanFrame> {
     let record = dump::Reader::from_reader(line.as_bytes()).next()?.ok()?;
     let error = matches!(record.frame, CanAnyFrame::Error(_));
     Some(v1::CanFrame {
@@ -204,45 +203,45 @@ fn other_reader(line: &str) -> Option<v1::CanFrame> {
 
 proptest! {
     #[test]
-    fn socketcans_own_reader_reads_the_same(
+    fn frames_are_equal_to_those_of_the_crate_socketcan(
         id in prop_oneof!["[0-7][0-9A-F]{2}", "[01][0-9A-F]{7}", "20000[0-3][0-9A-F]{2}"],
         data in prop_oneof!["#([0-9A-F]{2}){0,8}", "##[0-9A-F]([0-9A-F]{2}){8}", "##[0-9A-F]([0-9A-F]{2}){12}", "#R[0-8]?"],
         us in 0u64..1_000_000,
         direction in prop_oneof!["", " R", " T"],
     ) {
         let line = format!("(17.{us:06}) can0 {id}{data}{direction}");
-        let ours = frames(&line);
-        match other_reader(&line) {
-            Some(theirs) => {
-                let mut ours = ours.expect("a frame");
-                if theirs.error {
-                    // It fills up error frames to the eight bytes the kernel gives them.
-                    let mut data = ours[0].data.to_vec();
+        let found = frames(&line);
+        match socketcan_frame(&line) {
+            Some(expected) => {
+                let mut found = found.expect("a frame");
+                if expected.error {
+                    // It pads error frames to the eight bytes of the kernel.
+                    let mut data = found[0].data.to_vec();
                     data.resize(8, 0);
-                    ours[0].data = data.into();
+                    found[0].data = data.into();
                 }
-                prop_assert_eq!(ours, [theirs]);
+                prop_assert_eq!(found, [expected]);
             }
-            // It refuses more, such as error frames without a class.
-            None => prop_assume!(ours.is_ok() || id.starts_with('2')),
+            // It refuses more lines, such as error frames without a class.
+            None => prop_assume!(found.is_ok() || id.starts_with('2')),
         }
     }
 
     #[test]
-    fn any_text_is_a_log_or_an_error(text in "[ -~\n]{0,300}") {
+    fn any_text_is_a_recording_or_an_error(text in "[ -~\n]{0,300}") {
         let _ = frames(&text);
         let _ = frames(&format!("base hex timestamps absolute\n{text}"));
         let _ = frames(&format!("(0.1) can0 001#\n{text}"));
     }
 
     #[test]
-    fn any_bytes_are_a_log_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_a_recording_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let source = Frames::new(Box::new(Cursor::new(bytes)), "x".into(), Nanos::ZERO);
         prop_assert!(source.count() <= 300);
     }
 
     #[test]
-    fn a_cut_or_shuffled_log_gives_frames_or_a_line(cut in 0usize..200, at in 0usize..200, put in "[ -~]{0,4}") {
+    fn a_damaged_recording_gives_frames_or_an_error_with_a_line(cut in 0usize..200, at in 0usize..200, put in "[ -~]{0,4}") {
         let asc = "base hex timestamps absolute\n0.1 1 166 Rx d 4 D0 32 00 09\n0.2 1 18FEF1FEx Rx d 2 01 02\n\
                    0.3 CANFD 1 Rx 123 1 0 9 12 11 22 33 44 55 66 77 88 99 AA BB CC\n";
         let candump = "(0.1) can0 166#D0320009\n(0.1)  can0  18FEF1FE   [2]  01 02\n(0.2) can0 123##1112233\n";

@@ -6,14 +6,15 @@ use auriga_can::{
     dbc::Database,
     mapping::{Mapping, Value, vss},
 };
-use common::{demo_database, repository, shared};
+use auriga_testing::shared_data;
+use common::{demo_database, repository};
 
 fn value(text: &str, message: &str, data: &[u8]) -> Option<Value> {
     let database = demo_database();
     let mapping = Mapping::parse(text, "vss.toml", &database).unwrap_or_else(|e| panic!("{e}"));
     let message = database.message_by_name(message).expect(message);
-    let used = &mapping.uses()[0];
-    used.read(&message.signals()[used.signal], &message.bits(data).expect("its length"))
+    let mapped = &mapping.signals()[0];
+    mapped.value(&message.signals()[mapped.signal], &message.bits(data).expect("its length"))
 }
 
 fn refused(text: &str, expect: &str) {
@@ -22,7 +23,7 @@ fn refused(text: &str, expect: &str) {
 }
 
 #[test]
-fn units_scales_and_offsets_are_applied_in_this_order() {
+fn scale_and_offset_are_applied_before_the_unit_is_converted() {
     let body = |rest: &str| format!("[[signal]]\nfrom = \"BODY.OUTSIDE_TEMP\"\nto = \"outside_temp_c\"\n{rest}");
     // Raw 160 is 40 degrees.
     let found = |rest: &str| match value(&body(rest), "BODY", &[0, 0, 160, 0]) {
@@ -37,10 +38,10 @@ fn units_scales_and_offsets_are_applied_in_this_order() {
 }
 
 #[test]
-fn labels_values_and_absent_ones_mean_what_the_row_says() {
+fn labels_values_and_absent_values_are_converted_as_the_row_states() {
     let body = |to: &str, rest: &str| format!("[[signal]]\nfrom = \"BODY.GEAR\"\nto = \"{to}\"\n{rest}");
     let gear = |text: &str, raw: u8| value(text, "BODY", &[0, raw, 0, 0]);
-    // The labels of the DBC are understood as they are: DRIVE is drive, 4 in the message.
+    // Labels of the DBC are accepted as they are: DRIVE is drive, 4 in the message.
     assert_eq!(gear(&body("gear", ""), 3), Some(Value::Number(4.0)));
     assert_eq!(gear(&body("gear", ""), 9), None);
     assert_eq!(gear(&body("gear", "values = { 9 = \"drive\" }"), 9), Some(Value::Number(4.0)));
@@ -55,7 +56,7 @@ fn labels_values_and_absent_ones_mean_what_the_row_says() {
 }
 
 #[test]
-fn a_row_that_cannot_be_is_refused_with_its_line_and_the_nearest_name() {
+fn errors_name_the_line_and_the_nearest_name() {
     let row = |from: &str, to: &str, rest: &str| format!("\n[[signal]]\nfrom = \"{from}\"\nto = \"{to}\"\n{rest}\n");
     refused(&row("SPED.VEHICLE_SPEED", "speed_mps", ""), "vss.toml:3: from: ");
     refused(&row("SPED.VEHICLE_SPEED", "speed_mps", ""), "has no message SPED (nearest: SPEED)");
@@ -64,7 +65,7 @@ fn a_row_that_cannot_be_is_refused_with_its_line_and_the_nearest_name() {
     refused(&row("SPEED.VEHICLE_SPEED", "sped_mps", ""), "vss.toml:4: to: ");
     refused(&row("SPEED.VEHICLE_SPEED", "sped_mps", ""), "(nearest: speed_mps)");
     refused(&row("SPEED.VEHICLE_SPEED", "Vehicle.Sped", ""), "(nearest: Vehicle.Speed)");
-    refused(&row("SPEED.VEHICLE_SPEED", "range_km", ""), "km/h does not measure what range_km, in km, does");
+    refused(&row("SPEED.VEHICLE_SPEED", "range_km", ""), "km/h cannot be converted to km, the unit of range_km");
     refused(&row("SPEED.VEHICLE_SPEED", "speed_mps", "unit = \"knoten\""), "vss.toml:5: unit: the unit \"knoten\"");
     refused(&row("SPEED.COUNTER", "speed_mps", ""), "the unit \"\" is not known");
     refused(&row("SPEED.VEHICLE_SPEED", "speed_mps", "scale = 0"), "expected a number other than 0");
@@ -80,38 +81,38 @@ fn a_row_that_cannot_be_is_refused_with_its_line_and_the_nearest_name() {
     let speed = row("SPEED.VEHICLE_SPEED", "speed_mps", "");
     refused(&format!("{speed}{speed}"), "vss.toml:9: to: speed_mps already has a source, in line 4");
     let radar = "[[radar]]\nmessages = [\"RADAR_TRACK_0\"]\nx = \"LONG_DIST\"\ny = \"LAT_DIST\"\n";
-    refused(&format!("{radar}vx = \"LONG_DIST\"\n"), "vss.toml:5: vx: m does not measure what vx, in m/s, does");
+    refused(&format!("{radar}vx = \"LONG_DIST\"\n"), "vss.toml:5: vx: m cannot be converted to m/s, the unit of vx");
     refused(&format!("{radar}vx = \"REL_SPEDE\"\n"), "(nearest: REL_SPEED)");
     let both = format!("{radar}vx = \"REL_SPEED\"\n");
-    refused(&format!("{both}{both}"), "RADAR_TRACK_0 already is a radar object");
+    refused(&format!("{both}{both}"), "RADAR_TRACK_0 already has a radar object");
     refused("[[signal]\n", "vss.toml:1: ");
     let missing = Mapping::load("/nowhere/vss.toml", &demo_database()).expect_err("no file").to_string();
     assert!(missing.contains("/nowhere/vss.toml"), "{missing}");
 }
 
 #[test]
-fn the_demo_cars_mapping_serves_every_field_and_all_eight_radar_objects() {
+fn the_demo_mapping_has_every_field_and_all_eight_radar_objects() {
     let database = demo_database();
     let mapping = Mapping::load(repository().join("calibration/auriga-demo/vss.toml"), &database).expect("the mapping");
-    let fields = mapping.uses().iter().filter(|u| matches!(u.target, auriga_can::mapping::Target::Field(_)));
+    let fields = mapping.signals().iter().filter(|s| matches!(s.target, auriga_can::mapping::Target::Field(_)));
     assert_eq!(fields.count(), auriga_can::mapping::Field::ALL.len());
-    let ids: Vec<u32> = mapping.plans().iter().filter_map(|p| p.radar.as_ref()).map(|r| r.id).collect();
+    let ids: Vec<u32> = mapping.messages().iter().filter_map(|m| m.radar.as_ref()).map(|r| r.id).collect();
     assert_eq!(ids, [0, 1, 2, 3, 4, 5, 6, 7]);
-    for (message, plan) in database.messages().iter().zip(mapping.plans()) {
-        assert!(!plan.is_empty(), "nobody uses {}", message.name());
+    for (message, mapped) in database.messages().iter().zip(mapping.messages()) {
+        assert!(!mapped.is_empty(), "{} is not mapped", message.name());
     }
 }
 
 #[test]
-fn the_hondas_mapping_fits_its_database() {
-    let Some(dbc) = shared("can/honda_common.dbc") else { return };
+fn the_honda_mapping_matches_its_database() {
+    let Some(dbc) = shared_data("can/honda_common.dbc") else { return };
     let database = Database::load(dbc).expect("honda");
     Mapping::load(repository().join("calibration/honda/vss.toml"), &database).expect("the mapping");
 }
 
 #[test]
-fn the_catalogue_says_what_vss_4_2_says() {
-    let Some(file) = shared("can/tesla_model3_vss_4.2_mapping.json") else { return };
+fn the_catalogue_agrees_with_vss_4_2() {
+    let Some(file) = shared_data("can/tesla_model3_vss_4.2_mapping.json") else { return };
     let tree: serde_json::Value = serde_json::from_slice(&std::fs::read(file).expect("readable")).expect("JSON");
     for (path, datatype) in vss::signals() {
         let pointer = format!("/{}", path.replace('.', "/children/"));

@@ -1,28 +1,29 @@
-//! The state machine: what it tells, counts and refuses.
+//! The state machine.
 
 mod common;
 
 use auriga_can::{CanNode, Counts, dbc::Database, log, mapping::Mapping};
 use auriga_msgs::{Any, Stamped, TopicId, node::CanInput, v1};
 use auriga_runtime::{Nanos, Node, Outbox, Replay};
+use auriga_testing::shared_data;
 use common::{demo_database, demo_node, frame, repository};
 use proptest::prelude::*;
 use std::{sync::Arc, time::Duration};
 use v1::{Severity, vss_signal::Value};
 
 /// A node with its outbox.
-struct Bench {
+struct TestNode {
     node: CanNode,
     out: Outbox<CanNode>,
     database: Database,
 }
 
-impl Bench {
+impl TestNode {
     fn new() -> Self {
         Self { node: demo_node(), out: Outbox::default(), database: demo_database() }
     }
 
-    /// Feeds a batch at a time and returns the state it tells, if it does, and the faults.
+    /// Feeds one batch; returns the state, if one is published, and the faults.
     fn feed(&mut self, frames: Vec<v1::CanFrame>, now_ms: u64) -> (Option<v1::VehicleState>, Vec<v1::Fault>) {
         let count = frames.len();
         let batch = Arc::new(v1::CanFrames { header: None, frames });
@@ -36,7 +37,7 @@ impl Bench {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(states.len() <= 1, "one state for a batch");
+        assert!(states.len() <= 1, "at most one state for a batch");
         assert_eq!(recorded, count, "all frames are recorded");
         (states.pop(), faults)
     }
@@ -59,21 +60,21 @@ fn near(found: Option<f64>, expected: f64) -> bool {
 
 #[test]
 fn a_batch_becomes_one_state_stamped_with_its_newest_frame() {
-    let mut bench = Bench::new();
+    let mut test = TestNode::new();
     let frames = vec![
-        bench.frame("SPEED", &[("VEHICLE_SPEED", 90.0), ("YAW_RATE", -4.5), ("LONG_ACCEL", 1.25)], 100),
-        bench.frame("STEERING", &[("STEER_ANGLE", 45.0)], 101),
-        bench.frame("PEDALS", &[("ACCEL_PEDAL", 12.5), ("BRAKE_PEDAL", 0.0), ("BRAKE_LIGHT", 1.0)], 99),
-        bench.frame("BODY", &[("INDICATOR", 1.0), ("GEAR", 3.0), ("OUTSIDE_TEMP", 17.5)], 98),
-        bench.frame("WHEEL_BUTTONS", &[("TALK", 1.0)], 98),
-        bench.frame("ENERGY", &[("BATTERY_SOC", 62.4), ("RANGE", 214.0)], 97),
-        bench.frame(
+        test.frame("SPEED", &[("VEHICLE_SPEED", 90.0), ("YAW_RATE", -4.5), ("LONG_ACCEL", 1.25)], 100),
+        test.frame("STEERING", &[("STEER_ANGLE", 45.0)], 101),
+        test.frame("PEDALS", &[("ACCEL_PEDAL", 12.5), ("BRAKE_PEDAL", 0.0), ("BRAKE_LIGHT", 1.0)], 99),
+        test.frame("BODY", &[("INDICATOR", 1.0), ("GEAR", 3.0), ("OUTSIDE_TEMP", 17.5)], 98),
+        test.frame("WHEEL_BUTTONS", &[("TALK", 1.0)], 98),
+        test.frame("ENERGY", &[("BATTERY_SOC", 62.4), ("RANGE", 214.0)], 97),
+        test.frame(
             "RADAR_TRACK_3",
             &[("VALID", 1.0), ("LONG_DIST", 42.5), ("LAT_DIST", -1.5), ("REL_SPEED", -3.25)],
             96,
         ),
     ];
-    let (state, faults) = bench.feed(frames, 102);
+    let (state, faults) = test.feed(frames, 102);
     let state = state.expect("a state");
     assert!(faults.is_empty(), "{faults:?}");
     let header = state.header_copy();
@@ -97,58 +98,58 @@ fn a_batch_becomes_one_state_stamped_with_its_newest_frame() {
 }
 
 #[test]
-fn only_what_changed_is_told_by_path_and_all_that_is_known_by_field() {
-    let mut bench = Bench::new();
-    let speed = |bench: &Bench, kmh: f64, at: u64| bench.frame("SPEED", &[("VEHICLE_SPEED", kmh)], at);
-    let (first, _) = bench.feed(vec![speed(&bench, 36.0, 10), bench.frame("BODY", &[("GEAR", 3.0)], 10)], 10);
+fn vss_signals_are_published_on_change_and_fields_always() {
+    let mut test = TestNode::new();
+    let speed = |test: &TestNode, kmh: f64, at: u64| test.frame("SPEED", &[("VEHICLE_SPEED", kmh)], at);
+    let (first, _) = test.feed(vec![speed(&test, 36.0, 10), test.frame("BODY", &[("GEAR", 3.0)], 10)], 10);
     assert!(first.expect("a state").signals.len() > 3);
-    let (same, _) = bench.feed(vec![speed(&bench, 36.0, 30)], 30);
-    let same = same.expect("a state: it is still true");
+    let (same, _) = test.feed(vec![speed(&test, 36.0, 30)], 30);
+    let same = same.expect("a state without changes");
     assert!(same.signals.is_empty(), "{:?}", same.signals);
     assert!(near(same.speed_mps, 10.0) && same.gear() == v1::Gear::Drive);
-    let (next, _) = bench.feed(vec![speed(&bench, 72.0, 50)], 50);
+    let (next, _) = test.feed(vec![speed(&test, 72.0, 50)], 50);
     let next = next.expect("a state");
     assert_eq!(next.signals.len(), 1);
     assert!(near(number(&next, "Vehicle.Speed"), 72.0));
 }
 
 #[test]
-fn a_value_does_not_outlive_its_frames() {
-    let mut bench = Bench::new();
-    let frames = vec![bench.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 0), bench.frame("BODY", &[("GEAR", 3.0)], 0)];
-    bench.feed(frames, 0);
-    // 200 ms for the speed, 500 ms for the body: at its last instant it still holds.
-    let (state, faults) = bench.feed(vec![bench.frame("STEERING", &[], 200)], 200);
+fn a_value_is_removed_after_its_timeout() {
+    let mut test = TestNode::new();
+    let frames = vec![test.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 0), test.frame("BODY", &[("GEAR", 3.0)], 0)];
+    test.feed(frames, 0);
+    // 200 ms for the speed, 500 ms for the body: at the last instant the value is still there.
+    let (state, faults) = test.feed(vec![test.frame("STEERING", &[], 200)], 200);
     assert!(near(state.expect("a state").speed_mps, 10.0) && faults.is_empty());
-    bench.node.on_tick(Nanos::from_millis(201), &mut bench.out);
-    let faults = bench.out.take_messages();
+    test.node.on_tick(Nanos::from_millis(201), &mut test.out);
+    let faults = test.out.take_messages();
     let [Any::Fault(fault)] = faults.as_slice() else { panic!("{faults:?}") };
     assert_eq!((fault.code.as_str(), fault.subject.as_str()), ("can-signal-timeout", "SPEED"));
-    let (state, faults) = bench.feed(vec![bench.frame("STEERING", &[], 210)], 210);
+    let (state, faults) = test.feed(vec![test.frame("STEERING", &[], 210)], 210);
     let state = state.expect("a state");
     assert_eq!(state.speed_mps, None);
     assert_eq!(state.gear(), v1::Gear::Drive);
     assert!(faults.is_empty(), "{faults:?}");
-    let gone = state.signals.iter().find(|s| s.path == "Vehicle.Speed").expect("told once that it is gone");
+    let gone = state.signals.iter().find(|s| s.path == "Vehicle.Speed").expect("published once without a value");
     assert_eq!((gone.value.clone(), gone.stamp_ns), (None, 201_000_000));
-    let (state, _) = bench.feed(vec![bench.frame("STEERING", &[], 600)], 600);
+    let (state, _) = test.feed(vec![test.frame("STEERING", &[], 600)], 600);
     assert_eq!(state.expect("a state").gear(), v1::Gear::Unspecified);
-    let (state, _) = bench.feed(vec![bench.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 700)], 700);
+    let (state, _) = test.feed(vec![test.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 700)], 700);
     let state = state.expect("a state");
     assert!(near(state.speed_mps, 10.0) && near(number(&state, "Vehicle.Speed"), 36.0));
 }
 
 #[test]
-fn a_frame_that_is_already_too_old_tells_nothing() {
-    let mut bench = Bench::new();
-    let (state, faults) = bench.feed(vec![bench.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 0)], 5000);
+fn a_frame_older_than_its_timeout_sets_no_value() {
+    let mut test = TestNode::new();
+    let (state, faults) = test.feed(vec![test.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 0)], 5000);
     assert_eq!(state.and_then(|s| s.speed_mps), None);
     assert_eq!(faults.len(), 1);
 }
 
 #[test]
-fn unknown_short_long_remote_and_error_frames_are_counted_and_told() {
-    let mut bench = Bench::new();
+fn unknown_short_long_remote_and_error_frames_are_counted_and_reported() {
+    let mut test = TestNode::new();
     let raw = |id: u32, data: &'static [u8]| v1::CanFrame { id, data: data.into(), ..Default::default() };
     let frames = vec![
         raw(0x7ff, &[1]),
@@ -159,59 +160,59 @@ fn unknown_short_long_remote_and_error_frames_are_counted_and_told() {
         v1::CanFrame { remote: true, ..raw(208, &[]) },
         v1::CanFrame { error: true, ..raw(0x4, &[0, 4, 0, 0, 0, 0, 0, 0]) },
     ];
-    let (state, faults) = bench.feed(frames, 1);
+    let (state, faults) = test.feed(frames, 1);
     let expected = Counts { total: 7, unknown: 2, wrong_length: 2, error: 1, remote: 1, duplicate: 0, out_of_order: 0 };
-    assert_eq!(bench.node.counts(), expected);
+    assert_eq!(test.node.counts(), expected);
     let state = state.expect("a state");
-    let told = (state.frames_total, state.frames_unknown, state.frames_wrong_length, state.frames_error);
-    assert_eq!(told, (7, 2, 2, 1));
+    let published = (state.frames_total, state.frames_unknown, state.frames_wrong_length, state.frames_error);
+    assert_eq!(published, (7, 2, 2, 1));
     let codes: Vec<&str> = faults.iter().map(|f| f.code.as_str()).collect();
     assert_eq!(codes, ["can-wrong-length", "can-wrong-length", "can-error-frame"]);
     assert!(faults[0].text.contains("expected 8 bytes, found 3"), "{}", faults[0].text);
 }
 
 #[test]
-fn leaving_the_bus_and_coming_back_are_told() {
-    let mut bench = Bench::new();
+fn bus_off_and_its_end_are_reported() {
+    let mut test = TestNode::new();
     let error = |id: u32| v1::CanFrame { id, error: true, bus: "can0".into(), ..Default::default() };
-    let (_, faults) = bench.feed(vec![error(0x40)], 1);
+    let (_, faults) = test.feed(vec![error(0x40)], 1);
     assert_eq!((faults[0].code.as_str(), faults[0].severity()), ("can-bus-off", Severity::Critical));
-    let (_, faults) = bench.feed(vec![error(0x100)], 2);
+    let (_, faults) = test.feed(vec![error(0x100)], 2);
     assert_eq!(faults[0].code, "can-bus-on");
-    let (_, faults) = bench.feed(vec![bench.frame("STEERING", &[], 3)], 3);
+    let (_, faults) = test.feed(vec![test.frame("STEERING", &[], 3)], 3);
     assert!(faults.is_empty(), "{faults:?}");
-    // A frame is as good as a word of restart.
-    bench.feed(vec![error(0x40)], 4);
-    let (_, faults) = bench.feed(vec![bench.frame("STEERING", &[], 5)], 5);
+    // A frame ends a bus-off like the report of a restart.
+    test.feed(vec![error(0x40)], 4);
+    let (_, faults) = test.feed(vec![test.frame("STEERING", &[], 5)], 5);
     assert_eq!(faults[0].code, "can-bus-on");
 }
 
 #[test]
-fn duplicates_and_late_frames_change_nothing() {
-    let mut bench = Bench::new();
-    let new = bench.frame("SPEED", &[("VEHICLE_SPEED", 72.0)], 20);
-    let old = bench.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 10);
-    let (state, faults) = bench.feed(vec![new.clone(), new.clone(), old], 20);
+fn duplicates_and_late_frames_are_not_used() {
+    let mut test = TestNode::new();
+    let new = test.frame("SPEED", &[("VEHICLE_SPEED", 72.0)], 20);
+    let old = test.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 10);
+    let (state, faults) = test.feed(vec![new.clone(), new.clone(), old], 20);
     assert!(near(state.expect("a state").speed_mps, 20.0));
-    assert_eq!((bench.node.counts().duplicate, bench.node.counts().out_of_order), (1, 1));
+    assert_eq!((test.node.counts().duplicate, test.node.counts().out_of_order), (1, 1));
     assert_eq!(faults[0].code, "can-frame-out-of-order");
-    let (state, _) = bench.feed(vec![new], 21);
+    let (state, _) = test.feed(vec![new], 21);
     assert_eq!(state, None);
-    // Another value at the same instant is no duplicate: logs have coarse clocks.
-    let (state, _) = bench.feed(vec![bench.frame("SPEED", &[("VEHICLE_SPEED", 73.8)], 20)], 22);
+    // Another value at the same instant is not a duplicate: recordings have coarse clocks.
+    let (state, _) = test.feed(vec![test.frame("SPEED", &[("VEHICLE_SPEED", 73.8)], 20)], 22);
     assert!(near(state.expect("a state").speed_mps, 20.5));
 }
 
 #[test]
-fn a_stamp_ahead_of_the_clock_becomes_the_arrival() {
-    let mut bench = Bench::new();
-    let (state, faults) = bench.feed(vec![bench.frame("SPEED", &[("VEHICLE_SPEED", 72.0)], 9_000_000)], 20);
+fn a_stamp_ahead_of_the_clock_is_replaced_by_the_arrival() {
+    let mut test = TestNode::new();
+    let (state, faults) = test.feed(vec![test.frame("SPEED", &[("VEHICLE_SPEED", 72.0)], 9_000_000)], 20);
     assert_eq!(state.expect("a state").header_copy().stamp_ns, 20_000_000);
     assert_eq!(faults[0].code, "can-stamp-ahead");
 }
 
 #[test]
-fn what_the_database_leaves_out_is_told_at_the_start() {
+fn messages_left_out_of_the_database_are_reported_at_the_start() {
     let database = Database::parse("BO_ 1075054137 M: 8 X\n", "odd.dbc").expect("valid");
     let mapping = Mapping::parse("", "vss.toml", &database).expect("empty");
     let (mut node, mut out) = (CanNode::with(database, mapping), Outbox::default());
@@ -237,8 +238,8 @@ fn replayed(log: &std::path::Path, node: CanNode) -> (Vec<u8>, Vec<Any>) {
 }
 
 #[test]
-fn a_real_log_plays_through_the_node_the_same_each_time() {
-    let (Some(log), Some(dbc)) = (common::shared("can/icsim-sample-can.log"), common::shared("can/honda_common.dbc"))
+fn two_replays_of_a_real_recording_are_identical() {
+    let (Some(log), Some(dbc)) = (shared_data("can/icsim-sample-can.log"), shared_data("can/honda_common.dbc"))
     else {
         return;
     };
@@ -254,7 +255,7 @@ fn a_real_log_plays_through_the_node_the_same_each_time() {
     let recorded: usize = all.iter().map(|a| if let Any::CanFrames(f) = a { f.frames.len() } else { 0 }).sum();
     assert_eq!(recorded, 6158);
     let last = states.last().expect("states");
-    // It stands with the engine off; SEATBELT_STATUS has 2 bytes in this car, 7 in the database.
+    // The car stands with the engine off; SEATBELT_STATUS has 2 bytes in this car, 7 in the database.
     assert_eq!(last.frames_wrong_length, 31);
     assert!(last.frames_total > 6100, "{}", last.frames_total);
     assert_eq!(last.speed_mps, Some(0.0));
@@ -276,7 +277,7 @@ fn any_frame() -> impl Strategy<Value = v1::CanFrame> {
 
 proptest! {
     #[test]
-    fn any_frames_in_any_order_are_taken_without_a_panic_and_told_the_same_twice(
+    fn any_frames_in_any_order_cause_no_panic_and_give_the_same_output_twice(
         batches in prop::collection::vec(prop::collection::vec(any_frame(), 0..8), 0..20),
     ) {
         let run = || {

@@ -1,5 +1,5 @@
-//! A real SocketCAN interface: `vcan0`, or the one that AURIGA_VCAN names. Skipped, and said so, where there is none:
-//! `ip link add dev vcan0 type vcan && ip link set up vcan0` makes one.
+//! A real SocketCAN interface: `vcan0`, or the one that AURIGA_VCAN names; skipped where there is none.
+//! `ip link add dev vcan0 type vcan && ip link set up vcan0` creates one.
 
 use auriga_can::{dbc::Database, socket};
 use auriga_runtime::Nanos;
@@ -10,7 +10,7 @@ fn interface() -> Option<String> {
     let name = std::env::var("AURIGA_VCAN").unwrap_or("vcan0".into());
     let there = Path::new("/sys/class/net").join(&name).exists();
     if !there {
-        println!("skipped: there is no interface {name}");
+        auriga_testing::skip(format!("there is no interface {name}"));
     }
     there.then_some(name)
 }
@@ -25,12 +25,12 @@ fn read(bus: &mut socket::Bus, count: usize) -> Vec<auriga_msgs::v1::CanFrame> {
 }
 
 #[test]
-fn an_interface_that_is_not_there_is_an_error() {
+fn opening_an_absent_interface_is_an_error() {
     assert!(socket::Bus::open("nocan7", None).is_err());
 }
 
 #[test]
-fn frames_of_the_databases_identifiers_come_with_the_kernels_time() {
+fn frames_that_pass_the_filters_have_the_kernels_timestamp() {
     let Some(name) = interface() else { return };
     let text = "BO_ 416 A: 8 X\n\nBO_ 2147484064 B: 8 X\n\nBO_ 418 C: 12 X\n";
     let filters = socket::filters(&Database::parse(text, "x.dbc").expect("valid")).expect("few");
@@ -59,7 +59,7 @@ fn frames_of_the_databases_identifiers_come_with_the_kernels_time() {
 }
 
 #[test]
-fn error_frames_pass_every_filter_and_remote_frames_are_marked() {
+fn error_frames_pass_the_filters_and_remote_frames_are_marked() {
     let Some(name) = interface() else { return };
     let filters = socket::filters(&Database::parse("BO_ 416 A: 8 X\n", "x.dbc").expect("valid")).expect("few");
     let mut bus = socket::Bus::open(&name, Some(&filters)).expect("open");
@@ -75,7 +75,7 @@ fn error_frames_pass_every_filter_and_remote_frames_are_marked() {
 }
 
 #[test]
-fn frames_that_wait_for_a_slow_reader_keep_the_time_they_came() {
+fn frames_keep_their_time_of_arrival_when_they_are_read_late() {
     let Some(name) = interface() else { return };
     let mut bus = socket::Bus::open(&name, None).expect("open");
     let sender = CanFdSocket::open(&name).expect("open");
@@ -98,17 +98,16 @@ fn frames_that_wait_for_a_slow_reader_keep_the_time_they_came() {
 }
 
 #[test]
-fn an_interface_that_goes_down_is_an_error_and_opens_again_when_it_is_back() {
+fn an_interface_that_goes_down_is_an_error_and_can_be_opened_again() {
     let Some(name) = interface() else { return };
     let set = |state: &str| Command::new("ip").args(["link", "set", &name, state]).status().is_ok_and(|s| s.success());
     let mut bus = socket::Bus::open(&name, None).expect("open");
     if !set("down") {
-        println!("skipped: not allowed to take {name} down");
-        return;
+        return auriga_testing::skip(format!("not allowed to take {name} down"));
     }
     let lost = (0..20).any(|_| bus.read().is_err());
     assert!(set("up"), "{name} is down and does not come up again");
-    assert!(lost, "nobody noticed");
+    assert!(lost, "no read failed");
     let mut bus = socket::Bus::open(&name, None).expect("open again");
     let sender = CanFdSocket::open(&name).expect("open");
     let id = StandardId::new(1).expect("an identifier");

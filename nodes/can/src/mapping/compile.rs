@@ -294,7 +294,7 @@ impl<'a> Compiler<'a> {
             }
         }
         if table.is_empty() {
-            let text = format!("{to} takes {expected}, which no value of {} is; state `values`", signal.name());
+            let text = format!("no value of {} is {expected}, which {to} takes; state `values`", signal.name());
             return Err(self.refuse(&row.from, "from", text));
         }
         table.sort_by_key(|(raw, _)| *raw);

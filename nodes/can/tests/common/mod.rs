@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Fixtures of the tests.
 #![allow(dead_code)]
 
 use auriga_can::{CanNode, dbc::Database, mapping::Mapping};
@@ -19,21 +19,11 @@ pub fn demo_node() -> CanNode {
     CanNode::with(database, mapping)
 }
 
-/// Data that is not shipped: in $AURIGA_SHARED, else beside the repository. `None`, said aloud, where it is not there.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("AURIGA_SHARED").map_or(repository().join("../shared/data"), PathBuf::from);
-    let file = folder.join(path);
-    if !file.exists() {
-        println!("skipped: {} is absent (set AURIGA_SHARED to the folder of shared data)", file.display());
-    }
-    file.exists().then_some(file)
-}
-
-/// A Python that has cantools; `None`, said aloud, where there is none.
+/// A Python with cantools, or `None` after the test has been reported as skipped.
 pub fn python() -> Option<PathBuf> {
     let python = std::env::var_os("AURIGA_PYTHON").filter(|p| !p.is_empty()).map(PathBuf::from);
     if python.is_none() {
-        println!("skipped: set AURIGA_PYTHON to a Python that has cantools");
+        auriga_testing::skip("set AURIGA_PYTHON to a Python with cantools");
     }
     python
 }

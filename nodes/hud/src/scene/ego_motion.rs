@@ -5,7 +5,7 @@ use auriga_runtime::Nanos;
 use std::time::Duration;
 
 /// No car is faster; a larger value is not believed.
-const MAX_SPEED_MPS: f64 = 100.0;
+pub(super) const MAX_SPEED_MPS: f64 = 100.0;
 const MAX_YAW_RATE_RADPS: f64 = 1.5;
 
 /// The own car's movement from the scene's instant to the picture's.
@@ -36,7 +36,7 @@ impl EgoMotion {
         let heading_rad = w * dt_s;
         // The arc's chord; for a vanishing yaw rate a straight line.
         let displacement_m = match w.abs() > 1e-6 {
-            true => (v / w * HEAD * (1.0 - heading.cos())),
+            true => (v / w * heading_rad.sin(), v / w * (1.0 - heading_rad.cos())),
             false => (v * dt_s, 0.0),
         };
         Self { dt_s, heading_rad, displacement_m }

@@ -1,7 +1,7 @@
 //! Keeps the newest scene and the active hazards, and makes the view of them for one instant.
 
 use super::{
-    ego_motion::EgoMotion,
+    ego_motion::{EgoMotion, MAX_SPEED_MPS},
     view::{Line, MAX_OBJECTS, Object, View},
     warnings::{ActiveHazards, Warning},
 };

@@ -1,4 +1,4 @@
-//! Vector's ASC: a heading, then one line for each event with its time in seconds.
+//! Vector's ASC format: a header, then one line for each event with its time in seconds.
 //!
 //! ```text
 //! base hex  timestamps absolute
@@ -8,19 +8,19 @@
 //!    0.006000 1  ErrorFrame
 //!    0.007000 CANFD   1 Rx        123                  1 0 9 12 01 02 …
 //! ```
-//! Other events (statistics, chip states, triggers) are passed over: they carry no frame.
+//! Other events (statistics, chip states, triggers) contain no frame and are ignored.
 
-use super::frames::{Format, MAX_EXTENDED, MAX_STANDARD, Record, Times, seconds};
+use super::format::{Format, MAX_EXTENDED, MAX_STANDARD, Record, Times, seconds};
 use auriga_msgs::v1;
 
 /// Bytes by length code.
 const FD_LENGTHS: [usize; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64];
 const CLASSIC_BYTES: usize = 8;
 
-/// Words that begin lines which are no events.
-const HEADING: [&str; 8] = ["date", "base", "begin", "end", "internal", "no", "previous", "//"];
+/// First words of lines that are not events.
+const HEADER: [&str; 8] = ["date", "base", "begin", "end", "internal", "no", "previous", "//"];
 
-/// What the heading said.
+/// The settings in the header.
 pub struct Asc {
     radix: u32,
     times: Times,
@@ -37,7 +37,7 @@ impl Format for Asc {
         let mut words = line.split_ascii_whitespace();
         let first = words.next().unwrap_or_default();
         let Some(stamp_ns) = seconds(first) else {
-            return self.heading(first, line);
+            return self.header(first, line);
         };
         let words: Vec<&str> = words.collect();
         let frame = match words.as_slice() {
@@ -60,13 +60,13 @@ fn is_number(text: &str) -> bool {
 }
 
 impl Asc {
-    fn heading(&mut self, first: &str, line: &str) -> Result<Option<Record>, String> {
+    fn header(&mut self, first: &str, line: &str) -> Result<Option<Record>, String> {
         let lower = line.to_lowercase();
         if first.eq_ignore_ascii_case("base") {
             self.radix = if lower.contains("dec") { 10 } else { 16 };
             self.times = if lower.contains("relative") { Times::SinceLast } else { Times::Absolute };
         }
-        let known = HEADING.iter().any(|word| lower.starts_with(word));
+        let known = HEADER.iter().any(|word| lower.starts_with(word));
         if known { Ok(None) } else { Err(format!("expected candump -L or Vector ASC, found {line:?}")) }
     }
 
@@ -102,7 +102,7 @@ impl Asc {
             return Ok(frame);
         }
         let (length, data) = rest.split_first().ok_or("expected a length after d")?;
-        // Codes above 8 mean eight bytes, here too; they are hexadecimal whatever the base.
+        // Length codes above 8 mean eight bytes; they are hexadecimal in either base.
         let length = usize::from_str_radix(length, 16).ok().filter(|l| *l < FD_LENGTHS.len());
         let length = length.ok_or_else(|| format!("expected a length of 0 to 8, found {:?}", rest[0]))?;
         frame.data = self.bytes(data, length.min(CLASSIC_BYTES))?.into();
@@ -118,7 +118,7 @@ impl Asc {
         };
         let mut frame = v1::CanFrame { bus: (*channel).to_owned(), fd: true, ..Default::default() };
         self.identifier(id, &mut frame)?;
-        // The message's name stands here when the logger knew it.
+        // Here is the message's name, if the logger knew it.
         let rest = if rest.first().is_some_and(|w| !matches!(*w, "0" | "1")) { &rest[1..] } else { rest };
         let [_brs, _esi, code, length, data @ ..] = rest else {
             return Err("expected two flags, length code, length and data after the identifier".into());
@@ -134,7 +134,7 @@ impl Asc {
     }
 }
 
-/// Vector does not write the kernel's error classes: a bus error is all that is known.
+/// Vector does not write the kernel's error classes, so the class is the general bus error.
 fn error_frame(channel: &str) -> v1::CanFrame {
     const BUS_ERROR: u32 = 0x80;
     v1::CanFrame { id: BUS_ERROR, error: true, bus: channel.to_owned(), ..Default::default() }

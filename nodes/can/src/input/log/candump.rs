@@ -1,11 +1,10 @@
-//! can-utils' candump: the form for logs (`candump -L`: `(1398128223.803317) can0 166#D0320009`) and the one for people
-//! (`candump -ta`: `(1398128223.803317)  can0  166   [4]  D0 32 00 09`).
+//! The two formats of can-utils' candump: that of log files (`candump -L`: `(1398128223.803317) can0 166#D0320009`) and
+//! the readable one (`candump -ta`: `(1398128223.803317)  can0  166   [4]  D0 32 00 09`).
 //!
-//! The log form is defined by `parse_canframe` in can-utils' `lib.h`. The crate `socketcan` reads it too, but not the
-//! nanoseconds of `candump -N`, nor the raw length code (`_E`), nor the other form; the tests hold this parser against
-//! that one.
+//! The log format is defined by `parse_canframe` in can-utils' `lib.h`. The crate `socketcan` reads it too, but not the
+//! nanoseconds of `candump -N`, the raw length code (`_E`), or the readable format; the tests compare the two parsers.
 
-use super::frames::{ERROR_FLAG, Format, MAX_EXTENDED, MAX_STANDARD, Record, Times, seconds};
+use super::format::{ERROR_FLAG, Format, MAX_EXTENDED, MAX_STANDARD, Record, Times, seconds};
 use auriga_msgs::v1;
 
 const CLASSIC_BYTES: usize = 8;
@@ -26,8 +25,8 @@ impl Format for Candump {
         let bus = words.next().ok_or("expected an interface's name after the time")?;
         let second = words.next().ok_or("expected a frame after the interface's name")?;
         let mut frame = match second.split_once('#') {
-            Some((id, data)) => log_form(id, data)?,
-            None => readable_form(second, &mut words)?,
+            Some((id, data)) => log_frame(id, data)?,
+            None => readable_frame(second, &mut words)?,
         };
         frame.stamp_ns = stamp_ns;
         frame.bus = bus.to_owned();
@@ -36,7 +35,7 @@ impl Format for Candump {
 }
 
 /// `ID#DATA`, `ID#R[n]`, `ID##fDATA`.
-fn log_form(id: &str, data: &str) -> Result<v1::CanFrame, String> {
+fn log_frame(id: &str, data: &str) -> Result<v1::CanFrame, String> {
     let mut frame = identifier(id)?;
     if let Some(data) = data.strip_prefix('#') {
         let Some((flags, data)) = data.split_at_checked(1).filter(|(f, _)| f.as_bytes()[0].is_ascii_hexdigit()) else {
@@ -52,15 +51,15 @@ fn log_form(id: &str, data: &str) -> Result<v1::CanFrame, String> {
         }
         frame.remote = true;
     } else {
-        // A raw length code above 8 still means eight bytes.
+        // A raw length code above 8 means eight bytes.
         let data = data.split_once('_').map_or(data, |(data, _)| data);
         frame.data = bytes(data, CLASSIC_BYTES)?.into();
     }
     checked(frame)
 }
 
-/// `[RX B E]  ID   [n]  D0 32 …`, with `remote request` or `ERRORFRAME` behind; FD lengths have two digits.
-fn readable_form<'a>(second: &'a str, words: &mut impl Iterator<Item = &'a str>) -> Result<v1::CanFrame, String> {
+/// `[RX B E]  ID   [n]  D0 32 …`, followed by `remote request` or `ERRORFRAME`; FD lengths have two digits.
+fn readable_frame<'a>(second: &'a str, words: &mut impl Iterator<Item = &'a str>) -> Result<v1::CanFrame, String> {
     let mut id = second;
     // With -x: the direction, then a letter or a dash for each of two flags.
     while matches!(id, "RX" | "TX" | "-" | "B" | "E") {

@@ -1,15 +1,9 @@
-//! Recordings of a bus: candump's two text forms and Vector's ASC, told apart by what is in them.
-//!
-//! ```no_run
-//! use auriga_runtime::Nanos;
-//! for batch in auriga_can::log::frames("can.log", Nanos::ZERO)? {
-//!     let (time, frames) = batch?;
-//!     println!("{time:?}: {} frames", frames.frames.len());
-//! }
-//! # Ok::<(), anyhow::Error>(())
-//! ```
+//! Reads a recording in batches.
 
-use super::{asc, candump};
+use super::{
+    asc, candump,
+    format::{Format, Record, Times},
+};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use std::{
@@ -19,56 +13,55 @@ use std::{
     time::Duration,
 };
 
-/// A recording that cannot be read, with its file and line.
+/// Why a recording cannot be read, with its file and line.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
+    /// The file cannot be read.
     #[error("{path}: cannot be read: {source}")]
-    Read { path: String, source: std::io::Error },
+    Read {
+        /// The file.
+        path: String,
+        /// What the operating system reported.
+        source: std::io::Error,
+    },
+    /// A line is not a frame of the format.
     #[error("{path}:{line}: {text}")]
-    Line { path: String, line: usize, text: String },
+    Line {
+        /// The file.
+        path: String,
+        /// Line, from 1.
+        line: usize,
+        /// What was expected and found.
+        text: String,
+    },
+    /// There is no frame in the file.
     #[error("{path}: there is no frame in it; expected candump -L or Vector ASC")]
-    Empty { path: String },
+    Empty {
+        /// The file.
+        path: String,
+    },
 }
 
-/// Frames this close together travel together, as they would from a socket read by a busy machine: within the budget
-/// of a frame's way to the vehicle state.
-const BATCH: Duration = Duration::from_millis(1);
-const BATCH_FRAMES: usize = 64;
+/// Frames within this time are one batch, as from a socket on a busy machine. It is the budget of the chain from a frame
+/// to the vehicle state.
+const BATCH_DURATION: Duration = Duration::from_millis(1);
+const MAX_BATCH: usize = 64;
 
-/// No line of a frame is longer: a file of other content must not fill the memory.
-const LONGEST_LINE: u64 = 4096;
+/// Longest line in bytes: a file with other content must not fill the memory.
+const MAX_LINE: u64 = 4096;
 
-/// Times beyond a year cannot be of a drive: they are dates, and the log's first frame is its time 0.
+/// Times from here on (a year) are dates, and the time of the first frame is subtracted.
 const DATES_FROM_NS: u64 = 365 * 24 * 3600 * 1_000_000_000;
 
-/// Where times of a format start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Times {
-    /// Since the log's time 0, or a date.
-    Absolute,
-    /// Since the line before.
-    SinceLast,
-}
-
-/// A frame of a line, its stamp in the log's own time.
-#[derive(Debug, PartialEq)]
-pub(super) struct Record {
-    pub times: Times,
-    pub frame: v1::CanFrame,
-}
-
-/// Reads lines of one format.
-pub(super) trait Format: Send {
-    /// The frame of a line; `None` for a line that is none. Errors say what was expected and found.
-    fn line(&mut self, line: &str) -> Result<Option<Record>, String>;
-}
-
-/// Opens a recording; time 0 of the log is `base`. Logs stamped with a date begin at their first frame.
+/// Opens a recording; its time 0 becomes `base`. Recordings stamped with a date begin at their first frame.
+///
+/// # Errors
+/// When the file cannot be opened.
 pub fn frames(path: impl AsRef<Path>, base: Nanos) -> anyhow::Result<Frames> {
     Ok(Frames::open(path.as_ref(), base)?)
 }
 
-/// The batches of a recording, in order; ends after the first error. A batch's time is that of its newest frame.
+/// An iterator over the batches of a recording; ends after the first error. A batch's time is that of its newest frame.
 pub struct Frames {
     path: String,
     base: Nanos,
@@ -76,10 +69,10 @@ pub struct Frames {
     line: usize,
     buffer: Vec<u8>,
     format: Option<Box<dyn Format>>,
-    /// The log's own time of its first frame, when that is a date; else 0.
+    /// The time of the first frame in the recording, if that is a date; else 0.
     zero_ns: Option<u64>,
     last_ns: u64,
-    /// Read already, but of the next batch.
+    /// A frame of the next batch, already read.
     next: Option<v1::CanFrame>,
     time: Nanos,
     failure: Option<LogError>,
@@ -93,7 +86,7 @@ impl Frames {
         Ok(Self::new(Box::new(BufReader::new(file)), name, base))
     }
 
-    /// From any reader; `path` stands for the file in errors.
+    /// Reads from any reader; `path` is the file's name in errors.
     pub fn new(reader: Box<dyn BufRead + Send>, path: String, base: Nanos) -> Frames {
         Frames {
             path,
@@ -111,15 +104,15 @@ impl Frames {
         }
     }
 
-    /// The next line's text; `None` at the end.
+    /// Reads the next line into the buffer; false at the end.
     fn read_line(&mut self) -> Result<bool, LogError> {
         use std::io::Read;
         self.buffer.clear();
-        let read = (&mut self.reader).take(LONGEST_LINE).read_until(b'\n', &mut self.buffer);
+        let read = (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut self.buffer);
         let read = read.map_err(|source| LogError::Read { path: self.path.clone(), source })?;
         self.line += 1;
-        if read as u64 == LONGEST_LINE && self.buffer.last() != Some(&b'\n') {
-            return Err(self.error(format!("the line is longer than {LONGEST_LINE} bytes: this is no log of frames")));
+        if read as u64 == MAX_LINE && self.buffer.last() != Some(&b'\n') {
+            return Err(self.error(format!("the line is longer than {MAX_LINE} bytes: this is not a recording of frames")));
         }
         Ok(read > 0)
     }
@@ -128,19 +121,19 @@ impl Frames {
         LogError::Line { path: self.path.clone(), line: self.line, text }
     }
 
-    /// The next frame, stamped.
+    /// The next frame, stamped on the node's clock.
     fn next_frame(&mut self) -> Result<Option<v1::CanFrame>, LogError> {
         if let Some(frame) = self.next.take() {
             return Ok(Some(frame));
         }
         while self.read_line()? {
-            // Comments may be in any encoding; frames are ASCII.
+            // Comments may have any encoding; frames are ASCII.
             let text = String::from_utf8_lossy(&self.buffer);
             let text = text.trim();
             if text.is_empty() {
                 continue;
             }
-            let format = self.format.get_or_insert_with(|| recognise(text));
+            let format = self.format.get_or_insert_with(|| format_of(text));
             match format.line(text) {
                 Ok(Some(record)) => return Ok(Some(self.stamped(record))),
                 Ok(None) => {}
@@ -167,10 +160,10 @@ impl Frames {
 
     fn next_batch(&mut self) -> Result<Option<(Nanos, v1::CanFrames)>, LogError> {
         let Some(first) = self.next_frame()? else { return Ok(None) };
-        let until = (Nanos(first.stamp_ns) + BATCH).0;
+        let until = (Nanos(first.stamp_ns) + BATCH_DURATION).0;
         let mut newest = first.stamp_ns;
         let mut frames = vec![first];
-        while frames.len() < BATCH_FRAMES {
+        while frames.len() < MAX_BATCH {
             match self.next_frame() {
                 Ok(Some(frame)) if frame.stamp_ns > until => {
                     self.next = Some(frame);
@@ -181,7 +174,7 @@ impl Frames {
                     frames.push(frame);
                 }
                 Ok(None) => break,
-                // What was read before the error counts: it comes out first.
+                // The frames read before the error are returned first.
                 Err(error) => {
                     self.failure = Some(error);
                     break;
@@ -211,24 +204,7 @@ impl Iterator for Frames {
     }
 }
 
-/// The format whose first line this is.
-fn recognise(line: &str) -> Box<dyn Format> {
+/// The format that has such a first line.
+fn format_of(line: &str) -> Box<dyn Format> {
     if line.starts_with('(') { Box::new(candump::Candump) } else { Box::new(asc::Asc::default()) }
 }
-
-/// Whole and decimal seconds as nanoseconds; `None` for anything else.
-pub(super) fn seconds(text: &str) -> Option<u64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) || fraction.len() > 9 {
-        return None;
-    }
-    let scale = 10u64.pow(9 - fraction.len() as u32);
-    let nanos = fraction.parse::<u64>().ok()? * scale;
-    whole.parse::<u64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos)
-}
-
-/// Flags within an identifier, as the kernel and candump have them.
-pub(super) const ERROR_FLAG: u32 = 0x2000_0000;
-pub(super) const MAX_STANDARD: u32 = 0x7ff;
-pub(super) const MAX_EXTENDED: u32 = 0x1fff_ffff;
