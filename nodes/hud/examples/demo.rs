@@ -6,7 +6,10 @@ mod common;
 
 use anyhow::Context;
 use auriga_camera::{calibration::Calibration, rectify::Rectifier, source::VideoSource};
-use auriga_hud::{Config, HudNode, page::{self, PageFeed}};
+use auriga_hud::{
+    Config, HudNode,
+    page::{self, PageFeed},
+};
 use auriga_msgs::{CHAINS, NODES, node::HudInput, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
 use std::{sync::Arc, time::Duration};

@@ -1,6 +1,6 @@
 //! The configuration with its defaults and ranges.
 
-use auriga_runtime::config::{ConfigError, check_ranges, shipped};
+use auriga_runtime::config::{ConfigError, Range, check_ranges, shipped};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -77,6 +77,16 @@ pub enum Background {
     Black,
 }
 
+impl Background {
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Background::Camera => "camera",
+            Background::Black => "black",
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         shipped(DEFAULTS)
@@ -84,22 +94,29 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The allowed values of its keys.
+    pub fn ranges(&self) -> Vec<Range> {
+        let (units, background) = (self.units.label(), self.background.name());
+        vec![
+            Range::new("page_clients", self.page_clients, 1.0..=64.0),
+            Range::one_of("units", units, &["km/h", "mph"]),
+            Range::one_of("background", background, &["camera", "black"]),
+            Range::new("display_latency_ms", self.display_latency_ms, 0.0..=200.0),
+            Range::new("scale", self.scale, 1.0..=4.0),
+            Range::new("jpeg_quality", self.jpeg_quality, 1.0..=100.0),
+            Range::new("camera_silent_ms", self.camera_silent_ms, 20.0..=2000.0),
+            Range::new("scene_lost_ms", self.scene_lost_ms, 100.0..=5000.0),
+            Range::new("max_compensation_ms", self.max_compensation_ms, 0.0..=1000.0),
+            Range::new("dialogue_shown_ms", self.dialogue_shown_ms, 0.0..=600_000.0),
+        ]
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors
-    /// When a value is out of its range, naming the field.
+    /// When a value is out of its range, naming the key.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let ranges = [
-            ("page_clients", self.page_clients as f64, 1.0, 64.0, "1 to 64"),
-            ("display_latency_ms", self.display_latency_ms as f64, 0.0, 200.0, "0 to 200 ms"),
-            ("scale", f64::from(self.scale), 1.0, 4.0, "1 to 4"),
-            ("jpeg_quality", f64::from(self.jpeg_quality), 1.0, 100.0, "1 to 100"),
-            ("camera_silent_ms", self.camera_silent_ms as f64, 20.0, 2000.0, "20 to 2000 ms"),
-            ("scene_lost_ms", self.scene_lost_ms as f64, 100.0, 5000.0, "100 to 5000 ms"),
-            ("max_compensation_ms", self.max_compensation_ms as f64, 0.0, 1000.0, "0 to 1000 ms"),
-            ("dialogue_shown_ms", self.dialogue_shown_ms as f64, 0.0, 600_000.0, "0 to 600000 ms"),
-        ];
-        check_ranges(&ranges)
+        check_ranges(&self.ranges())
     }
 
     pub(crate) fn camera_silent(&self) -> Duration {

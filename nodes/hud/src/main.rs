@@ -26,7 +26,9 @@ fn main() -> anyhow::Result<()> {
             match page::serve(&feed, &config, &runtime) {
                 Ok(address) => info!("the live page is at http://{address}/"),
                 // The display is more important than the page: it runs without.
-                Err(e) => devices.fault(Severity::Warning, "page-not-served", &config.page_bind, e.to_string()),
+                Err(e) => {
+                    devices.standing_fault(Severity::Warning, "page-not-served", &config.page_bind, e.to_string())
+                }
             }
             Ok(())
         },

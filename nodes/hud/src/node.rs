@@ -16,7 +16,7 @@ use crate::{
     scene::latest::LatestScene,
 };
 use auriga_msgs::{Stamped, TopicId, node, topic, v1};
-use auriga_runtime::{Lease, Nanos, Node, Outbox, image::bgr8_rows};
+use auriga_runtime::{Lease, Nanos, Node, Outbox, image::bgr8_rows, plausibility::stamp_ahead};
 use bytes::Bytes;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use v1::Severity;
@@ -28,8 +28,6 @@ const INFO: &str = "camera/front/info";
 const STATE_PERIOD: Duration = Duration::from_millis(100);
 /// How often a dark picture is drawn while no camera frames come.
 const DARK_PERIOD: Duration = Duration::from_millis(80);
-/// A stamp may lie this far ahead of the node's clock (rounding between clock reads) before it is taken to be wrong.
-const STAMP_AHEAD: Duration = Duration::from_millis(50);
 /// Size of a picture drawn before the first camera frame.
 const DEFAULT_SIZE: (usize, usize) = (640, 360);
 /// The frame rate is measured over this many pictures.
@@ -110,11 +108,12 @@ impl HudNode {
         self.info = Some(info.clone());
         self.projection = match Projection::new(info) {
             Ok(projection) => {
+                out.clear_fault(now, "camera-info-unusable", INFO);
                 self.scene.set_bumper(info.bumper_ahead_m);
                 Some(projection.scaled(self.config.scale))
             }
             Err(e) => {
-                out.fault(now, Severity::Critical, "camera-info-unusable", INFO, e.to_string());
+                out.standing_fault(now, Severity::Critical, "camera-info-unusable", INFO, e.to_string());
                 None
             }
         };
@@ -123,8 +122,8 @@ impl HudNode {
     fn on_image(&mut self, image: &v1::Image, now: Nanos, out: &mut Outbox<Self>) {
         let header = image.header_copy();
         let stamp = Nanos(header.stamp_ns);
-        if stamp > now + STAMP_AHEAD {
-            let text = format!("a frame's stamp is {} ms ahead of the clock", stamp.since(now).as_millis());
+        if let Some(ahead) = stamp_ahead(stamp, now) {
+            let text = format!("a frame's stamp is {} ms ahead of the clock", ahead.as_millis());
             return out.fault(now, Severity::Warning, "camera-stamp-ahead", IMAGE, text);
         }
         if self.last_stamp.is_some_and(|last| stamp <= last) {

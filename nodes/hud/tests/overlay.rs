@@ -5,7 +5,7 @@ mod common;
 use auriga_hud::{Config, config::Background};
 use auriga_msgs::{node::HudInput, v1};
 use auriga_runtime::Nanos;
-use common::{TestNode, Picture};
+use common::{Picture, TestNode};
 use std::sync::Arc;
 use v1::{HazardKind, Indicator, Severity};
 

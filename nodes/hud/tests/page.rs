@@ -2,7 +2,10 @@
 
 mod common;
 
-use auriga_hud::{Config, Effect, page::{self, PageFeed}};
+use auriga_hud::{
+    Config, Effect,
+    page::{self, PageFeed},
+};
 use auriga_runtime::Nanos;
 use common::TestNode;
 use futures_util::{SinkExt, StreamExt};
@@ -208,5 +211,7 @@ async fn a_port_in_use_is_an_error_that_names_page_bind() {
     let error = page::serve(&PageFeed::default(), &config, &Handle::current()).unwrap_err().to_string();
     assert!(error.contains(&bind) && error.contains("page_bind"), "{error}");
     let config = Config { page_bind: "nonsense".into(), ..Config::default() };
-    assert!(page::serve(&PageFeed::default(), &config, &Handle::current()).unwrap_err().to_string().contains("nonsense"));
+    assert!(
+        page::serve(&PageFeed::default(), &config, &Handle::current()).unwrap_err().to_string().contains("nonsense")
+    );
 }

@@ -47,15 +47,22 @@ pub struct NodeState {
     pub deadline_misses: u64,
 }
 
-/// A fault as the page shows it; repeats of one are one line.
+/// An active fault as the page shows it; its repeats are one line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FaultState {
+    /// The node that raised it.
     pub node: String,
+    /// Its stable name.
     pub code: String,
+    /// The topic, file or device it is about.
     pub subject: String,
+    /// What was expected, what was found and what to do.
     pub text: String,
+    /// "info", "warning" or "critical".
     pub severity: &'static str,
+    /// How often it was raised.
     pub count: u64,
+    /// Seconds since it was last published.
     pub age_s: f64,
 }
 
@@ -71,7 +78,7 @@ struct Reported {
 #[derive(Default)]
 pub struct Health {
     nodes: BTreeMap<&'static str, Reported>,
-    /// The newest last.
+    /// The active faults, the newest last.
     faults: VecDeque<(Nanos, Arc<v1::Fault>)>,
 }
 
@@ -94,6 +101,7 @@ impl Health {
         known.received = now;
     }
 
+    /// Takes a fault that is raised, goes on or is cleared; a cleared one leaves the list.
     pub fn on_fault(&mut self, fault: Arc<v1::Fault>, now: Nanos) {
         let same = |f: &v1::Fault| (&f.node, &f.code, &f.subject) == (&fault.node, &fault.code, &fault.subject);
         self.faults.retain(|(_, f)| !same(f));
@@ -133,7 +141,7 @@ impl Health {
         NODES.iter().map(state).collect()
     }
 
-    /// The newest first.
+    /// The active faults, the newest first.
     pub(super) fn faults(&self, now: Nanos) -> Vec<FaultState> {
         let state = |(at, f): &(Nanos, Arc<v1::Fault>)| FaultState {
             node: truncated(&f.node, 60),
@@ -175,6 +183,20 @@ mod tests {
         assert_eq!(nodes.iter().find(|n| n.name == "can").unwrap().state, "absent");
         let later = health.nodes(Nanos::from_millis(9000));
         assert_eq!(later.iter().find(|n| n.name == "camera").unwrap().state, "silent");
+    }
+
+    #[test]
+    fn a_cleared_fault_is_not_listed_until_it_is_raised_again() {
+        let mut health = Health::default();
+        let fault = |state: v1::FaultState| {
+            Arc::new(v1::Fault { code: "a".into(), state: state.into(), count: 1, ..Default::default() })
+        };
+        health.on_fault(fault(v1::FaultState::Raised), Nanos(0));
+        assert_eq!(health.faults(Nanos(1)).len(), 1);
+        health.on_fault(fault(v1::FaultState::Cleared), Nanos(2));
+        assert!(health.faults(Nanos(3)).is_empty());
+        health.on_fault(fault(v1::FaultState::Raised), Nanos(4));
+        assert_eq!(health.faults(Nanos(5)).len(), 1);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub struct Live {
     pub dialogue: dialogue::DialogueState,
     /// A row for each node of the topic table.
     pub nodes: Vec<health::NodeState>,
-    /// Active faults first, then those cleared lately; in both, the newest first.
+    /// The active faults, the newest first.
     pub faults: Vec<health::FaultState>,
 }
 

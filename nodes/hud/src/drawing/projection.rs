@@ -51,15 +51,11 @@ impl Projection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use auriga_runtime::camera::{Mounting, Pinhole};
 
     fn info() -> v1::CameraInfo {
-        v1::CameraInfo {
-            width: 960,
-            height: 540,
-            k: vec![870.0, 0.0, 480.0, 0.0, 860.0, 270.0, 0.0, 0.0, 1.0],
-            height_m: 1.3,
-            ..Default::default()
-        }
+        let mounting = Mounting { height_m: 1.3, ..Mounting::default() };
+        Pinhole::new(960, 540, 870.0, mounting).info("camera_front", v1::Header::default())
     }
 
     #[test]

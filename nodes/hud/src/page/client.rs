@@ -29,7 +29,8 @@ pub(super) async fn live(State(shared): State<Shared>, headers: HeaderMap, upgra
         return (StatusCode::FORBIDDEN, "only a page of this server may open this socket").into_response();
     }
     let Ok(permit) = shared.clients.clone().try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "as many browsers as page_clients allows are connected").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "as many browsers as page_clients allows are connected")
+            .into_response();
     };
     upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(async move |socket| {
         serve(socket, &shared).await;

@@ -48,11 +48,7 @@ pub enum PageError {
 ///
 /// # Errors
 /// When `page_bind` is not an address or the address cannot be used.
-pub fn serve(
-    feed: &PageFeed,
-    config: &Config,
-    runtime: &tokio::runtime::Handle,
-) -> Result<SocketAddr, PageError> {
+pub fn serve(feed: &PageFeed, config: &Config, runtime: &tokio::runtime::Handle) -> Result<SocketAddr, PageError> {
     let bind = &config.page_bind;
     let address = bind.to_socket_addrs().ok().and_then(|mut a| a.next());
     let address = address.ok_or_else(|| PageError::Address { bind: bind.clone() })?;

@@ -1,12 +1,11 @@
 //! Ego-motion compensation: moves what was measured at one instant to where it is at another. Between the two the own
 //! car follows an arc (constant speed and yaw rate).
 
-use auriga_runtime::Nanos;
-use std::time::Duration;
-
-/// No car is faster; a larger value is not believed.
-pub(super) const MAX_SPEED_MPS: f64 = 100.0;
-const MAX_YAW_RATE_RADPS: f64 = 1.5;
+use auriga_runtime::{
+    Nanos,
+    plausibility::{SPEED_MPS, YAW_RATE_RADPS, within},
+};
+use std::{ops::RangeInclusive, time::Duration};
 
 /// The own car's movement from the scene's instant to the picture's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,8 +26,8 @@ impl EgoMotion {
         to: Nanos,
         limit: Duration,
     ) -> Self {
-        let plausible = |v: Option<f64>, max: f64| v.filter(|v| v.is_finite() && v.abs() <= max).unwrap_or(0.0);
-        let (v, w) = (plausible(velocity_mps, MAX_SPEED_MPS), plausible(yaw_rate_radps, MAX_YAW_RATE_RADPS));
+        let plausible = |v: Option<f64>, range: RangeInclusive<f64>| within(v, range).ok().flatten().unwrap_or(0.0);
+        let (v, w) = (plausible(velocity_mps, SPEED_MPS), plausible(yaw_rate_radps, YAW_RATE_RADPS));
         let dt_s = match to >= from {
             true => to.since(from).min(limit).as_secs_f64(),
             false => -from.since(to).min(limit).as_secs_f64(),

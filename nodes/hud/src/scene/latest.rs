@@ -1,13 +1,16 @@
 //! Keeps the newest scene and the active hazards, and makes the view of them for one instant.
 
 use super::{
-    ego_motion::{EgoMotion, MAX_SPEED_MPS},
+    ego_motion::EgoMotion,
     view::{Line, MAX_OBJECTS, Object, View},
     warnings::{ActiveHazards, Warning},
 };
 use crate::config::Config;
 use auriga_msgs::{Stamped, v1};
-use auriga_runtime::Nanos;
+use auriga_runtime::{
+    Nanos,
+    plausibility::{RELATIVE_SPEED_MPS, SPEED_MPS, is_lane_line, within},
+};
 use std::{sync::Arc, time::Duration};
 use v1::{Gear, Indicator};
 
@@ -19,8 +22,6 @@ const STEP_M: f64 = 1.5;
 const FARTHEST_M: f64 = 150.0;
 /// Objects farther to the side are not drawn.
 const MAX_LATERAL_M: f64 = 60.0;
-/// A relative speed above this is treated as unknown.
-const MAX_RELATIVE_SPEED_MPS: f64 = 200.0;
 /// Longer time gaps are not shown.
 const MAX_GAP_S: f64 = 9.9;
 /// Below this speed no time gap is shown.
@@ -133,7 +134,12 @@ impl LatestScene {
     }
 
     /// The vehicle ahead, chosen among all tracks, and the nearest of the others.
-    fn objects(&self, tracks: &[v1::Track], motion: &EgoMotion, velocity: Option<f64>) -> (Option<Object>, Vec<Object>) {
+    fn objects(
+        &self,
+        tracks: &[v1::Track],
+        motion: &EgoMotion,
+        velocity: Option<f64>,
+    ) -> (Option<Object>, Vec<Object>) {
         let object = |t: &v1::Track| object(t, self.bumper_ahead_m, motion, velocity);
         let lead = tracks.iter().filter(|t| t.lead).find_map(object);
         let mut others: Vec<Object> = tracks.iter().filter(|t| !t.lead).filter_map(object).collect();
@@ -147,7 +153,7 @@ impl LatestScene {
 
 /// Velocity ahead, negative in reverse: many buses give the speed without a sign, which the gear then tells.
 fn forward_velocity_mps(vehicle: &v1::VehicleState) -> Option<f64> {
-    let speed = vehicle.speed_mps.filter(|v| v.is_finite() && v.abs() < MAX_SPEED_MPS)?;
+    let speed = within(vehicle.speed_mps, SPEED_MPS).ok().flatten()?;
     Some(if vehicle.gear() == Gear::Reverse { -speed.abs() } else { speed })
 }
 
@@ -164,10 +170,8 @@ fn gear_letter(gear: Gear) -> Option<char> {
 /// A line's points at the picture's instant; `None` for a line that no road has.
 fn line_points(line: &v1::LaneLine, motion: &EgoMotion, hidden_from_m: f64) -> Option<Line> {
     let far = line.x_max_m.clamp(0.0, FARTHEST_M);
-    // Not-a-number is in none of these ranges.
-    let plausible = line.c0_m.abs() < 20.0 && line.c1.abs() < 1.0 && line.c2_per_m.abs() < 0.1;
     let seen = far > NEAREST_M + STEP_M && line.confidence > 0.0;
-    if !(plausible && seen) {
+    if !(is_lane_line(line) && seen) {
         return None;
     }
     let near = line.x_min_m.clamp(-5.0, NEAREST_M);
@@ -177,13 +181,13 @@ fn line_points(line: &v1::LaneLine, motion: &EgoMotion, hidden_from_m: f64) -> O
         .map(|x| motion.road_point(x, line.c0_m + line.c1 * x + line.c2_per_m * x * x))
         .filter(|(x, _)| (1.0..hidden_from_m).contains(x))
         .collect();
-    Some(Line { points, confidence: line.confidence.min(1.0) })
+    Some(Line { points, confidence: line.confidence })
 }
 
 /// A track at the picture's instant; `None` when it is behind or too far away. `bumper_ahead_m`: of the bumper, where
 /// the track is measured from, ahead of the camera.
 fn object(track: &v1::Track, bumper_ahead_m: f64, motion: &EgoMotion, velocity_mps: Option<f64>) -> Option<Object> {
-    let speed = |v: f64| if v.is_finite() && v.abs() < MAX_RELATIVE_SPEED_MPS { v } else { 0.0 };
+    let speed = |v: f64| if RELATIVE_SPEED_MPS.contains(&v) { v } else { 0.0 };
     let (x_m, y_m) = motion.object(track.x_m + bumper_ahead_m, track.y_m, speed(track.vx_mps), speed(track.vy_mps));
     let distance_m = x_m - bumper_ahead_m;
     if !(0.0..FARTHEST_M).contains(&distance_m) || !(-MAX_LATERAL_M..MAX_LATERAL_M).contains(&y_m) {
@@ -246,7 +250,10 @@ mod tests {
         assert!((forward - 39.5).abs() < 1e-9, "{forward}");
         for (speed, gear) in [(5.0, Gear::Reverse), (-5.0, Gear::Reverse), (-5.0, Gear::Unspecified)] {
             let reverse = end(speed, gear);
-            assert!((reverse - forward - 1.0).abs() < 1e-9, "{gear:?} at {speed} m/s: {reverse} m, forward {forward} m");
+            assert!(
+                (reverse - forward - 1.0).abs() < 1e-9,
+                "{gear:?} at {speed} m/s: {reverse} m, forward {forward} m"
+            );
         }
     }
 

@@ -227,7 +227,8 @@ mod tests {
         let line = |c0_m| Some(v1::LaneLine { c0_m, ..Default::default() });
         let lanes = v1::Lanes { left: line(0.7), right: line(-2.8), ..Default::default() };
         let mut hazards = ActiveHazards::default();
-        let sideless = v1::Hazard { side: v1::Side::Unspecified.into(), ..hazard(1, HazardKind::LaneDeparture, 1, true) };
+        let sideless =
+            v1::Hazard { side: v1::Side::Unspecified.into(), ..hazard(1, HazardKind::LaneDeparture, 1, true) };
         hazards.on_hazard(&sideless, Some(&lanes));
         assert_eq!(shown(&hazards)[0].side, Side::Left);
     }

@@ -3,7 +3,10 @@
 
 use auriga_hud::{Config, Effect, HudNode};
 use auriga_msgs::{Any, node::HudInput, v1};
-use auriga_runtime::{Nanos, Node, Outbox};
+use auriga_runtime::{
+    Nanos, Node, Outbox,
+    camera::{Mounting, Pinhole},
+};
 use opencv::{
     core::{Mat, MatTraitConst, MatTraitConstManual, Vector},
     imgcodecs,
@@ -15,22 +18,11 @@ pub fn header(now: Nanos) -> Option<v1::Header> {
     Some(v1::Header { stamp_ns: now.0, published_ns: now.0, seq: 0, trace_id: 0 })
 }
 
-/// A level camera 1.4 m above the road; the focal length goes with the width.
+/// A camera 1.4 m above the road; the focal length is proportional to the width.
 pub fn info(width: u32, height: u32) -> v1::CameraInfo {
-    let f = f64::from(width) * 457.0 / 640.0;
-    let (cx, cy) = (f64::from(width) / 2.0, f64::from(height) / 2.0);
-    v1::CameraInfo {
-        header: header(Nanos(0)),
-        frame_id: "camera_front".into(),
-        width,
-        height,
-        d: vec![0.0; 5],
-        k: vec![f, 0.0, cx, 0.0, f, cy, 0.0, 0.0, 1.0],
-        height_m: 1.4,
-        pitch_rad: 0.03,
-        yaw_rad: 0.0,
-        bumper_ahead_m: 2.1,
-    }
+    let mounting = Mounting { height_m: 1.4, pitch_rad: 0.03, bumper_ahead_m: 2.1, ..Mounting::default() };
+    let camera = Pinhole::new(width, height, f64::from(width) * 457.0 / 640.0, mounting);
+    camera.info("camera_front", v1::Header::default())
 }
 
 /// Sky over road with some grain, so that a JPEG of it costs what one of a picture costs.
