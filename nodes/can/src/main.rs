@@ -3,7 +3,8 @@
 use auriga_can::{CanNode, Config, DEFAULTS, socket, source};
 use auriga_runtime::Shell;
 
-const ABOUT: &str = "auriga-can: decodes the frames of the vehicle's bus, live or from a recording, to the vehicle state";
+const ABOUT: &str =
+    "auriga-can: decodes the frames of the vehicle's bus, live or from a recording, to the vehicle state";
 
 fn main() -> anyhow::Result<()> {
     let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;

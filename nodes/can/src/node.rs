@@ -10,13 +10,10 @@ use crate::{
     },
 };
 use auriga_msgs::{TopicId, node, topic, v1};
-use auriga_runtime::{Nanos, Node, Outbox};
+use auriga_runtime::{Nanos, Node, Outbox, plausibility::stamp_ahead};
 use socketcan::CanErrorFrame;
 use std::{sync::Arc, time::Duration};
 use v1::Severity;
-
-/// A stamp may lie this far ahead of the node's clock (rounding between clock reads) before it is taken to be wrong.
-const STAMP_AHEAD: Duration = Duration::from_millis(50);
 
 /// The subject of faults about the bus as a whole.
 const SUBJECT: &str = "device/can";
@@ -136,7 +133,9 @@ impl CanNode {
         let stamp = plausible_stamp(Nanos(frame.stamp_ns), now, out);
         match self.reordering.check(index, stamp, &frame.data) {
             Freshness::Newest => {
-                self.values.update(&self.mapping, index, message, &bits, stamp);
+                if self.values.update(&self.mapping, index, message, &bits, stamp, now) {
+                    out.clear_fault(now, "can-signal-timeout", message.name());
+                }
                 Some(stamp)
             }
             Freshness::Duplicate => {
@@ -173,7 +172,7 @@ impl CanNode {
             self.bus_off = true;
             let text =
                 format!("{text}: the controller left the bus and receives nothing until it restarts; check the wiring");
-            out.fault(now, Severity::Critical, "can-bus-off", bus, text);
+            out.standing_fault(now, Severity::Critical, "can-bus-off", bus, text);
         } else if frame.id & RESTARTED != 0 {
             self.end_bus_off(frame, now, out);
         } else {
@@ -185,7 +184,7 @@ impl CanNode {
     fn end_bus_off(&mut self, frame: &v1::CanFrame, now: Nanos, out: &mut Outbox<Self>) {
         if std::mem::take(&mut self.bus_off) {
             let bus = if frame.bus.is_empty() { SUBJECT } else { &frame.bus };
-            out.fault(now, Severity::Info, "can-bus-on", bus, "the controller is on the bus again");
+            out.clear_fault(now, "can-bus-off", bus);
         }
     }
 
@@ -200,7 +199,7 @@ impl CanNode {
                 message.signals()[mapped.signal].name(),
                 mapped.timeout.as_millis()
             );
-            out.fault(now, Severity::Warning, "can-signal-timeout", message.name(), text);
+            out.standing_fault(now, Severity::Warning, "can-signal-timeout", message.name(), text);
         });
     }
 
@@ -239,10 +238,8 @@ impl CanNode {
 
 /// The frame's stamp, or the time of its arrival when the stamp is ahead of the clock.
 fn plausible_stamp(stamp: Nanos, now: Nanos, out: &mut Outbox<CanNode>) -> Nanos {
-    if stamp <= now + STAMP_AHEAD {
-        return stamp;
-    }
-    let ahead = stamp.since(now).as_millis();
+    let Some(ahead) = stamp_ahead(stamp, now) else { return stamp };
+    let ahead = ahead.as_millis();
     let text = format!("a frame's stamp is {ahead} ms ahead of the clock; the time of its arrival is used instead");
     out.fault(now, Severity::Warning, "can-stamp-ahead", SUBJECT, text);
     now
@@ -271,7 +268,7 @@ impl Node for CanNode {
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         if !std::mem::replace(&mut self.started, true) {
             for warning in self.database.warnings() {
-                out.fault(now, Severity::Info, "can-database-warning", self.database.name(), warning.clone());
+                out.standing_fault(now, Severity::Info, "can-database-warning", self.database.name(), warning.clone());
             }
         }
         self.expire(now, out);

@@ -62,7 +62,8 @@ fn compare(python: &Path, dbc: &Path, database: &Database, frames: &[Frame]) -> 
         };
         let found: BTreeMap<String, f64> =
             message.decode(data).expect("its length").map(|(s, v)| (s.name().to_owned(), v)).collect();
-        let same = found.len() == expected.len() && found.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && equal(*a.1, *b.1));
+        let same =
+            found.len() == expected.len() && found.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && equal(*a.1, *b.1));
         assert!(same, "{} {data:02x?}\nfound    {found:?}\nexpected {expected:?}", message.name());
         (compared, values) = (compared + 1, values + found.len());
     }
@@ -124,7 +125,9 @@ fn random_frames_of_real_databases_decode_as_in_cantools() {
 #[test]
 fn a_real_recording_decodes_as_in_cantools() {
     let Some(python) = python() else { return };
-    let (Some(dbc), Some(path)) = (shared_data("can/honda_common.dbc"), shared_data("can/icsim-sample-can.log")) else { return };
+    let (Some(dbc), Some(path)) = (shared_data("can/honda_common.dbc"), shared_data("can/icsim-sample-can.log")) else {
+        return;
+    };
     let database = Database::load(&dbc).expect("honda");
     let (mut known, mut refused) = (Vec::new(), 0);
     for batch in log::frames(path, Nanos::ZERO).expect("a log") {

@@ -9,7 +9,7 @@ use auriga_testing::shared_data;
 use common::{demo_database, demo_node, frame, repository};
 use proptest::prelude::*;
 use std::{sync::Arc, time::Duration};
-use v1::{Severity, vss_signal::Value};
+use v1::{FaultState, Severity, vss_signal::Value};
 
 /// A node with its outbox.
 struct TestNode {
@@ -134,7 +134,10 @@ fn a_value_is_removed_after_its_timeout() {
     assert_eq!((gone.value.clone(), gone.stamp_ns), (None, 201_000_000));
     let (state, _) = test.feed(vec![test.frame("STEERING", &[], 600)], 600);
     assert_eq!(state.expect("a state").gear(), v1::Gear::Unspecified);
-    let (state, _) = test.feed(vec![test.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 700)], 700);
+    let (state, faults) = test.feed(vec![test.frame("SPEED", &[("VEHICLE_SPEED", 36.0)], 700)], 700);
+    let [cleared] = faults.as_slice() else { panic!("{faults:?}") };
+    assert_eq!((cleared.code.as_str(), cleared.subject.as_str()), ("can-signal-timeout", "SPEED"));
+    assert_eq!(cleared.state(), FaultState::Cleared);
     let state = state.expect("a state");
     assert!(near(state.speed_mps, 10.0) && near(number(&state, "Vehicle.Speed"), 36.0));
 }
@@ -178,13 +181,13 @@ fn bus_off_and_its_end_are_reported() {
     let (_, faults) = test.feed(vec![error(0x40)], 1);
     assert_eq!((faults[0].code.as_str(), faults[0].severity()), ("can-bus-off", Severity::Critical));
     let (_, faults) = test.feed(vec![error(0x100)], 2);
-    assert_eq!(faults[0].code, "can-bus-on");
+    assert_eq!((faults[0].code.as_str(), faults[0].state()), ("can-bus-off", FaultState::Cleared));
     let (_, faults) = test.feed(vec![test.frame("STEERING", &[], 3)], 3);
     assert!(faults.is_empty(), "{faults:?}");
     // A frame ends a bus-off like the report of a restart.
     test.feed(vec![error(0x40)], 4);
     let (_, faults) = test.feed(vec![test.frame("STEERING", &[], 5)], 5);
-    assert_eq!(faults[0].code, "can-bus-on");
+    assert_eq!((faults[0].code.as_str(), faults[0].state()), ("can-bus-off", FaultState::Cleared));
 }
 
 #[test]
@@ -239,8 +242,7 @@ fn replayed(log: &std::path::Path, node: CanNode) -> (Vec<u8>, Vec<Any>) {
 
 #[test]
 fn two_replays_of_a_real_recording_are_identical() {
-    let (Some(log), Some(dbc)) = (shared_data("can/icsim-sample-can.log"), shared_data("can/honda_common.dbc"))
-    else {
+    let (Some(log), Some(dbc)) = (shared_data("can/icsim-sample-can.log"), shared_data("can/honda_common.dbc")) else {
         return;
     };
     let node = || {

@@ -41,7 +41,7 @@ known
 ip link set vcan0 down
 wait_for 30 "the loss is reported" recorded "fault can-lost"
 ip link set vcan0 up
-back() { known && recorded "fault can-back" "$1"; }
+back() { known && recorded "cleared can-lost" "$1"; }
 wait_for 60 "frames come again" back 1
 ip link del vcan0
 wait_for 30 "the loss of the interface itself is reported" logged can "No such device"

@@ -123,7 +123,10 @@ impl<'a> Source<'a> {
             let mut words = text.split([' ', '\t', ':']).filter(|w| !w.is_empty());
             words.next() == Some("SG_") && words.next() == Some(signal)
         };
-        (begin + 1..).zip(self.lines.get(begin..).unwrap_or_default()).find(|(_, t)| matches(t)).map_or(begin, |(l, _)| l)
+        (begin + 1..)
+            .zip(self.lines.get(begin..).unwrap_or_default())
+            .find(|(_, t)| matches(t))
+            .map_or(begin, |(l, _)| l)
     }
 }
 

@@ -40,7 +40,14 @@ impl Field {
             ByteOrder::Little if overflow > 0 => 0,
             ByteOrder::Little => 64 - skip - bits,
         };
-        Field { order, bits: bits as u8, byte: byte as u8, up: up as u8, down: (64 - bits) as u8, overflow: overflow as u8 }
+        Field {
+            order,
+            bits: bits as u8,
+            byte: byte as u8,
+            up: up as u8,
+            down: (64 - bits) as u8,
+            overflow: overflow as u8,
+        }
     }
 
     /// The last byte of the field, from the start bit as DBC counts it.

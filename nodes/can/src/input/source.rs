@@ -23,11 +23,11 @@ pub fn pump(source: &Source, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<n
     match source {
         Source::None => {
             let text = "no bus is configured: set `interface` to a SocketCAN interface or `log` to a recording";
-            sink.fault(Severity::Warning, "can-absent", "can", text);
+            sink.standing_fault(Severity::Warning, "can-absent", "can", text);
         }
         Source::Log(path) => match play(path, sink) {
             Ok(()) => sink.end_of_input(),
-            Err(e) => sink.fault(Severity::Critical, "can-log", &path.display().to_string(), format!("{e:#}")),
+            Err(e) => sink.standing_fault(Severity::Critical, "can-log", &path.display().to_string(), format!("{e:#}")),
         },
         Source::Interface(name) => receive(name, filters, sink),
     }
@@ -50,35 +50,28 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 fn receive(name: &str, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::Can>) {
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-    let mut lost = false;
     while !sink.stopping() {
         let failure = match Bus::open(name, filters) {
             Ok(mut bus) => {
                 tracing::info!(interface = name, "bus open");
-                deliver(&mut bus, name, &mut backoff, &mut lost, sink)
+                deliver(&mut bus, name, &mut backoff, sink)
             }
             Err(e) => Some(e),
         };
         let Some(error) = failure else { return };
-        lost = true;
         let wait = backoff.wait();
         let text = format!(
             "{error}; check that the interface exists and is up (ip link set {name} up); next attempt in {:.1} s",
             wait.as_secs_f64()
         );
-        sink.fault(Severity::Critical, "can-lost", name, text);
+        sink.standing_fault(Severity::Critical, "can-lost", name, text);
         sink.sleep_until(Nanos::monotonic() + wait);
     }
 }
 
 /// Sends frames to the node until the interface fails; `None` when the node stops.
-fn deliver(
-    bus: &mut Bus,
-    name: &str,
-    backoff: &mut Backoff,
-    lost: &mut bool,
-    sink: &DeviceSink<node::Can>,
-) -> Option<std::io::Error> {
+fn deliver(bus: &mut Bus, name: &str, backoff: &mut Backoff, sink: &DeviceSink<node::Can>) -> Option<std::io::Error> {
+    let mut silent = true;
     while !sink.stopping() {
         let frames = match bus.read() {
             Ok(frames) => frames,
@@ -86,8 +79,8 @@ fn deliver(
         };
         let Some(newest) = frames.iter().map(|f| f.stamp_ns).max() else { continue };
         backoff.reset();
-        if std::mem::take(lost) {
-            sink.fault(Severity::Info, "can-back", name, "the interface delivers frames again");
+        if std::mem::take(&mut silent) {
+            sink.clear_fault("can-lost", name);
         }
         let header = Some(v1::Header::new(newest, 0));
         if !sink.send::<topic::DeviceCan>(v1::CanFrames { header, frames }) {

@@ -14,6 +14,8 @@ struct Entry {
     stamp: Nanos,
     /// Changed since the state was last published.
     changed: bool,
+    /// Removed because it was too old, and not set again since.
+    expired: bool,
 }
 
 /// The values of all signals of a mapping, in its order.
@@ -56,11 +58,22 @@ impl SignalValues {
         self.next_expiry
     }
 
-    /// Reads the mapped signals of a frame. `index`: of its message in the database.
-    pub fn update(&mut self, mapping: &Mapping, index: usize, message: &Message, bits: &Bits, stamp: Nanos) {
+    /// Reads the mapped signals of a frame. `index`: of its message in the database. Returns true when the frame ends a
+    /// timeout: it sets the last of the message's expired values again, and is itself not too old.
+    pub fn update(
+        &mut self,
+        mapping: &Mapping,
+        index: usize,
+        message: &Message,
+        bits: &Bits,
+        stamp: Nanos,
+        now: Nanos,
+    ) -> bool {
         let (mapped, signals) = (&mapping.messages()[index], message.signals());
         let rows = &mapping.signals()[mapped.signals.clone()];
-        for (entry, row) in self.entries[mapped.signals.clone()].iter_mut().zip(rows) {
+        let entries = &mut self.entries[mapped.signals.clone()];
+        let mut set_again = false;
+        for (entry, row) in entries.iter_mut().zip(rows) {
             let signal = &signals[row.signal];
             if !signal.is_selected(bits) {
                 continue;
@@ -70,10 +83,14 @@ impl SignalValues {
             entry.value = value;
             entry.stamp = stamp;
             let expiry = stamp + row.timeout;
+            if now <= expiry {
+                set_again |= std::mem::take(&mut entry.expired);
+            }
             if self.next_expiry.is_none_or(|at| expiry < at) {
                 self.next_expiry = Some(expiry);
             }
         }
+        let ends_timeout = set_again && !entries.iter().any(|entry| entry.expired);
         if let Some(object) = &mapped.radar {
             let read = |(index, linear): (usize, Linear)| linear.apply(signals[index].physical(bits)) as f32;
             self.radar.push(v1::RadarTrack {
@@ -85,6 +102,7 @@ impl SignalValues {
                 valid: object.valid.is_none_or(|index| signals[index].raw(bits) != 0),
             });
         }
+        ends_timeout
     }
 
     /// Removes the values that are too old. Calls `report` once for each message concerned, with its index in the
@@ -104,7 +122,7 @@ impl SignalValues {
                 self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
                 continue;
             }
-            *entry = Entry { value: None, stamp: now, changed: true };
+            *entry = Entry { value: None, stamp: now, changed: true, expired: true };
             if last.replace(self.messages[i]) != Some(self.messages[i]) {
                 report(self.messages[i], i);
             }

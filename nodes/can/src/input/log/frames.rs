@@ -112,7 +112,9 @@ impl Frames {
         let read = read.map_err(|source| LogError::Read { path: self.path.clone(), source })?;
         self.line += 1;
         if read as u64 == MAX_LINE && self.buffer.last() != Some(&b'\n') {
-            return Err(self.error(format!("the line is longer than {MAX_LINE} bytes: this is not a recording of frames")));
+            return Err(
+                self.error(format!("the line is longer than {MAX_LINE} bytes: this is not a recording of frames"))
+            );
         }
         Ok(read > 0)
     }
