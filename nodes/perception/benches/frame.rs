@@ -1,7 +1,7 @@
-//! `cargo bench -p auriga-perception`: time per frame on one core, beside what OpenCV takes for less.
+//! `cargo bench -p auriga-perception`: time per frame on one core, compared with OpenCV functions for parts of the work.
 //!
-//! Frames: the 960x540 motorway video of the shared data where it is present, else a drawn road. The rows take turns
-//! frame by frame, so that other load on the machine hits all of them alike.
+//! Frames: the 960x540 motorway video of the shared data where it is present, else a synthetic road. The rows alternate
+//! frame by frame, so that other load on the machine affects all of them alike.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -10,7 +10,7 @@ use auriga_camera::{calibration::Calibration, rectify::Rectifier, source::VideoS
 use auriga_msgs::v1;
 use auriga_perception::{
     Config,
-    ground::{BirdsEye, Region, ground_homography},
+    ground::{BirdsEye, ground_homography},
     lanes::LaneDetector,
 };
 use auriga_runtime::Nanos;
@@ -49,8 +49,8 @@ fn main() -> anyhow::Result<()> {
     let lens = Calibration { k1: -0.25, k2: 0.06, k3: -0.1, ..calibration.clone() };
     let info = calibration.rectified_info(v1::Header::default());
     let (rectifier, mut bare) = (Rectifier::new(lens.clone())?, BareOpenCv::new(&lens, &info)?);
-    let Config { near_m, far_m, half_width_m } = Config::default();
-    let view = || BirdsEye::new(&info, Region { near_m, far_m, half_width_m });
+    let region = Config::default().region()?;
+    let view = || BirdsEye::new(&info, region);
     let (mut road, mut worst) = (LaneDetector::new(view()?), LaneDetector::new(view()?));
     let noise: Vec<Vec<u8>> = (1..4).map(|seed| noise(seed, frames[0].len())).collect();
 
@@ -93,7 +93,7 @@ fn frames() -> anyhow::Result<(Vec<Vec<u8>>, Calibration, &'static str)> {
         let frames = VideoSource::file(video)?.map(|f| Ok(packed_bgr8(&f?.1)?.into_owned()));
         return Ok((frames.collect::<anyhow::Result<_>>()?, calibration, "motorway video 960x540"));
     }
-    println!("skipped: the motorway video is absent; a drawn road instead");
+    println!("the motorway video is absent; a synthetic road is used instead");
     let drawn = common::info();
     let k = &drawn.k;
     let calibration = Calibration {

@@ -1,16 +1,12 @@
-//! Draws what the lane detector sees: `cargo run --release -p auriga-perception --example lanes -- CAMERA.TOML OUT INPUT…`
+//! Draws the result of the lane detector: `cargo run --release -p auriga-perception --example lanes -- CAMERA.TOML OUT INPUT…`
 //!
 //! Each INPUT is a video or an image; of a video every tenth frame is drawn (`EVERY=n` for another), and a line of
-//! figures is printed for each frame. The drawing: the lane on the frame, and the road from above with the marks.
+//! figures is printed for each frame. The drawing: the lane on the frame, and the bird's-eye view with the marks.
 
 use anyhow::Context;
 use auriga_camera::{calibration::Calibration, rectify::Rectifier, source::VideoSource};
 use auriga_msgs::v1;
-use auriga_perception::{
-    Config,
-    ground::{BirdsEye, Region},
-    lanes::LaneDetector,
-};
+use auriga_perception::{Config, ground::BirdsEye, lanes::LaneDetector};
 use auriga_runtime::image::packed_bgr8;
 use opencv::{
     core::{Mat, Point, Scalar, Size, Vec3b, Vector, hconcat},
@@ -40,8 +36,7 @@ fn run(calibration: &Calibration, input: &str, out: &str, every: usize) -> anyho
         let (time, image) = item?;
         if chain.is_none() {
             let calibration = calibration.scaled_to(image.width, image.height)?;
-            let Config { near_m, far_m, half_width_m } = Config::default();
-            let region = Region { near_m, far_m, half_width_m };
+            let region = Config::default().region()?;
             let view = BirdsEye::new(&calibration.rectified_info(v1::Header::default()), region)?;
             chain = Some((Rectifier::new(calibration)?, LaneDetector::new(view)));
         }

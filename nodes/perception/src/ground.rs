@@ -1,4 +1,4 @@
-//! The road as a plane: where its points lie in the image, and the image seen from above.
+//! The road as a plane: the homography from road points to pixels, and the bird's-eye view.
 
 use auriga_msgs::v1;
 use auriga_runtime::camera::{CameraInfoError, camera_matrix};
@@ -11,38 +11,52 @@ use opencv::{
 /// Why a camera info cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GeometryError {
+    /// The camera info is not plausible.
     #[error(transparent)]
     Info(#[from] CameraInfoError),
+    /// OpenCV refuses the remapping tables.
     #[error("the tables of the bird's-eye view cannot be made: {0}")]
     Tables(opencv::Error),
+    /// The camera does not see the road.
     #[error(
         "camera info: less than a tenth of the road {near_m} to {far_m} m ahead is in the image; check height_m and pitch_rad"
     )]
-    RoadNotVisible { near_m: f64, far_m: f64 },
+    RoadNotVisible {
+        /// Where the observed road begins, in metres ahead.
+        near_m: f64,
+        /// Where it ends, in metres ahead.
+        far_m: f64,
+    },
 }
 
 /// Maps road points (x ahead of the camera, y left, 1; metres, vehicle frame with its origin on the road below the
 /// camera) to homogeneous pixels of the rectified image: H = K [R | t] without the column of z, as in Hartley and
 /// Zisserman, "Multiple View Geometry", 2nd ed., section 8.1. The third component is the depth, positive ahead.
+///
+/// # Errors
+/// When the camera info is not plausible, naming the field.
 pub fn ground_homography(info: &v1::CameraInfo) -> Result<Matrix3<f64>, CameraInfoError> {
     let rows = camera_matrix(info)?.map(|[x, y, _, one]| [x, y, one]);
     Ok(Matrix3::from_fn(|row, column| rows[row][column]))
 }
 
-/// The part of the road looked at and how finely.
+/// The observed part of the road.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
+    /// Where it begins, in metres ahead of the camera.
     pub near_m: f64,
+    /// Where it ends, in metres ahead of the camera.
     pub far_m: f64,
-    /// To either side.
+    /// Its width to each side of the camera, in metres.
     pub half_width_m: f64,
 }
 
-/// Size of a pixel seen from above: along the road, and across it (a marking is 0.1 to 0.3 m wide).
+/// Length of road in one row of the bird's-eye view.
 pub const ROW_M: f64 = 0.1;
+/// Width of road in one column of the bird's-eye view; a marking is 0.1 to 0.3 m wide.
 pub const COL_M: f64 = 0.05;
 
-/// The image seen from above: row 0 is the far edge, column 0 the left one.
+/// The bird's-eye view: row 0 is the far edge, column 0 the left one.
 pub struct BirdsEye {
     region: Region,
     rows: usize,
@@ -51,16 +65,19 @@ pub struct BirdsEye {
     maps: (Mat, Mat),
     /// For each row the columns that the camera sees.
     visible: Vec<(usize, usize)>,
-    /// For each row, how many image rows it is made of, at most 1: far rows repeat what few image rows saw.
+    /// For each row, how many image rows it comes from, at most 1: far rows repeat few image rows.
     weight: Vec<f32>,
     homography: Matrix3<f64>,
 }
 
-/// An image counts as seeing a point only this far inside its edge, where interpolation needs no outside pixel.
+/// A point is visible only this far inside the image, where interpolation needs no pixel outside.
 const EDGE_PX: f64 = 1.0;
 
 impl BirdsEye {
-    /// Computes the tables for a camera.
+    /// Computes the remapping tables for a camera.
+    ///
+    /// # Errors
+    /// When the camera info is not plausible, or the camera does not see the region.
     pub fn new(info: &v1::CameraInfo, region: Region) -> Result<Self, GeometryError> {
         let (width, height) = (info.width, info.height);
         let homography = ground_homography(info)?;
@@ -111,42 +128,56 @@ impl BirdsEye {
         }
     }
 
+    /// Rows, along the road.
     pub fn rows(&self) -> usize {
         self.rows
     }
+
+    /// Columns, across the road.
     pub fn cols(&self) -> usize {
         self.cols
     }
+
+    /// The observed part of the road.
     pub fn region(&self) -> Region {
         self.region
     }
-    /// Width and height of the images it takes.
+
+    /// Width and height of the camera's images, in pixels.
     pub fn image_size(&self) -> (u32, u32) {
         self.size
     }
-    /// The columns of a row that the camera sees.
+
+    /// The columns of a row that the camera sees: first, and one after the last.
     pub fn visible(&self, row: usize) -> (usize, usize) {
         self.visible[row]
     }
-    /// How much a row's evidence counts, 0..1.
+
+    /// Weight of a row's marks, 0 to 1.
     pub fn weight(&self, row: usize) -> f32 {
         self.weight[row]
     }
-    /// Metres ahead of a row's centre.
+
+    /// The centre of a row, in metres ahead of the camera.
     pub fn x_m(&self, row: f64) -> f64 {
         self.region.far_m - (row + 0.5) * ROW_M
     }
-    /// Metres left of a column's centre.
+
+    /// The centre of a column, in metres to the left of the camera.
     pub fn y_m(&self, col: f64) -> f64 {
         self.region.half_width_m - (col + 0.5) * COL_M
     }
-    /// The pixel of a road point; `None` behind the camera.
+
+    /// The pixel (column, row) of a road point; `None` behind the camera.
     pub fn to_image(&self, x_m: f64, y_m: f64) -> Option<(f64, f64)> {
         let p = self.homography * Vector3::new(x_m, y_m, 1.0);
         (p.z > 0.1).then(|| (p.x / p.z, p.y / p.z))
     }
 
-    /// Warps packed bgr8 rows of the camera's size into `out` (rows x cols bgr8).
+    /// Warps a packed bgr8 image of the camera's size into `out` (rows x cols, bgr8).
+    ///
+    /// # Errors
+    /// When the image has another size.
     pub fn warp(&self, pixels: &[u8], out: &mut Vec<u8>) -> opencv::Result<()> {
         let source = Mat::new_rows_cols_with_bytes::<Vec3b>(self.size.1 as i32, self.size.0 as i32, pixels)?;
         out.resize(self.rows * self.cols * 3, 0);
@@ -168,15 +199,13 @@ fn fixed_point(map: &[[f32; 2]], rows: usize, cols: usize) -> opencv::Result<(Ma
 #[cfg(test)]
 mod tests {
     use super::*;
+    use auriga_runtime::camera::{Mounting, Pinhole};
 
+    /// With different focal lengths, so that the axes cannot be confused.
     fn info() -> v1::CameraInfo {
-        v1::CameraInfo {
-            width: 960,
-            height: 540,
-            k: vec![870.0, 0.0, 480.0, 0.0, 860.0, 270.0, 0.0, 0.0, 1.0],
-            height_m: 1.3,
-            ..Default::default()
-        }
+        let mounting = Mounting { height_m: 1.3, ..Mounting::default() };
+        let camera = Pinhole { focal_px: [870.0, 860.0], ..Pinhole::new(960, 540, 870.0, mounting) };
+        camera.info("camera_front", v1::Header::default())
     }
 
     fn pixel(info: &v1::CameraInfo, x: f64, y: f64) -> (f64, f64) {
@@ -185,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn a_level_camera_sees_road_points_where_similar_triangles_put_them() {
+    fn road_points_of_a_level_camera_follow_similar_triangles() {
         let (u, v) = pixel(&info(), 20.0, 1.5);
         assert!((u - (480.0 - 870.0 * 1.5 / 20.0)).abs() < 1e-9, "{u}");
         assert!((v - (270.0 + 860.0 * 1.3 / 20.0)).abs() < 1e-9, "{v}");
     }
 
     #[test]
-    fn looking_down_raises_the_road_in_the_image_and_looking_left_moves_it_right() {
+    fn pitch_moves_the_road_up_and_yaw_moves_it_right_in_the_image() {
         let level = pixel(&info(), 20.0, 0.0);
         let down = pixel(&v1::CameraInfo { pitch_rad: 0.05, ..info() }, 20.0, 0.0);
         let left = pixel(&v1::CameraInfo { yaw_rad: 0.05, ..info() }, 20.0, 0.0);
@@ -201,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_goes_to_the_birds_eye_view_and_back() {
+    fn rows_and_columns_of_the_birds_eye_view_have_their_road_coordinates() {
         let region = Region { near_m: 6.0, far_m: 45.0, half_width_m: 7.0 };
         let b = BirdsEye::new(&v1::CameraInfo { pitch_rad: 0.03, ..info() }, region).unwrap();
         assert_eq!((b.rows(), b.cols()), (390, 280));
@@ -213,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_cannot_see_the_road_is_refused_by_name() {
+    fn a_camera_that_does_not_see_the_road_is_an_error_that_names_the_reason() {
         let region = Region { near_m: 6.0, far_m: 45.0, half_width_m: 7.0 };
         let up = v1::CameraInfo { pitch_rad: -0.7, ..info() };
         assert!(matches!(BirdsEye::new(&up, region), Err(GeometryError::RoadNotVisible { .. })));

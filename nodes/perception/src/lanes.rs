@@ -1,32 +1,32 @@
-//! From frame to frame: the lane's lines with what is believed of them.
+//! Tracking of the lane over frames.
 
 use crate::{
     ground::BirdsEye,
     marking::{Mark, MarkFinder},
-    model::{self, Lane, Prior, Side, Support},
+    model::{self, Lane, Prior, Support},
     vote::{self, WIDTHS_M},
 };
-use auriga_msgs::v1;
+use auriga_msgs::v1::{self, Side};
 use auriga_runtime::Nanos;
 
-/// A line that is not seen loses confidence by half in this time,
+/// Half-life of the confidence of a line that is not seen.
 const HALF_LIFE_S: f64 = 0.15;
-/// and is given up below this.
+/// A line with less confidence is dropped.
 const MIN_CONFIDENCE: f64 = 0.25;
-/// After this long without a frame the past says nothing.
-const FORGET_S: f64 = 1.0;
-/// Seconds over which solid or dashed is averaged: more than a dash's period at town speed.
-const DASH_MEMORY_S: f64 = 0.6;
-/// Solid becomes dashed below the first, dashed becomes solid above the second; of 28 m a solid line hidden by a car
-/// still shows more, dashes of 3 m every 9 or 12 m less.
+/// After this time without a frame the track is dropped.
+const MAX_TRACK_AGE_S: f64 = 1.0;
+/// Time constant of the coverage average that separates solid from dashed: longer than a dash's period at town speed.
+const COVERAGE_TIME_S: f64 = 0.6;
+/// Hysteresis of solid and dashed: a solid line becomes dashed below the first, a dashed one solid above the second. Of
+/// 28 m, a solid line partly hidden by a car has more coverage, dashes of 3 m every 9 or 12 m less.
 const COVERAGE_DASHED: f64 = 0.62;
 const COVERAGE_SOLID: f64 = 0.75;
-/// A new hypothesis must explain this much more of the road than the tracked one to take its place.
+/// A new candidate replaces the tracked one when its excess length is greater by this factor.
 const SWITCH_GAIN: f64 = 1.25;
-/// Lines of a lane are parallel but for the body's pitch; more spread than this over 1 m is no lane.
+/// Greatest spread of a lane: its lines are parallel except for the effect of the body's pitch.
 const MAX_SPREAD: f64 = 0.03;
 
-/// One line's history.
+/// The tracked state of one line.
 #[derive(Debug, Clone, Copy, Default)]
 struct LineTrack {
     confidence: f64,
@@ -53,7 +53,7 @@ pub struct LaneDetector {
     track: Option<Track>,
 }
 
-/// A fitted lane with the support of each line; a line without support is `None`.
+/// A fitted lane with the support of the left and the right line; `None`: no support.
 struct Candidate {
     lane: Lane,
     support: [Option<Support>; 2],
@@ -68,32 +68,36 @@ impl Candidate {
 }
 
 impl LaneDetector {
+    /// A detector without a track.
     pub fn new(view: BirdsEye) -> Self {
         Self { view, finder: MarkFinder::default(), above: Vec::new(), marks: Vec::new(), track: None }
     }
 
-    /// The geometry it works in.
+    /// Its bird's-eye view.
     pub fn view(&self) -> &BirdsEye {
         &self.view
     }
 
-    /// The last frame seen from above (bgr8) and the marks found in it: for a debug drawing.
+    /// The last bird's-eye view (bgr8) and the marks found in it: for a debug drawing.
     pub fn last(&self) -> (&[u8], &[Mark]) {
         (&self.above, &self.marks)
     }
 
-    /// Forgets what was tracked.
+    /// Drops the track.
     pub fn reset(&mut self) {
         self.track = None;
     }
 
-    /// The lane in a frame of packed bgr8 rows exposed at `at`. The header of the result is left to the caller.
+    /// The lane in a packed bgr8 frame exposed at `at`. The header of the result is not set.
+    ///
+    /// # Errors
+    /// When the frame does not have the camera's size.
     pub fn detect(&mut self, pixels: &[u8], at: Nanos) -> opencv::Result<v1::Lanes> {
         self.view.warp(pixels, &mut self.above)?;
         self.marks.clear();
         self.finder.find(&self.view, &self.above, &mut self.marks)?;
         let age_s = self.track.map_or(f64::INFINITY, |t| at.since(t.at).as_secs_f64());
-        if age_s > FORGET_S {
+        if age_s > MAX_TRACK_AGE_S {
             self.track = None;
         }
         let candidate = self.best_candidate(age_s);
@@ -101,9 +105,9 @@ impl LaneDetector {
         Ok(self.track.as_ref().map_or_else(v1::Lanes::default, message))
     }
 
-    /// The better of what grows from the last frame and what the votes of this one suggest.
+    /// The better of the tracked candidate and the one from the votes.
     fn best_candidate(&self, age_s: f64) -> Option<Candidate> {
-        // The lane that was left is no candidate any more, however well its lines are seen.
+        // A lane that the car has left is not a candidate, however well its lines are seen.
         let tracked = self.track.and_then(|t| self.fitted(t.lane, &Prior::from_track(t.lane, age_s), &SIDES));
         let tracked = tracked.filter(|t| vote::around_camera(&t.lane));
         let seed = vote::seed(&self.marks, self.track.as_ref().map(|t| &t.lane));
@@ -115,7 +119,7 @@ impl LaneDetector {
         }
     }
 
-    /// Fits from a start, checks each line for support and the two for being a lane, and fits again to what is left.
+    /// Fits from a start, drops lines without support or a pair that is not a lane, and fits again to the lines kept.
     fn fitted(&self, start: Lane, prior: &Prior, sides: &[Side]) -> Option<Candidate> {
         let region = self.view.region();
         let support = |lane: &Lane, side| Support::of(lane.line(side), &self.marks, region.near_m, region.far_m);
@@ -139,7 +143,7 @@ impl LaneDetector {
             None => (old?.lane, [None, None]),
         };
         let mut lines = old.map_or_else(Default::default, |t| t.lines);
-        // A jump to another lane inherits nothing.
+        // After a jump to another lane the lines start anew.
         let jumped = old.is_some_and(|t| (t.lane.centre_m - lane.centre_m).abs() > 1.0);
         for (line, support) in lines.iter_mut().zip(support) {
             let old = if jumped { LineTrack::default() } else { *line };
@@ -154,7 +158,7 @@ impl LaneDetector {
 
 impl LineTrack {
     fn seen(self, support: &Support, age_s: f64) -> Self {
-        let blend = (age_s / DASH_MEMORY_S).clamp(0.0, 1.0);
+        let blend = (age_s / COVERAGE_TIME_S).clamp(0.0, 1.0);
         let coverage = self.coverage.map_or(support.coverage, |c| c + blend * (support.coverage - c));
         let dashed = match self.coverage {
             None => coverage < 0.5 * (COVERAGE_DASHED + COVERAGE_SOLID),
@@ -198,7 +202,7 @@ fn message(track: &Track) -> v1::Lanes {
         header: None,
         left,
         right,
-        // Across the lane, not across the car: both are measured at right angles to the lines.
+        // Measured at right angles to the lines, not to the car.
         offset_m: both.then(|| -lane.centre_m * lane.slope.atan().cos()),
         width_m: both.then(|| lane.width_m * lane.slope.atan().cos()),
         // Of y(x) at x = 0: y'' / (1 + y'^2)^(3/2).

@@ -1,5 +1,5 @@
-//! Where paint may lie on the road: narrow ridges across each row of the bird's-eye view, in brightness or in
-//! yellowness, stronger than the road's own texture.
+//! Candidate marks of paint: narrow ridges in each row of the bird's-eye view, in brightness or in yellowness, that stand
+//! out from the road's texture.
 
 use crate::ground::{BirdsEye, COL_M};
 use opencv::{
@@ -7,38 +7,41 @@ use opencv::{
     imgproc,
 };
 
-/// The middle of something that looks like paint in one row.
+/// The centre of a candidate mark in one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mark {
+    /// Row of the bird's-eye view.
     pub row: u16,
+    /// Metres ahead of the camera.
     pub x_m: f32,
+    /// Metres to the left of the camera.
     pub y_m: f32,
-    /// 0..1: how far it stands out, times how much its row counts.
+    /// 0 to 1: contrast, times the weight of its row.
     pub weight: f32,
 }
 
-/// A marking is compared with the road this far to both sides (centre to centre): beyond the edge of the widest
-/// marking (0.3 m), short of a second line of a double one.
+/// A marking is compared with the road at this distance to both sides (centre to centre): outside the widest marking
+/// (0.3 m), nearer than the second line of a double one.
 const SIDE_COLS: usize = (0.30 / COL_M) as usize;
-/// Two marks of a row are at least this far apart.
+/// Least distance between two marks of a row.
 const SEPARATION_COLS: usize = (0.20 / COL_M) as usize;
-/// Rows averaged: paint runs along the road, texture does not.
+/// Size of the smoothing window: paint runs along the road, texture does not.
 const SMOOTH_ROWS: i32 = 5;
 const SMOOTH_COLS: i32 = 3;
 
-/// A ridge must stand out of the texture by this many standard deviations,
+/// Least height of a ridge in standard deviations of the texture.
 const MIN_SIGMAS: f32 = 4.0;
-/// by this much in the channel's 8-bit units, so that sensor noise on a black road is not paint,
+/// Least height in 8-bit steps, so that sensor noise on a black road is not taken for paint.
 const MIN_BRIGHTNESS: f32 = 6.0;
 const MIN_YELLOWNESS: f32 = 10.0;
-/// and by this part of the road's brightness: reflectance, not light, makes paint.
+/// Least height as a share of the road's brightness: paint differs in reflectance.
 const MIN_CONTRAST: f32 = 0.07;
-/// From here on more contrast says nothing more.
+/// Height in standard deviations at which the weight is 1.
 const FULL_SIGMAS: f32 = 12.0;
-/// Rows that share an estimate of the texture: 4 m.
+/// Rows with a common estimate of the texture: 4 m.
 const BAND_ROWS: usize = 40;
 
-/// Finds marks; keeps its buffers from frame to frame.
+/// Finds marks; its buffers are reused from frame to frame.
 #[derive(Default)]
 pub struct MarkFinder {
     brightness: Vec<u8>,
@@ -48,7 +51,10 @@ pub struct MarkFinder {
 }
 
 impl MarkFinder {
-    /// Appends the marks of a bird's-eye view (bgr8) to `marks`, far rows first, in each from left to right.
+    /// Appends the marks of a bird's-eye view (bgr8) to `marks`: far rows first, within a row from left to right.
+    ///
+    /// # Errors
+    /// When OpenCV refuses to smooth the view.
     pub fn find(&mut self, view: &BirdsEye, bgr: &[u8], marks: &mut Vec<Mark>) -> opencv::Result<()> {
         let (rows, cols) = (view.rows(), view.cols());
         self.channels(bgr);
@@ -65,7 +71,7 @@ impl MarkFinder {
         Ok(())
     }
 
-    /// Brightness is (B + 2G + R)/4, yellowness (R + G)/2 - B: zero for grey of any light.
+    /// Brightness is (B + 2G + R)/4, yellowness (R + G)/2 - B: zero for grey.
     fn channels(&mut self, bgr: &[u8]) {
         let pixels = bgr.as_chunks::<3>().0;
         let luma = |p: &[u8; 3]| ((u16::from(p[0]) + 2 * u16::from(p[1]) + u16::from(p[2])) / 4) as u8;
@@ -105,7 +111,7 @@ impl MarkFinder {
                 continue;
             }
             let around = &self.ridge[i - SEPARATION_COLS..=i + SEPARATION_COLS];
-            // Of equals the first one is taken.
+            // Of equal heights the first is taken.
             if around[..SEPARATION_COLS].iter().any(|&o| o >= n) || around[SEPARATION_COLS + 1..].iter().any(|&o| o > n)
             {
                 continue;
@@ -121,17 +127,16 @@ impl MarkFinder {
     }
 }
 
-/// How far `i` stands above the higher of its two sides, and that side's level. An edge, high on one side, gives
-/// nothing.
+/// Height of `i` above the higher of its two sides, and that side's level. An edge, high on one side, is not a ridge.
 fn ridge(values: &[u8], i: usize) -> (f32, f32) {
     let side = |j: usize| u16::from(values[j - 1]) + u16::from(values[j + 1]);
     let level = 0.5 * f32::from(side(i - SIDE_COLS).max(side(i + SIDE_COLS)));
     (f32::from(values[i]) - level, level)
 }
 
-/// Standard deviation of the road's texture in a band of rows: of a place against the mean of its two sides, so that
-/// shading across the road does not count, from the median (0.6745 sigma of a normal distribution): paint is rare
-/// enough not to move it.
+/// Standard deviation of the road's texture in a band of rows: of a pixel against the mean of its two sides, so that
+/// shading across the road has no effect. It is estimated from the median (0.6745 sigma of a normal distribution), which
+/// the little paint does not change.
 fn texture(view: &BirdsEye, plane: &[u8], band: std::ops::Range<usize>) -> f32 {
     const FLOOR: f32 = 1.0;
     // In half units: 2 |middle - mean of the sides|.

@@ -1,74 +1,39 @@
-//! The perception node: the lane's lines from camera frames, in metres.
-//!
-//! A frame's way: seen from above through the camera's geometry ([`ground`]); what may be paint in each row
-//! ([`marking`]); the road's shape by vote ([`vote`]); both lines by a robust fit, with the support of each
-//! ([`model`]); tracked from frame to frame, with a confidence that decays when a line is not seen ([`lanes`]).
-//! A line without support is absent, never invented.
+//! The state machine.
 
 use crate::{
+    config::Config,
     ground::{BirdsEye, Region},
     lanes::LaneDetector,
 };
 use auriga_msgs::{Stamped, node, topic, v1};
-use auriga_runtime::{
-    Nanos, Node, Outbox,
-    config::{ConfigError, check_ranges, shipped},
-    image::packed_bgr8,
-};
-use serde::Deserialize;
+use auriga_runtime::{Nanos, Node, Outbox, image::packed_bgr8};
 use std::time::Duration;
 use v1::Severity;
 
-/// `config.toml` documents the fields.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    pub near_m: f64,
-    pub far_m: f64,
-    pub half_width_m: f64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        shipped(DEFAULTS)
-    }
-}
-
-/// The commented defaults of [`Config`].
-pub const DEFAULTS: &str = include_str!("../config.toml");
-
-impl Config {
-    /// Errors name the field.
-    fn region(&self) -> Result<Region, ConfigError> {
-        let Config { near_m, far_m, half_width_m } = *self;
-        check_ranges(&[
-            ("near_m", near_m, 1.0, 30.0, "1 to 30 m"),
-            ("far_m", far_m, near_m + 10.0, near_m + 60.0, "10 to 60 m beyond near_m"),
-            ("half_width_m", half_width_m, 3.0, 15.0, "3 to 15 m"),
-        ])?;
-        Ok(Region { near_m, far_m, half_width_m })
-    }
-}
-
-/// How long images may come without a fitting camera info before that is a fault: it is published once a second.
+/// Images may come for this long without a matching camera info, which is published once a second, before that is a
+/// fault.
 const INFO_GRACE: Duration = Duration::from_millis(2500);
 
 const IMAGE: &str = "camera/front/image";
 const INFO: &str = "camera/front/info";
 
-/// The state machine.
+/// The perception node's state machine.
 pub struct PerceptionNode {
     region: Region,
     info: Option<v1::CameraInfo>,
     detector: Option<LaneDetector>,
     last_stamp: Option<Nanos>,
-    /// Since when images come that no camera info fits.
+    /// Since when images come without a matching camera info.
     without_info: Option<Nanos>,
 }
 
 impl PerceptionNode {
+    /// The state machine before its first input.
+    ///
+    /// # Errors
+    /// When a value of the configuration is out of its range, naming the key.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        // One thread: the node owns its core, and the result does not depend on how rows are shared out.
+        // One thread: the node owns its core, and the result does not depend on how OpenCV divides the rows.
         opencv::core::set_num_threads(1)?;
         Ok(Self { region: config.region()?, info: None, detector: None, last_stamp: None, without_info: None })
     }
@@ -81,8 +46,11 @@ impl PerceptionNode {
         self.info = Some(info.clone());
         self.detector = None;
         match BirdsEye::new(info, self.region) {
-            Ok(view) => self.detector = Some(LaneDetector::new(view)),
-            Err(e) => out.fault(now, Severity::Critical, "camera-info-unusable", INFO, e.to_string()),
+            Ok(view) => {
+                out.clear_fault(now, "camera-info-unusable", INFO);
+                self.detector = Some(LaneDetector::new(view));
+            }
+            Err(e) => out.standing_fault(now, Severity::Critical, "camera-info-unusable", INFO, e.to_string()),
         }
     }
 
@@ -98,7 +66,9 @@ impl PerceptionNode {
         if !fits {
             return self.wait_for_info(size, now, out);
         }
-        self.without_info = None;
+        if self.without_info.take().is_some() {
+            out.clear_fault(now, "camera-info-missing", INFO);
+        }
         let Some(detector) = &mut self.detector else { return };
         let pixels = match packed_bgr8(image) {
             Ok(pixels) => pixels,

@@ -47,7 +47,7 @@ fn lanes_keep_the_stamp_and_trace_of_their_frame() {
 }
 
 #[test]
-fn a_frame_without_lines_still_gives_a_message_so_that_readers_know_the_camera_sees() {
+fn a_frame_without_lines_gives_an_empty_message() {
     let black = vec![0; (3 * WIDTH * HEIGHT) as usize];
     let messages = give(&mut with_info(), image(black, 40_000_000, 77), 50);
     let [Any::PerceptionLanes(lanes)] = messages.as_slice() else { panic!("{messages:?}") };
@@ -55,7 +55,7 @@ fn a_frame_without_lines_still_gives_a_message_so_that_readers_know_the_camera_s
 }
 
 #[test]
-fn images_wait_for_the_camera_info_and_its_absence_becomes_a_fault() {
+fn images_without_camera_info_are_a_fault_after_a_while() {
     let mut node = node();
     let frame = |ms: u64| image(Road::default().draw(), ms * 1_000_000, 1);
     assert_eq!(give(&mut node, frame(1000), 1000), []);
@@ -66,7 +66,7 @@ fn images_wait_for_the_camera_info_and_its_absence_becomes_a_fault() {
 }
 
 #[test]
-fn an_info_that_cannot_be_is_a_fault_and_a_good_one_after_it_serves() {
+fn an_unusable_camera_info_is_a_fault_until_a_usable_one_comes() {
     let mut node = node();
     let distorted = v1::CameraInfo { d: vec![0.1, 0.0, 0.0, 0.0, 0.0], ..info() };
     assert_eq!(fault(&give_info(&mut node, distorted)), "camera-info-unusable");
@@ -78,11 +78,11 @@ fn an_info_that_cannot_be_is_a_fault_and_a_good_one_after_it_serves() {
 }
 
 #[test]
-fn a_repeated_info_does_not_forget_the_lane() {
+fn a_repeated_camera_info_keeps_the_track() {
     let mut node = with_info();
     give(&mut node, image(Road::default().draw(), 40_000_000, 1), 50);
     give_info(&mut node, v1::CameraInfo { header: Some(v1::Header::new(5, 5)), ..info() });
-    // One frame without paint: a tracked lane is held, a forgotten one is absent.
+    // One frame without paint: a tracked lane is still published, a dropped one is absent.
     let bare = Road { width_m: 60.0, ..Road::default() }.draw();
     let messages = give(&mut node, image(bare, 80_000_000, 2), 90);
     let [Any::PerceptionLanes(lanes)] = messages.as_slice() else { panic!("{messages:?}") };
@@ -90,7 +90,7 @@ fn a_repeated_info_does_not_forget_the_lane() {
 }
 
 #[test]
-fn old_frames_and_malformed_ones_are_faults_by_name() {
+fn old_and_malformed_frames_are_faults() {
     let mut node = with_info();
     let good = || image(Road::default().draw(), 40_000_000, 1);
     give(&mut node, good(), 50);
@@ -105,13 +105,13 @@ fn old_frames_and_malformed_ones_are_faults_by_name() {
         let text = format!("{} {}", image.encoding, image.step);
         assert_eq!(fault(&give(&mut node, image, 90)), "camera-image-malformed", "{text}");
     }
-    // None of them has cost the next good frame.
+    // The next good frame is processed.
     let next = give(&mut node, image(Road::default().draw(), 80_000_000, 1), 90);
     assert!(matches!(next.as_slice(), [Any::PerceptionLanes(_)]));
 }
 
 #[test]
-fn the_defaults_load_and_a_wrong_value_is_named() {
+fn an_error_in_the_configuration_names_the_field() {
     for (config, field) in [
         (Config { near_m: 0.0, ..Config::default() }, "near_m"),
         (Config { far_m: f64::NAN, ..Config::default() }, "far_m"),

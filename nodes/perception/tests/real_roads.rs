@@ -1,32 +1,17 @@
-//! Real road frames (not part of the repository): the lane must hold.
+//! Real road frames (not part of the repository).
 
 use auriga_camera::{calibration::Calibration, rectify::Rectifier, source::VideoSource};
 use auriga_msgs::v1;
-use auriga_perception::{
-    Config,
-    ground::{BirdsEye, Region},
-    lanes::LaneDetector,
-};
+use auriga_perception::{Config, ground::BirdsEye, lanes::LaneDetector};
 use auriga_runtime::image::packed_bgr8;
-use std::path::{Path, PathBuf};
-
-/// The shared data folder: $AURIGA_SHARED, else beside the repository.
-fn shared(path: &str) -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let folder = std::env::var_os("AURIGA_SHARED").map_or(beside, PathBuf::from);
-    let file = folder.join(path);
-    if !file.exists() {
-        println!("skipped: {} is absent (set AURIGA_SHARED to the folder of shared data)", file.display());
-    }
-    file.exists().then_some(file)
-}
+use auriga_testing::shared_data;
+use std::path::Path;
 
 /// The lanes of each frame of a video or image.
 fn lanes(file: &Path, calibration: &str) -> Vec<v1::Lanes> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../calibration/carnd");
     let calibration = Calibration::load(folder.join(calibration)).unwrap();
-    let Config { near_m, far_m, half_width_m } = Config::default();
-    let region = Region { near_m, far_m, half_width_m };
+    let region = Config::default().region().unwrap();
     let view = BirdsEye::new(&calibration.rectified_info(v1::Header::default()), region).unwrap();
     let (rectifier, mut detector) = (Rectifier::new(calibration).unwrap(), LaneDetector::new(view));
     let frames = VideoSource::file(file).unwrap();
@@ -40,8 +25,8 @@ fn lanes(file: &Path, calibration: &str) -> Vec<v1::Lanes> {
 }
 
 #[test]
-fn the_lane_holds_on_the_motorway_video() {
-    let Some(file) = shared("road/solidWhiteRight.mp4") else { return };
+fn the_lane_is_tracked_through_the_motorway_video() {
+    let Some(file) = shared_data("road/solidWhiteRight.mp4") else { return };
     let lanes = lanes(&file, "camera.toml");
     assert_eq!(lanes.len(), 221);
     let both: Vec<&v1::Lanes> = lanes.iter().filter(|l| l.left.is_some() && l.right.is_some()).collect();
@@ -51,7 +36,7 @@ fn the_lane_holds_on_the_motorway_video() {
         let width = l.width_m.unwrap();
         // A Californian motorway lane is 3.66 m.
         assert!((3.4..=3.95).contains(&width), "frame {i}: width {width}");
-        // The film shows a straight road, driven along: dashes left, a solid line right.
+        // The video shows a straight road: dashes on the left, a solid line on the right.
         assert!(l.heading_rad.unwrap().abs() < 0.03 && l.curvature_per_m.unwrap().abs() < 0.0015, "frame {i}: {l:?}");
         assert!(l.left.as_ref().unwrap().dashed && !l.right.as_ref().unwrap().dashed, "frame {i}: {l:?}");
     }
@@ -63,7 +48,7 @@ fn the_lane_holds_on_the_motorway_video() {
 }
 
 #[test]
-fn the_lane_is_found_on_each_road_photo() {
+fn the_lane_is_found_in_each_road_photo() {
     // Name, calibration, whether the left and the right line are dashed.
     let photos = [
         ("solidWhiteCurve", "camera.toml", [true, false]),
@@ -78,7 +63,7 @@ fn the_lane_is_found_on_each_road_photo() {
         ("adv_test3", "camera_1280.toml", [false, true]),
     ];
     for (name, calibration, dashed) in photos {
-        let Some(file) = shared(&format!("road/images/{name}.jpg")) else { return };
+        let Some(file) = shared_data(&format!("road/images/{name}.jpg")) else { return };
         let lanes = lanes(&file, calibration);
         let [l] = lanes.as_slice() else { panic!("{name}: {} frames", lanes.len()) };
         let (Some(left), Some(right)) = (&l.left, &l.right) else { panic!("{name}: {l:?}") };

@@ -1,19 +1,14 @@
-//! Drawn roads with a known answer.
+//! Synthetic images of roads with known parameters.
 
 mod common;
 
 use auriga_msgs::v1;
-use auriga_perception::{
-    Config,
-    ground::{BirdsEye, Region},
-    lanes::LaneDetector,
-};
+use auriga_perception::{Config, ground::BirdsEye, lanes::LaneDetector};
 use auriga_runtime::Nanos;
 use common::{HEIGHT, Random, Road, WIDTH, info};
 
 fn detector() -> LaneDetector {
-    let Config { near_m, far_m, half_width_m } = Config::default();
-    LaneDetector::new(BirdsEye::new(&info(), Region { near_m, far_m, half_width_m }).unwrap())
+    LaneDetector::new(BirdsEye::new(&info(), Config::default().region().unwrap()).unwrap())
 }
 
 fn detect(road: &Road) -> v1::Lanes {
@@ -35,7 +30,7 @@ fn assert_lane(road: &Road, lanes: &v1::Lanes) {
 }
 
 #[test]
-fn offset_width_heading_and_curvature_come_out_in_metres() {
+fn offset_width_heading_and_curvature_are_measured() {
     for offset_m in [-1.2, -0.4, 0.0, 0.7, 1.3] {
         for (curvature_per_m, heading_rad) in [(0.0, 0.0), (0.004, 0.02), (-0.003, -0.03), (0.001, 0.06)] {
             let road = Road { offset_m, curvature_per_m, heading_rad, ..Road::default() };
@@ -49,7 +44,7 @@ fn offset_width_heading_and_curvature_come_out_in_metres() {
 }
 
 #[test]
-fn every_phase_of_the_dashes_and_yellow_paint_serve() {
+fn dashes_of_every_phase_and_yellow_paint_are_found() {
     for i in 0..6 {
         let road = Road { travelled_m: 2.0 * f64::from(i), dashed: [true, true], offset_m: 0.2, ..Road::default() };
         assert_lane(&road, &detect(&road));
@@ -59,7 +54,7 @@ fn every_phase_of_the_dashes_and_yellow_paint_serve() {
 }
 
 #[test]
-fn night_shadow_and_noise_do_not_move_the_lane() {
+fn darkness_shadows_and_noise_do_not_move_the_lane() {
     let harder = [
         Road { light: 0.22, noise: 2.5, ..Road::default() },
         Road { light: 1.2, noise: 6.0, ..Road::default() },
@@ -72,8 +67,8 @@ fn night_shadow_and_noise_do_not_move_the_lane() {
     }
 }
 
-/// Frames without a lane: flat, sensor noise, blobs of several sizes, a checkered floor, cross stripes.
-fn lanes_free_frames() -> Vec<(String, Vec<u8>)> {
+/// Frames without a lane: flat, sensor noise, blobs of several sizes, checkers, stripes across the road.
+fn frames_without_lane() -> Vec<(String, Vec<u8>)> {
     let size = (WIDTH * HEIGHT) as usize;
     let grey = |f: &mut dyn FnMut(usize) -> f64| -> Vec<u8> {
         (0..size).flat_map(|i| [f(i).clamp(0.0, 255.0) as u8; 3]).collect()
@@ -106,15 +101,15 @@ fn lanes_free_frames() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn no_lane_is_invented_where_there_is_none() {
-    for (name, frame) in lanes_free_frames() {
+fn no_lane_is_found_in_frames_without_one() {
+    for (name, frame) in frames_without_lane() {
         let lanes = detector().detect(&frame, Nanos::from_millis(40)).unwrap();
         assert_eq!(lanes, v1::Lanes::default(), "{name}");
     }
 }
 
 #[test]
-fn a_lane_that_ends_fades_and_is_gone_within_half_a_second() {
+fn the_confidence_of_a_lane_that_ends_decays_to_absence_within_half_a_second() {
     let mut detector = detector();
     let road = Road::default().draw();
     let empty = Road { width_m: 60.0, ..Road::default() }.draw();
@@ -128,14 +123,14 @@ fn a_lane_that_ends_fades_and_is_gone_within_half_a_second() {
                 last = line.confidence;
             }
             Some(line) => last = line.confidence,
-            None => assert!(i > 5, "frame {i}: the lane is in view"),
+            None => assert!(i > 5, "frame {i}: the lane is visible"),
         }
         assert!(i < 5 + 12 || lanes == v1::Lanes::default(), "frame {i}: {lanes:?}");
     }
 }
 
 #[test]
-fn a_drift_over_many_frames_is_followed_smoothly() {
+fn a_drift_over_many_frames_is_tracked_without_jumps() {
     let mut detector = detector();
     let mut last: Option<f64> = None;
     for i in 0..60u32 {
@@ -150,7 +145,7 @@ fn a_drift_over_many_frames_is_followed_smoothly() {
 }
 
 #[test]
-fn the_same_frames_give_the_same_bytes() {
+fn the_same_frames_give_identical_messages() {
     use prost::Message;
     let run = || {
         let mut detector = detector();

@@ -1,14 +1,15 @@
-//! A road drawn through a pinhole camera, for tests with a known answer. The projection is written out here by
-//! itself, so that an error in the node's geometry cannot hide in the test's.
+//! Synthetic images of a road through a pinhole camera. The projection is computed here independently, so that an error
+//! in the node's geometry is not repeated in the tests.
 #![allow(dead_code)]
 
 use auriga_msgs::v1;
+use auriga_runtime::camera::{Mounting, Pinhole};
 
 pub const WIDTH: u32 = 640;
 pub const HEIGHT: u32 = 360;
 const FOCAL_PX: f64 = 580.0;
 
-/// What is painted and how it is seen. Lines are y = c0 + slope x + curvature/2 x^2 to the left of the camera.
+/// The road and the conditions. Lines are y = c0 + slope x + curvature/2 x^2 to the left of the camera.
 #[derive(Debug, Clone)]
 pub struct Road {
     pub offset_m: f64,
@@ -52,18 +53,8 @@ impl Default for Road {
 }
 
 pub fn info() -> v1::CameraInfo {
-    v1::CameraInfo {
-        header: Some(v1::Header::new(0, 0)),
-        frame_id: "camera_front".into(),
-        width: WIDTH,
-        height: HEIGHT,
-        d: vec![0.0; 5],
-        k: vec![FOCAL_PX, 0.0, 320.0, 0.0, FOCAL_PX, 180.0, 0.0, 0.0, 1.0],
-        height_m: 1.3,
-        pitch_rad: 0.02,
-        yaw_rad: 0.01,
-        bumper_ahead_m: 2.0,
-    }
+    let mounting = Mounting { height_m: 1.3, pitch_rad: 0.02, yaw_rad: 0.01, bumper_ahead_m: 2.0 };
+    Pinhole::new(WIDTH, HEIGHT, FOCAL_PX, mounting).info("camera_front", v1::Header::new(0, 0))
 }
 
 pub fn image(data: Vec<u8>, stamp_ns: u64, trace_id: u64) -> v1::Image {
