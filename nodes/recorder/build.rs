@@ -1,4 +1,4 @@
-//! Compiles the schema of recorded pictures; it shares the header with the messages of `auriga_msgs`.
+//! Compiles the schema of recorded images; it shares the header with the messages of `auriga_msgs`.
 
 use std::{env, path::PathBuf};
 
@@ -9,7 +9,7 @@ fn main() {
     prost_build::Config::new()
         .bytes(["."])
         .extern_path(".auriga.v1", "::auriga_msgs::v1")
-        .file_descriptor_set_path(out.join("picture.bin"))
+        .file_descriptor_set_path(out.join("image.bin"))
         .compile_protos(&["proto/recorded_image.proto"], &["proto", "../../msgs/proto"])
         .expect("proto/recorded_image.proto compiles with the messages of msgs/proto");
 }

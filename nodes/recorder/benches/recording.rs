@@ -1,4 +1,4 @@
-//! What recording costs, beside the bare MCAP crate that does not know what it writes, and what reading costs.
+//! Time of recording, compared with the MCAP crate alone, and of reading.
 
 use auriga_msgs::{Any, v1};
 use auriga_recorder::mcap_file::{Reader, Settings, Writer};
@@ -13,13 +13,13 @@ fn main() {
     let states: Vec<Any> = (0..STATES).map(state).collect();
     let frames: Vec<Any> = (0..FRAMES).map(frame).collect();
     println!("{:<44} {:>10} {:>12} {:>12}", "", "count", "µs each", "bytes each");
-    let file = row("vehicle states, written", STATES, || ours(&states));
+    let file = row("vehicle states, written", STATES, || auriga(&states));
     row("vehicle states, bare mcap crate", STATES, || bare(&states));
     row("vehicle states, read back", STATES, || {
         assert_eq!(Reader::from_bytes(file.clone()).unwrap().map(Result::unwrap).count() as u64, STATES);
         Vec::new()
     });
-    let file = row("1280x720 frames, written as JPEG", FRAMES, || ours(&frames));
+    let file = row("1280x720 frames, written as JPEG", FRAMES, || auriga(&frames));
     row("1280x720 frames, bare mcap crate, raw pixels", FRAMES, || bare(&frames));
     row("1280x720 frames, read back and decoded", FRAMES, || {
         assert_eq!(Reader::from_bytes(file.clone()).unwrap().map(Result::unwrap).count() as u64, FRAMES);
@@ -85,7 +85,7 @@ fn frame(i: u64) -> Any {
     Any::CameraFrontImage(image.into())
 }
 
-fn ours(messages: &[Any]) -> Vec<u8> {
+fn auriga(messages: &[Any]) -> Vec<u8> {
     let mut writer = Writer::new(Cursor::new(Vec::new()), Settings::default()).unwrap();
     messages.iter().for_each(|any| writer.write(any).unwrap());
     writer.finish().unwrap().into_inner()

@@ -1,6 +1,10 @@
 //! The recorder's executable.
 
-use auriga_recorder::{Config, DEFAULTS, Effect, RecorderNode, queue::Queue, recording};
+use auriga_recorder::{
+    Config, DEFAULTS, Effect, RecorderNode,
+    queue::Queue,
+    recording::{self, FaultChange},
+};
 use auriga_runtime::{Nanos, Shell};
 use std::{
     collections::BTreeMap,
@@ -23,25 +27,31 @@ fn main() -> anyhow::Result<()> {
             let queue = queue.clone();
             let write = move || {
                 let subject = config.path.display().to_string();
-                let tell = |severity, code, text| devices.fault(severity, code, &subject, text);
-                recording::record(&queue, &config, &clock_facts(), &tell);
+                let report = |change| match change {
+                    FaultChange::Standing(severity, code, text) => {
+                        devices.standing_fault(severity, code, &subject, text)
+                    }
+                    FaultChange::Event(severity, code, text) => devices.fault(severity, code, &subject, text),
+                    FaultChange::Cleared(code) => devices.clear_fault(code, &subject),
+                };
+                recording::record(&queue, &config, &clock_facts(), &report);
             };
             thread = Some(std::thread::Builder::new().name("recorder-file".into()).spawn(write)?);
             Ok(())
         },
         |Effect::Write(any)| writes.push(any),
     );
-    // The rest of the queue and the file's summary.
+    // The thread writes the rest of the queue and the file's summary.
     queue.close();
     if let Some(thread) = thread
         && thread.join().is_err()
     {
-        anyhow::bail!("the thread that writes the recording panicked; the file ends with its last whole chunk");
+        anyhow::bail!("the thread that writes the recording panicked; the file ends with its last complete chunk");
     }
     result
 }
 
-/// What the recording's monotonic times are on the calendar.
+/// The offset of the recording's monotonic times to the calendar.
 fn clock_facts() -> BTreeMap<String, String> {
     let realtime = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128);
     let offset = realtime - i128::from(Nanos::monotonic().0);

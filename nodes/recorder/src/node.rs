@@ -1,43 +1,22 @@
-//! The recorder: every topic of the table to MCAP ([`mcap_file`]), as far as the arbiter's grant and the privacy of a
-//! topic allow. The state machine here decides what is recorded; a thread of the shell ([`file`]) writes it, fed
-//! through a queue ([`queue`]) that gives up images before anything else.
+//! The state machine.
 
-use anyhow::ensure;
+use crate::config::Config;
 use auriga_msgs::{Any, Record, node, node::RecorderInput};
 use auriga_runtime::{Lease, Nanos, Node, Outbox};
-use serde::Deserialize;
-use std::path::PathBuf;
 
-/// The commented defaults of [`Config`].
-pub const DEFAULTS: &str = include_str!("../config.toml");
-
-/// The workload whose grant the recorder obeys, and its level (`launch/workloads.toml`) from which images are recorded.
+/// The workload whose grant decides whether images are recorded.
 const WORKLOAD: &str = "recording";
+/// Its least level (`launch/workloads.toml`) with images.
 const LEVEL_WITH_IMAGES: u32 = 1;
 
-/// `config.toml` documents the fields.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    pub path: PathBuf,
-    pub overwrite: bool,
-    pub max_file_mib: u64,
-    pub sync: bool,
-    pub jpeg_quality: u8,
-    pub record_private: bool,
-    pub images_without_grant: bool,
-    pub queue_messages: usize,
-    pub queue_images: usize,
-}
-
-/// What the recorder asks of its shell.
+/// The effect of the recorder.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Add the message to the recording.
+    /// The shell adds the message to the recording.
     Write(Any),
 }
 
-/// The state machine.
+/// The recorder's state machine.
 pub struct RecorderNode {
     lease: Lease,
     record_private: bool,
@@ -45,13 +24,12 @@ pub struct RecorderNode {
 }
 
 impl RecorderNode {
-    /// Checks the configuration; errors name the field.
+    /// The state machine before its first input.
+    ///
+    /// # Errors
+    /// When the configuration is not valid, naming the field.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        ensure!(!config.path.as_os_str().is_empty(), "path = \"\": expected the file to record to");
-        ensure!((1..=100).contains(&config.jpeg_quality), "jpeg_quality = {}: expected 1 to 100", config.jpeg_quality);
-        for (field, value) in [("queue_messages", config.queue_messages), ("queue_images", config.queue_images)] {
-            ensure!((1..=1_000_000).contains(&value), "{field} = {value}: expected 1 to 1000000");
-        }
+        config.check()?;
         Ok(Self {
             lease: Lease::new(WORKLOAD),
             record_private: config.record_private,

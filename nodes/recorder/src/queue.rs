@@ -1,4 +1,5 @@
-//! Between the node's thread and the one that writes the file: bounded, and when the disk is slow, images go first.
+//! The bounded queue between the node's thread and the thread that writes the file. When the disk is slow, images are
+//! dropped before messages.
 
 use auriga_msgs::{Any, Record};
 use std::{
@@ -7,28 +8,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a message waits for room before the oldest one gives way: the node must not be held up for ever by a disk
-/// that does not answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A message waits for room for this long, then the oldest is dropped: a disk that does not answer must not block the node
+/// for ever.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// What was lost on the way to the file.
+/// Messages dropped by the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Losses {
+    /// Messages of topics recorded as JPEG.
     pub images: u64,
+    /// Other messages.
     pub messages: u64,
 }
 
-/// What a wait ended with.
+/// The result of a wait.
 #[derive(Debug, PartialEq)]
 pub enum Taken {
+    /// The oldest message.
     Message(Any),
-    /// Nothing came in the time given.
+    /// The time was over.
     Idle,
-    /// Closed, and empty.
+    /// The queue is closed and empty.
     Closed,
 }
 
-/// Held by the node's thread, which puts in, and the file's, which takes out.
+/// The queue; shared by the node's thread, which pushes, and the writing thread, which takes.
 pub struct Queue {
     state: Mutex<State>,
     changed: Condvar,
@@ -41,22 +45,23 @@ struct State {
     items: VecDeque<Any>,
     images: usize,
     closed: bool,
-    /// There is no file: nobody waits for room.
+    /// There is no file: messages do not wait for room.
     failing: bool,
     losses: Losses,
 }
 
 impl Queue {
+    /// An empty queue with the most messages and images that may wait.
     pub fn new(max_messages: usize, max_images: usize) -> Self {
         Self { state: Mutex::default(), changed: Condvar::new(), max_messages, max_images }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A push or a pop cannot panic half-way, so a poisoned queue is still whole.
+        // A push or a pop does not panic half-way, so a poisoned queue is consistent.
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Puts a message in. An image takes the place of the oldest one when there are too many; any other message waits.
+    /// Appends a message. Of too many images the oldest is dropped; any other message waits for room.
     pub fn push(&self, any: Any) {
         let mut state = self.lock();
         if is_image(&any) {
@@ -65,7 +70,7 @@ impl Queue {
             }
             state.images += 1;
         } else {
-            let end = Instant::now() + PATIENCE;
+            let end = Instant::now() + MAX_WAIT;
             while state.items.len() - state.images >= self.max_messages {
                 let left = end.saturating_duration_since(Instant::now());
                 if state.failing || state.closed || left.is_zero() {
@@ -80,9 +85,9 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Takes the oldest message, waiting for one up to `patience`.
-    pub fn take(&self, patience: Duration) -> Taken {
-        let end = Instant::now() + patience;
+    /// Takes the oldest message; waits for one up to `max_wait`.
+    pub fn take(&self, max_wait: Duration) -> Taken {
+        let end = Instant::now() + max_wait;
         let mut state = self.lock();
         loop {
             if let Some(any) = state.items.pop_front() {
@@ -102,9 +107,9 @@ impl Queue {
         }
     }
 
-    /// Says that there is no file to write to. Waits up to `patience`; true once the queue is closed.
-    pub fn wait_without_file(&self, patience: Duration) -> bool {
-        let end = Instant::now() + patience;
+    /// Reports that there is no file. Waits up to `max_wait`; returns true once the queue is closed.
+    pub fn wait_without_file(&self, max_wait: Duration) -> bool {
+        let end = Instant::now() + max_wait;
         let mut state = self.lock();
         state.failing = true;
         self.changed.notify_all();
@@ -118,18 +123,18 @@ impl Queue {
         state.closed
     }
 
-    /// Says that there is a file again.
-    pub fn has_file(&self) {
+    /// Reports that there is a file again.
+    pub fn set_file_open(&self) {
         self.lock().failing = false;
     }
 
-    /// No more will be put in: what waits is still given out.
+    /// Closes the queue; the messages in it can still be taken.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// What was lost so far.
+    /// Messages dropped so far.
     pub fn losses(&self) -> Losses {
         self.lock().losses
     }
@@ -178,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn images_give_way_first_and_never_to_the_cost_of_a_message() {
+    fn images_are_dropped_before_messages() {
         let queue = Queue::new(3, 2);
         for any in [message(0), image(1), image(2), message(3), image(4), image(5), message(6)] {
             queue.push(any);
@@ -200,19 +205,19 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_nobody_waits_and_the_newest_are_kept() {
+    fn without_a_file_messages_do_not_wait_and_the_newest_are_kept() {
         let queue = Queue::new(2, 1);
         assert!(!queue.wait_without_file(NOW));
         for seq in 0..5 {
             queue.push(message(seq));
         }
         assert_eq!(queue.losses(), Losses { images: 0, messages: 3 });
-        queue.has_file();
+        queue.set_file_open();
         assert_eq!(all(&queue), [message(3), message(4)]);
     }
 
     #[test]
-    fn a_closed_queue_gives_out_what_it_holds_and_then_says_so() {
+    fn a_closed_queue_returns_its_messages_and_then_closed() {
         let queue = Queue::new(2, 1);
         queue.push(message(0));
         queue.close();

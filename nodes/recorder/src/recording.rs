@@ -1,7 +1,8 @@
-//! The thread that writes the recording: opens files, goes on in a new one when one is full or fails, and says so.
+//! The thread that writes the recording. It opens files, continues in a new one when one is full or fails, and reports
+//! faults.
 
 use crate::{
-    Config,
+    config::Config,
     mcap_file::{Settings, WriteError, Writer},
     queue::{Losses, Queue, Taken},
 };
@@ -15,45 +16,57 @@ use std::{
 };
 use tracing::info;
 
-/// The metadata record in which a recording tells about itself.
+/// The metadata record with the facts about the recording.
 pub const METADATA: &str = "auriga.recorder";
-/// A chunk that nothing more comes for is ended after this.
-const IDLE: Duration = Duration::from_secs(1);
-/// Between two tries to open a file.
-const RETRY: Duration = Duration::from_secs(1);
-/// More files of one name than anybody keeps in a folder.
+/// An open chunk is written to the file when no message comes for this long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time between two attempts to open a file.
+const RETRY_PERIOD: Duration = Duration::from_secs(1);
+/// Most files of one name in a folder.
 const MAX_FILES: u32 = 100_000;
 
-/// Where faults go: severity, code, text.
-pub type Tell<'a> = &'a dyn Fn(Severity, &'static str, String);
+/// Nothing can be written.
+const STOPPED: &str = "recording-stopped";
 
-/// Writes what comes out of `queue` until it is closed. `facts` go into each file's [`METADATA`].
-pub fn record(queue: &Queue, config: &Config, facts: &BTreeMap<String, String>, tell: Tell) {
+/// A change of a fault's state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FaultChange {
+    /// A fault that lasts until it is cleared.
+    Standing(Severity, &'static str, String),
+    /// A fault about a single event.
+    Event(Severity, &'static str, String),
+    /// The fault with this code is over.
+    Cleared(&'static str),
+}
+
+/// Writes the messages of `queue` until it is closed. `facts` are added to each file's [`METADATA`]; `report` gets the
+/// faults.
+pub fn record(queue: &Queue, config: &Config, facts: &BTreeMap<String, String>, report: &dyn Fn(FaultChange)) {
     let mut recorder =
-        Recorder { queue, config, facts, tell, next: 0, goes_on: false, failed: false, told: Losses::default() };
+        Recorder { queue, config, facts, report, next: 0, continues: false, reported: Losses::default() };
     let mut open: Option<OpenFile> = None;
     loop {
         let Some(file) = &mut open else {
             open = recorder.try_open();
-            if open.is_none() && queue.wait_without_file(RETRY) {
+            if open.is_none() && queue.wait_without_file(RETRY_PERIOD) {
                 return;
             }
             continue;
         };
-        let result = match queue.take(IDLE) {
+        let result = match queue.take(IDLE_TIMEOUT) {
             Taken::Message(any) => recorder.write(file, &any),
             Taken::Idle => file.flush(config.sync),
             Taken::Closed => break,
         };
-        recorder.tell_losses();
+        recorder.report_losses();
         match result {
             Err(e) => {
                 recorder.fail(&e);
-                open.take().into_iter().for_each(OpenFile::give_up);
+                open.take().into_iter().for_each(OpenFile::abandon);
             }
             Ok(()) if file.is_full(config) => {
                 open = recorder.finish(open);
-                recorder.goes_on = true;
+                recorder.continues = true;
             }
             Ok(()) => {}
         }
@@ -65,24 +78,22 @@ struct Recorder<'a> {
     queue: &'a Queue,
     config: &'a Config,
     facts: &'a BTreeMap<String, String>,
-    tell: Tell<'a>,
+    report: &'a dyn Fn(FaultChange),
     /// Number of the next file.
     next: u32,
-    /// The file goes on from a full one.
-    goes_on: bool,
-    failed: bool,
-    told: Losses,
+    /// The file continues a full one.
+    continues: bool,
+    /// The losses reported so far.
+    reported: Losses,
 }
 
 impl Recorder<'_> {
     fn try_open(&mut self) -> Option<OpenFile> {
         match self.open() {
             Ok(file) => {
-                self.queue.has_file();
+                self.queue.set_file_open();
                 info!("recording to {}", file.path.display());
-                if std::mem::take(&mut self.failed) {
-                    (self.tell)(Severity::Info, "recording-resumed", format!("recording to {}", file.path.display()));
-                }
+                (self.report)(FaultChange::Cleared(STOPPED));
                 Some(file)
             }
             Err(e) => {
@@ -92,13 +103,12 @@ impl Recorder<'_> {
         }
     }
 
-    fn fail(&mut self, e: &WriteError) {
-        self.failed = true;
-        let path = self.config.path.display();
-        (self.tell)(Severity::Critical, "recording-stopped", format!("{path}: {e}; it is tried again every second"));
+    fn fail(&self, e: &WriteError) {
+        let text = format!("{}: {e}; the next attempt is in a second", self.config.path.display());
+        (self.report)(FaultChange::Standing(Severity::Critical, STOPPED, text));
     }
 
-    /// Creates the next file whose name is free (or, if so configured, replaces it).
+    /// Creates the next file whose name is free, or replaces an existing one if so configured.
     fn open(&mut self) -> Result<OpenFile, WriteError> {
         if let Some(folder) = self.config.path.parent() {
             fs::create_dir_all(folder)?;
@@ -106,11 +116,11 @@ impl Recorder<'_> {
         let (path, file) = loop {
             let path = numbered(&self.config.path, self.next);
             let mut options = File::options();
-            let made = match self.config.overwrite {
+            let created = match self.config.overwrite {
                 true => options.write(true).create(true).truncate(true).open(&path),
                 false => options.write(true).create_new(true).open(&path),
             };
-            match made {
+            match created {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists && self.next < MAX_FILES => self.next += 1,
                 other => break (path, other?),
             }
@@ -118,7 +128,7 @@ impl Recorder<'_> {
         let opened = OpenFile::new(path.clone(), file, self.config, self.facts);
         match &opened {
             Ok(_) => self.next += 1,
-            // Without even its first bytes it is only in the way.
+            // A file without its first bytes is of no use.
             Err(_) => drop(fs::remove_file(&path)),
         }
         opened
@@ -127,25 +137,25 @@ impl Recorder<'_> {
     fn write(&self, file: &mut OpenFile, any: &Any) -> Result<(), WriteError> {
         match file.write(any, self.config.sync) {
             Err(e) if e.is_about_one_message() => {
-                (self.tell)(Severity::Warning, "recorder-image-malformed", e.to_string());
+                (self.report)(FaultChange::Event(Severity::Warning, "recorder-image-malformed", e.to_string()));
                 Ok(())
             }
             other => other,
         }
     }
 
-    fn tell_losses(&mut self) {
+    fn report_losses(&mut self) {
         let losses = self.queue.losses();
-        if losses.images > self.told.images {
+        if losses.images > self.reported.images {
             let text =
                 format!("{} images dropped so far: the disk or the processor is too slow for them", losses.images);
-            (self.tell)(Severity::Warning, "recorder-images-dropped", text);
+            (self.report)(FaultChange::Event(Severity::Warning, "recorder-images-dropped", text));
         }
-        if losses.messages > self.told.messages {
-            let text = format!("{} messages lost so far: nothing could be written for too long", losses.messages);
-            (self.tell)(Severity::Critical, "recorder-messages-lost", text);
+        if losses.messages > self.reported.messages {
+            let text = format!("{} messages dropped so far: nothing could be written for too long", losses.messages);
+            (self.report)(FaultChange::Event(Severity::Critical, "recorder-messages-lost", text));
         }
-        self.told = losses;
+        self.reported = losses;
     }
 
     fn finish(&mut self, open: Option<OpenFile>) -> Option<OpenFile> {
@@ -153,8 +163,8 @@ impl Recorder<'_> {
         let path = file.path.clone();
         let messages = file.writer.messages();
         match file.finish(self.config.sync) {
-            // A full file turned out to be the last.
-            Ok(()) if messages == 0 && self.goes_on => drop(fs::remove_file(&path)),
+            // No message came after the last full file.
+            Ok(()) if messages == 0 && self.continues => drop(fs::remove_file(&path)),
             Ok(()) => info!(messages, "finished {}", path.display()),
             Err(e) => self.fail(&e),
         }
@@ -179,11 +189,12 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 struct OpenFile {
     path: PathBuf,
     writer: Writer,
-    /// The same file, to wait for the disk.
+    /// A second handle to the file, to wait for the disk.
     disk: File,
-    /// Messages that are in whole chunks.
-    kept: u64,
-    synced: u64,
+    /// Messages in complete chunks.
+    complete: u64,
+    /// Bytes in complete chunks.
+    size: u64,
 }
 
 impl OpenFile {
@@ -195,7 +206,7 @@ impl OpenFile {
         let private = if config.record_private { "recorded" } else { "left out" };
         facts.insert("private_topics".into(), private.into());
         writer.metadata(METADATA, facts)?;
-        Ok(Self { path, writer, disk, kept: 0, synced: 0 })
+        Ok(Self { path, writer, disk, complete: 0, size: 0 })
     }
 
     fn write(&mut self, any: &Any, sync: bool) -> Result<(), WriteError> {
@@ -213,13 +224,13 @@ impl OpenFile {
     }
 
     fn chunk_ended(&mut self, sync: bool) -> Result<(), WriteError> {
-        self.kept = self.writer.messages() - u64::from(self.writer.has_open_chunk());
-        self.synced = self.disk.metadata()?.len();
+        self.complete = self.writer.messages() - u64::from(self.writer.has_open_chunk());
+        self.size = self.disk.metadata()?.len();
         if sync { Ok(self.disk.sync_data()?) } else { Ok(()) }
     }
 
     fn is_full(&self, config: &Config) -> bool {
-        config.max_file_mib > 0 && self.synced >= config.max_file_mib << 20
+        config.max_file_mib > 0 && self.size >= config.max_file_mib << 20
     }
 
     fn finish(self, sync: bool) -> Result<(), WriteError> {
@@ -227,9 +238,9 @@ impl OpenFile {
         if sync { Ok(file.sync_all()?) } else { Ok(()) }
     }
 
-    /// After an error: a file that holds nothing is only in the way; any other keeps its whole chunks.
-    fn give_up(self) {
-        let (path, empty) = (self.path, self.kept == 0);
+    /// After an error: removes a file without complete chunks; any other keeps its complete chunks.
+    fn abandon(self) {
+        let (path, empty) = (self.path, self.complete == 0);
         drop(self.writer);
         if empty {
             drop(fs::remove_file(path));

@@ -1,4 +1,4 @@
-//! The real executable, fed over Zenoh and killed.
+//! The executable, with messages over Zenoh, killed and stopped.
 
 mod common;
 
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Kills the process when the test fails before it does.
+/// Kills the process when the test fails.
 struct Process(Child);
 impl Drop for Process {
     fn drop(&mut self) {
@@ -30,7 +30,7 @@ fn recorder(path: &Path, port: u16) -> Process {
     Process(child)
 }
 
-/// Publishes vehicle states and utterances in the names of their nodes until `done`.
+/// Publishes vehicle states and utterances as their nodes would, until `done`.
 fn publish(port: u16, done: &AtomicBool) {
     let runtime = RuntimeConfig { zenoh_base_port: port, shared_memory_mib: 0, ..Default::default() };
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -44,9 +44,9 @@ fn publish(port: u16, done: &AtomicBool) {
         let header = Some(v1::Header { stamp_ns: now, published_ns: now, seq, trace_id: 1 });
         let state = v1::VehicleState { header, speed_mps: Some(seq as f64), ..Default::default() };
         can.publish(&Any::VehicleState(state.into())).unwrap();
-        let said = v1::Utterance { header, text: "private".into(), ..Default::default() };
-        speech.publish(&Any::SpeechUtterance(said.into())).unwrap();
-        // The pace of a bus: 1 kHz.
+        let utterance = v1::Utterance { header, text: "private".into(), ..Default::default() };
+        speech.publish(&Any::SpeechUtterance(utterance.into())).unwrap();
+        // The rate of a bus: 1 kHz.
         std::thread::sleep(Duration::from_millis(1));
     }
     tokio.block_on(can.close());
@@ -73,7 +73,7 @@ import sys
 from mcap.reader import NonSeekingReader
 from mcap.exceptions import EndOfFile
 from mcap_protobuf.decoder import DecoderFactory
-count, cut_off = 0, False
+count, truncated = 0, False
 with open(sys.argv[1], "rb") as f:
     try:
         reader = NonSeekingReader(f, decoder_factories=[DecoderFactory()])
@@ -82,12 +82,12 @@ with open(sys.argv[1], "rb") as f:
             assert m.header.published_ns == message.log_time
             count += channel.topic == "vehicle/state"
     except EndOfFile:
-        cut_off = True
-print(count, cut_off)
+        truncated = True
+print(count, truncated)
 "#;
 
 #[test]
-fn a_recorder_killed_in_mid_write_leaves_a_file_that_both_readers_read_and_a_stopped_one_a_whole_file() {
+fn a_killed_recorder_leaves_a_readable_file_and_a_stopped_one_a_complete_file() {
     let dir = tempfile::tempdir().unwrap();
     let (killed, stopped) = (dir.path().join("killed.mcap"), dir.path().join("stopped.mcap"));
     let port = 21440 + (std::process::id() % 400) as u16 * 100;
@@ -115,9 +115,9 @@ fn a_recorder_killed_in_mid_write_leaves_a_file_that_both_readers_read_and_a_sto
         let mut all = Reader::open(path).unwrap().map(|item| item.unwrap().1);
         assert!(all.all(|any| any.topic() != TopicId::SpeechUtterance), "private without consent");
         let count = sequences(path).len();
-        let cut_off = if path == &killed { "True" } else { "False" };
+        let truncated = if path == &killed { "True" } else { "False" };
         if let Some(python) = run_python(COUNT, &[path.to_str().unwrap()]) {
-            assert_eq!(python.trim(), format!("{count} {cut_off}"));
+            assert_eq!(python.trim(), format!("{count} {truncated}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a recording keeps, whatever becomes of its file.
+//! Recordings: round trip, order, truncated and damaged files.
 
 mod common;
 
@@ -32,7 +32,7 @@ fn drive(seconds: u64) -> Vec<Any> {
 }
 
 #[test]
-fn every_topic_of_the_table_comes_back_as_it_was() {
+fn every_topic_of_the_table_is_read_back_unchanged() {
     let messages: Vec<Any> = TOPICS
         .iter()
         .filter(|t| t.id != TopicId::CameraFrontImage)
@@ -48,7 +48,7 @@ fn every_topic_of_the_table_comes_back_as_it_was() {
 }
 
 #[test]
-fn a_camera_image_comes_back_nearly_as_it_was_with_its_header_and_trace() {
+fn a_camera_image_is_read_back_with_its_header_and_nearly_the_same_pixels() {
     let image = camera_image(40, 7);
     let all = read(written(&[Any::CameraFrontImage(image.clone().into())]));
     let [Any::CameraFrontImage(found)] = &all[..] else { panic!("{all:?}") };
@@ -61,7 +61,7 @@ fn a_camera_image_comes_back_nearly_as_it_was_with_its_header_and_trace() {
 }
 
 #[test]
-fn an_image_that_is_none_is_left_out_and_said_and_the_file_goes_on() {
+fn a_malformed_image_is_an_error_and_the_file_accepts_further_messages() {
     let mut writer = Writer::new(Cursor::new(Vec::new()), Settings::default()).unwrap();
     let mut image = camera_image(0, 0);
     image.data.truncate(100);
@@ -72,7 +72,7 @@ fn an_image_that_is_none_is_left_out_and_said_and_the_file_goes_on() {
 }
 
 #[test]
-fn messages_come_out_in_the_order_of_publishing_and_equal_times_in_that_of_the_file() {
+fn messages_are_read_in_the_order_of_publishing_and_equal_times_in_file_order() {
     let order = [3000, 10, 2990, 0, 1500, 1500, 9000, 8999, 0];
     let messages: Vec<Any> = order.iter().enumerate().map(|(i, &ms)| state(ms, i as u64)).collect();
     let found: Vec<(u64, u64)> =
@@ -87,14 +87,14 @@ fn the_same_messages_give_the_same_bytes() {
     messages.push(fault(5001, "x"));
     let file = written(&messages);
     assert_eq!(file, written(&messages));
-    // And what was read and written again is the same recording, but for the JPEG's second generation.
+    // A recording that is read and written again is the same, except for images, which are compressed twice.
     messages.retain(|m| m.topic() != TopicId::CameraFrontImage);
     let file = written(&messages);
     assert_eq!(file, written(&read(file.clone())));
 }
 
 #[test]
-fn the_drive_tells_what_it_is_before_the_first_message_is_taken() {
+fn the_drive_info_is_known_before_the_first_message_is_read() {
     let reader = Reader::from_bytes(written(&drive(2))).unwrap();
     assert_eq!(reader.drive_info().map(|i| i.name.as_str()), Some("b-road"));
     assert_eq!(reader.start(), Some(Nanos(0)));
@@ -104,7 +104,7 @@ fn the_drive_tells_what_it_is_before_the_first_message_is_taken() {
 }
 
 #[test]
-fn an_unfinished_file_holds_all_up_to_the_last_flush() {
+fn an_unfinished_file_has_all_messages_up_to_the_last_flush() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.mcap");
     let mut writer = Writer::create(&path).unwrap();
@@ -118,15 +118,15 @@ fn an_unfinished_file_holds_all_up_to_the_last_flush() {
     let found: Vec<Any> = reader.by_ref().map(|i| i.unwrap().1).collect();
     assert_eq!(found, messages[..9]);
     writer.finish().unwrap();
-    let whole = Reader::open(&path).unwrap();
-    assert!(!whole.truncated());
-    assert_eq!(whole.count(), messages.len());
-    let twice = Writer::create_with(&path, Settings { overwrite: false, ..Default::default() });
-    assert!(twice.is_err(), "an existing recording is not replaced unasked");
+    let finished = Reader::open(&path).unwrap();
+    assert!(!finished.truncated());
+    assert_eq!(finished.count(), messages.len());
+    let second = Writer::create_with(&path, Settings { overwrite: false, ..Default::default() });
+    assert!(second.is_err(), "an existing recording is not replaced");
 }
 
 #[test]
-fn what_is_no_recording_is_refused_with_what_was_expected() {
+fn a_file_that_is_not_a_recording_is_an_error_that_names_the_format() {
     let e = Reader::from_bytes(b"PK\x03\x04 something else".to_vec()).err().unwrap();
     assert!(e.to_string().contains("MCAP"), "{e}");
     let e = Reader::open("/no/such/file.mcap").err().unwrap();
@@ -136,11 +136,11 @@ fn what_is_no_recording_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn a_channel_that_is_not_what_the_table_says_is_told_and_an_unknown_one_passed_over() {
+fn a_channel_with_the_wrong_schema_is_an_error_and_an_unknown_topic_is_ignored() {
     let mut file = mcap::Writer::new(Cursor::new(Vec::new())).unwrap();
     let none = Default::default();
     let schema = file.add_schema("other.Thing", "protobuf", &[]).unwrap();
-    for topic in ["vehicle/state", "somebody/elses"] {
+    for topic in ["vehicle/state", "unknown/topic"] {
         let id = file.add_channel(schema, topic, "protobuf", &none).unwrap();
         let header = mcap::records::MessageHeader { channel_id: id, sequence: 0, log_time: 5, publish_time: 5 };
         file.write_to_known_channel(&header, &[1, 2, 3]).unwrap();
@@ -152,23 +152,23 @@ fn a_channel_that_is_not_what_the_table_says_is_told_and_an_unknown_one_passed_o
 }
 
 #[test]
-fn whatever_byte_is_damaged_no_message_is_changed_or_goes_missing_untold() {
+fn any_damaged_byte_is_reported_or_changes_no_message() {
     let messages = drive(6);
     let file = written(&messages);
-    let mut told = 0;
+    let mut reported = 0;
     for at in 0..file.len() {
         let mut broken = file.clone();
         broken[at] ^= 0x55;
         let Ok(reader) = Reader::from_bytes(broken) else { continue };
-        let cut_off = reader.truncated();
+        let truncated = reader.truncated();
         let items: Vec<_> = reader.collect();
         let good: Vec<&Any> = items.iter().flatten().map(|(_, any)| any).collect();
         assert!(good.iter().all(|any| messages.contains(any)), "byte {at}: a message is changed");
-        let says_so = cut_off || items.iter().any(Result::is_err);
-        assert!(says_so || good.len() == messages.len(), "byte {at}: {} of {}", good.len(), messages.len());
-        told += usize::from(says_so);
+        let is_reported = truncated || items.iter().any(Result::is_err);
+        assert!(is_reported || good.len() == messages.len(), "byte {at}: {} of {}", good.len(), messages.len());
+        reported += usize::from(is_reported);
     }
-    assert!(told > 500, "of {} damages {told} mattered", file.len());
+    assert!(reported > 500, "{reported} of {} damages were reported", file.len());
 }
 
 #[test]
@@ -203,7 +203,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..Default::default() })]
 
     #[test]
-    fn a_file_cut_off_anywhere_gives_its_beginning(cut in 0.0..1.0f64, seconds in 1u64..6) {
+    fn a_file_truncated_anywhere_gives_its_beginning(cut in 0.0..1.0f64, seconds in 1u64..6) {
         let messages = drive(seconds);
         let file = written(&messages);
         let cut = (file.len() as f64 * cut) as usize;
@@ -213,12 +213,12 @@ proptest! {
             let found: Vec<Any> = reader.map(|i| i.unwrap().1).collect();
             prop_assert_eq!(&found[..], &messages[..found.len()]);
         } else {
-            prop_assert!(cut < 8, "only a file without its first eight bytes is none");
+            prop_assert!(cut < 8, "only a file without its first eight bytes is not a recording");
         }
     }
 
     #[test]
-    fn zeros_after_a_cut_are_no_records(cut in 200usize..3000, zeros in 1usize..5000) {
+    fn zeros_after_a_truncation_are_not_records(cut in 200usize..3000, zeros in 1usize..5000) {
         let messages = drive(4);
         let mut file = written(&messages);
         file.truncate(cut);
@@ -249,7 +249,7 @@ proptest! {
     }
 
     #[test]
-    fn any_messages_in_any_order_come_back_sorted_and_none_twice(
+    fn any_messages_in_any_order_are_read_back_sorted(
         messages in proptest::collection::vec(any_message(), 0..40),
     ) {
         let mut expected = messages.clone();
@@ -259,7 +259,7 @@ proptest! {
 }
 
 #[test]
-fn headers_of_pictures_are_those_of_their_messages() {
+fn images_have_the_headers_of_their_messages() {
     let frame = common::hud_frame(80, 3);
     let all = read(written(&[Any::HudFrame(frame.clone().into())]));
     assert_eq!(all[0].header(), frame.header_copy());

@@ -1,14 +1,19 @@
-//! What is recorded, and what becomes of it when the disk is in the way.
+//! Which messages are recorded, and errors of the disk.
 
 mod common;
 
 use auriga_msgs::{Any, FromAny, TOPICS, node::RecorderInput, v1};
-use auriga_recorder::{Config, DEFAULTS, Effect, RecorderNode, mcap_file::Reader, queue::Queue, recording};
+use auriga_recorder::{
+    Config, DEFAULTS, Effect, RecorderNode,
+    mcap_file::Reader,
+    queue::Queue,
+    recording::{self, FaultChange},
+};
 use auriga_runtime::{Nanos, Node, Outbox};
 use bytes::Bytes;
 use common::{fault, header, hud_frame, noise, state, utterance};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     path::Path,
     sync::{Mutex, mpsc},
@@ -36,7 +41,7 @@ fn grants(level: u32, run: bool, lease_end: Nanos) -> Any {
 }
 
 #[test]
-fn everything_is_recorded_but_private_topics_and_those_only_with_consent() {
+fn all_topics_are_recorded_and_private_ones_only_with_consent() {
     for consent in [false, true] {
         let mut config = config(Path::new("a.mcap"));
         config.record_private = consent;
@@ -50,25 +55,25 @@ fn everything_is_recorded_but_private_topics_and_those_only_with_consent() {
 }
 
 #[test]
-fn images_follow_the_grant_and_end_with_the_lease() {
+fn images_are_recorded_as_granted_until_the_lease_ends() {
     let mut node = RecorderNode::new(&config(Path::new("a.mcap"))).unwrap();
     let image = || Any::HudFrame(hud_frame(0, 0).into());
-    assert!(recorded(&mut node, image(), Nanos(0)), "no arbiter was ever heard: as configured");
+    assert!(recorded(&mut node, image(), Nanos(0)), "without any grant: as configured");
     for (level, run, with_images) in [(0, true, false), (1, true, true), (1, false, false)] {
-        assert!(recorded(&mut node, grants(level, run, Nanos(100)), Nanos(1)), "grants themselves are recorded");
+        assert!(recorded(&mut node, grants(level, run, Nanos(100)), Nanos(1)), "grants are recorded");
         assert_eq!(recorded(&mut node, image(), Nanos(2)), with_images, "level {level}, run {run}");
-        assert!(recorded(&mut node, fault(0, "x"), Nanos(2)), "messages always are");
+        assert!(recorded(&mut node, fault(0, "x"), Nanos(2)), "other messages are always recorded");
     }
     recorded(&mut node, grants(1, true, Nanos(100)), Nanos(1));
     assert!(recorded(&mut node, image(), Nanos(99)));
-    assert!(!recorded(&mut node, image(), Nanos(100)), "the arbiter has fallen silent");
+    assert!(!recorded(&mut node, image(), Nanos(100)), "the lease has ended");
     let mut config = config(Path::new("a.mcap"));
     config.images_without_grant = false;
     assert!(!recorded(&mut RecorderNode::new(&config).unwrap(), image(), Nanos(0)));
 }
 
 #[test]
-fn a_wrong_configuration_names_its_field() {
+fn an_error_in_the_configuration_names_the_field() {
     let base = || config(Path::new("a.mcap"));
     for (bad, field) in [
         (Config { path: "".into(), ..base() }, "path"),
@@ -80,26 +85,33 @@ fn a_wrong_configuration_names_its_field() {
     }
 }
 
-/// Records `messages` to the end with the thread's own function; gives the faults.
-fn record(config: &Config, messages: Vec<Any>) -> Vec<(v1::Severity, &'static str)> {
+/// Records `messages`; returns the changes of faults.
+fn record(config: &Config, messages: Vec<Any>) -> Vec<FaultChange> {
     let queue = Queue::new(config.queue_messages, config.queue_images);
     let faults = Mutex::new(Vec::new());
     messages.into_iter().for_each(|any| queue.push(any));
     queue.close();
-    recording::record(&queue, config, &BTreeMap::new(), &|severity, code, _| faults.lock().unwrap().push((severity, code)));
+    recording::record(&queue, config, &BTreeMap::new(), &|change| faults.lock().unwrap().push(change));
     faults.into_inner().unwrap()
 }
+
+fn is_stopped(change: &FaultChange) -> bool {
+    matches!(change, FaultChange::Standing(v1::Severity::Critical, "recording-stopped", _))
+}
+
+/// What a recording without trouble reports.
+const NO_FAULTS: [FaultChange; 1] = [FaultChange::Cleared("recording-stopped")];
 
 fn read(path: &Path) -> Vec<Any> {
     Reader::open(path).unwrap().map(|item| item.unwrap().1).collect()
 }
 
 #[test]
-fn an_existing_recording_is_kept_and_the_new_one_gets_a_number() {
+fn an_existing_recording_is_kept_and_the_new_one_is_numbered() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("deep/drive.mcap");
     for seq in 0..3 {
-        assert_eq!(record(&config(&path), vec![state(0, seq)]), []);
+        assert_eq!(record(&config(&path), vec![state(0, seq)]), NO_FAULTS);
     }
     for (name, seq) in [("drive.mcap", 0), ("drive-1.mcap", 1), ("drive-2.mcap", 2)] {
         assert_eq!(read(&path.with_file_name(name)), [state(0, seq)], "{name}");
@@ -110,7 +122,7 @@ fn an_existing_recording_is_kept_and_the_new_one_gets_a_number() {
 }
 
 #[test]
-fn a_full_file_is_followed_by_the_next_and_nothing_is_lost_between() {
+fn a_full_file_is_continued_in_the_next_without_loss() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("drive.mcap");
     let config = Config { max_file_mib: 1, ..config(&path) };
@@ -121,7 +133,8 @@ fn a_full_file_is_followed_by_the_next_and_nothing_is_lost_between() {
             Any::Fault(v1::Fault { header: header(2000 * i, i), text, ..Default::default() }.into())
         })
         .collect();
-    assert_eq!(record(&config, messages.clone()), []);
+    let changes = record(&config, messages.clone());
+    assert!(changes.iter().all(|c| *c == NO_FAULTS[0]), "{changes:?}");
     let mut files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort_by_key(|p| read(p)[0].header().seq);
     assert!(files.len() >= 3, "{files:?}");
@@ -129,44 +142,45 @@ fn a_full_file_is_followed_by_the_next_and_nothing_is_lost_between() {
 }
 
 #[test]
-fn the_recording_says_whether_private_topics_are_in_it_and_malformed_images_are_told() {
+fn the_metadata_state_whether_private_topics_are_recorded_and_malformed_images_are_faults() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("drive.mcap");
     let image = v1::Image { width: 5, height: 5, encoding: "bgr8".into(), ..Default::default() };
     let faults = record(&config(&path), vec![Any::CameraFrontImage(image.into()), utterance(5, "hello")]);
-    assert_eq!(faults, [(v1::Severity::Warning, "recorder-image-malformed")]);
+    let is_malformed =
+        |f: &FaultChange| matches!(f, FaultChange::Event(v1::Severity::Warning, "recorder-image-malformed", _));
+    assert!(faults.len() == 2 && is_malformed(&faults[1]), "{faults:?}");
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.metadata(recording::METADATA).unwrap()["private_topics"], "left out");
     assert_eq!(reader.count(), 1);
 }
 
 #[test]
-fn a_path_that_cannot_be_written_is_a_critical_fault_and_recording_starts_when_it_can() {
+fn a_path_that_cannot_be_written_is_a_critical_fault_until_it_can() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("folder");
     fs::write(&folder, "a file where the folder should be").unwrap();
     let path = folder.join("drive.mcap");
     let config = config(&path);
     let queue = Queue::new(100, 8);
-    let (told, faults) = mpsc::channel();
+    let (sender, faults) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let tell = move |severity, code, _| told.send((severity, code)).unwrap();
-            recording::record(&queue, &config, &BTreeMap::new(), &tell);
+            let report = move |change| sender.send(change).unwrap();
+            recording::record(&queue, &config, &BTreeMap::new(), &report);
         });
-        let patience = Duration::from_secs(30);
+        let timeout = Duration::from_secs(30);
         queue.push(state(0, 0));
-        assert_eq!(faults.recv_timeout(patience).unwrap(), (v1::Severity::Critical, "recording-stopped"));
+        assert!(is_stopped(&faults.recv_timeout(timeout).unwrap()));
         fs::remove_file(&folder).unwrap();
-        let until_resumed: BTreeSet<_> =
-            std::iter::from_fn(|| faults.recv_timeout(patience).ok().map(|(_, code)| code))
-                .take_while(|code| *code != "recording-resumed")
-                .collect();
-        assert!(until_resumed.iter().all(|c| *c == "recording-stopped"), "{until_resumed:?}");
+        let until_cleared: Vec<_> = std::iter::from_fn(|| faults.recv_timeout(timeout).ok())
+            .take_while(|change| *change != FaultChange::Cleared("recording-stopped"))
+            .collect();
+        assert!(until_cleared.iter().all(is_stopped), "{until_cleared:?}");
         queue.push(state(1, 1));
         queue.close();
     });
-    assert_eq!(read(&path), [state(0, 0), state(1, 1)], "what waited meanwhile is there too");
+    assert_eq!(read(&path), [state(0, 0), state(1, 1)], "messages from the meantime are recorded too");
 }
 
 /// A file system of half a megabyte, where mounting is allowed.
@@ -179,7 +193,7 @@ impl SmallDisk {
         let status = std::process::Command::new("mount").args(options).arg(dir.path()).output();
         let mounted = status.is_ok_and(|o| o.status.success());
         if !mounted {
-            println!("skipped: mounting a small tmpfs is not allowed here");
+            auriga_testing::skip("mounting a small tmpfs is not allowed here");
         }
         mounted.then_some(SmallDisk(dir))
     }
@@ -192,7 +206,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_is_a_critical_fault_and_what_was_written_before_stays_readable() {
+fn a_full_disk_is_a_critical_fault_and_the_messages_before_it_are_readable() {
     let Some(disk) = SmallDisk::mount() else { return };
     let path = disk.0.path().join("drive.mcap");
     let big = |i: u64| {
@@ -201,7 +215,7 @@ fn a_full_disk_is_a_critical_fault_and_what_was_written_before_stays_readable() 
     };
     let config = Config { queue_images: 100, ..config(&path) };
     let faults = record(&config, (0..12).map(big).collect());
-    assert!(faults.contains(&(v1::Severity::Critical, "recording-stopped")), "{faults:?}");
+    assert!(faults.iter().any(is_stopped), "{faults:?}");
     let reader = Reader::open(&path).unwrap();
     assert!(reader.truncated());
     let found: Vec<Any> = reader.map(|i| i.unwrap().1).collect();

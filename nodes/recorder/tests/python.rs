@@ -1,4 +1,4 @@
-//! The official Python reader agrees with ours.
+//! Recordings read by the official Python library.
 
 mod common;
 
@@ -6,7 +6,7 @@ use auriga_msgs::Any;
 use auriga_recorder::mcap_file::{Reader, Settings, Writer};
 use common::{camera_image, hud_frame, run_python, state};
 
-/// One line for each message: topic, schema, times, sequence, and some of its content.
+/// Prints a line for each message: topic, schema, times, sequence, and some of its content.
 const DUMP: &str = r#"
 import sys
 from mcap.reader import make_reader, NonSeekingReader
@@ -30,7 +30,7 @@ with open(path, "rb") as f:
             else:
                 print(channel.metadata["publisher"], channel.metadata["criticality"])
     except McapError as e:
-        print("cut off:", type(e).__name__)
+        print("truncated:", type(e).__name__)
 "#;
 
 fn record(dir: &tempfile::TempDir, finish: bool) -> String {
@@ -60,7 +60,7 @@ hud/frame foxglove.CompressedImage 60000000 2 1407374883553282 jpeg hud 4 2 hud
 ";
 
 #[test]
-fn python_decodes_every_message_with_the_schemas_of_the_file() {
+fn python_decodes_every_message_with_the_schemas_in_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = record(&dir, true);
     let expected =
@@ -77,5 +77,5 @@ fn python_reads_an_unfinished_recording_up_to_its_last_chunk() {
     let path = record(&dir, false);
     assert_eq!(Reader::open(&path).unwrap().count(), 3);
     let Some(found) = run_python(DUMP, &[&path, "streaming"]) else { return };
-    assert_eq!(found, format!("{FIRST_SECOND}cut off: EndOfFile\n"));
+    assert_eq!(found, format!("{FIRST_SECOND}truncated: EndOfFile\n"));
 }

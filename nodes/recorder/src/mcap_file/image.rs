@@ -1,6 +1,6 @@
-//! Pictures between their messages and the JPEG of a recording.
+//! Images: conversion between their messages and the JPEG of a recording.
 
-use super::schema::picture::CompressedImage;
+use super::schema::image::CompressedImage;
 use auriga_msgs::{Any, Stamped, TopicId, v1};
 use bytes::Bytes;
 #[cfg(feature = "images")]
@@ -12,35 +12,57 @@ use opencv::{
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Larger than any camera; keeps a mislabelled picture from asking for gigabytes.
+/// Largest side of an image: a mislabelled one must not allocate gigabytes.
 const MAX_SIDE_PX: u32 = 16384;
 
-/// What is wrong with a picture.
+/// What is wrong with an image.
 #[derive(Debug, thiserror::Error)]
-pub enum PictureError {
+pub enum ImageError {
+    /// The size is not plausible.
     #[error("image is {width}x{height}, expected 1 to {MAX_SIDE_PX} pixels a side")]
-    Size { width: u32, height: u32 },
+    Size {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+    },
+    /// The encoding is not supported.
     #[error("image encoding is {0:?}, expected \"bgr8\" or \"mono8\"")]
     Encoding(String),
+    /// The data do not have the stated size.
     #[error("{height} rows of {step} bytes for {width} pixels of {channels} bytes cannot be {found} bytes")]
-    Length { width: u32, height: u32, step: u32, channels: u32, found: usize },
+    Length {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// Bytes in a row.
+        step: u32,
+        /// Bytes in a pixel.
+        channels: u32,
+        /// Bytes in the message.
+        found: usize,
+    },
+    /// The JPEG cannot be encoded or decoded.
     #[error("the JPEG is damaged: {0}")]
     Jpeg(String),
+    /// The program was built without OpenCV.
     #[error("this program was built without the feature `images` of auriga-recorder")]
     NotBuilt,
-    #[error("topic {0} is not recorded as pictures")]
+    /// The topic is not recorded as JPEG.
+    #[error("topic {0} is not recorded as images")]
     Topic(&'static str),
 }
 
 #[cfg(feature = "images")]
-impl From<opencv::Error> for PictureError {
+impl From<opencv::Error> for ImageError {
     fn from(e: opencv::Error) -> Self {
-        PictureError::Jpeg(e.message)
+        ImageError::Jpeg(e.message)
     }
 }
 
-/// The picture to store for `any`; `None` for topics that are stored as they are.
-pub(crate) fn store(any: &Any, quality: u8) -> Result<Option<CompressedImage>, PictureError> {
+/// The compressed image to store for `any`; `None` for topics that are stored as they are.
+pub(crate) fn store(any: &Any, quality: u8) -> Result<Option<CompressedImage>, ImageError> {
     Ok(Some(match any {
         Any::CameraFrontImage(image) => CompressedImage {
             timestamp: Some(timestamp(image.header_copy())),
@@ -68,7 +90,7 @@ pub(crate) fn store(any: &Any, quality: u8) -> Result<Option<CompressedImage>, P
 }
 
 /// The topic's own message, from what [`store`] made of it.
-pub(crate) fn restore(topic: TopicId, stored: CompressedImage) -> Result<Any, PictureError> {
+pub(crate) fn restore(topic: TopicId, stored: CompressedImage) -> Result<Any, ImageError> {
     let CompressedImage { frame_id, data, format, header, width, height, encoding, rectified, .. } = stored;
     match topic {
         TopicId::CameraFrontImage => {
@@ -83,7 +105,7 @@ pub(crate) fn restore(topic: TopicId, stored: CompressedImage) -> Result<Any, Pi
             let image = v1::CompressedImage { header, frame_id, width, height, format, data };
             Ok(Any::HudFrame(Arc::new(image)))
         }
-        other => Err(PictureError::Topic(other.spec().name)),
+        other => Err(ImageError::Topic(other.spec().name)),
     }
 }
 
@@ -92,27 +114,27 @@ fn timestamp(header: v1::Header) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: (header.stamp_ns / NANOS) as i64, nanos: (header.stamp_ns % NANOS) as i32 }
 }
 
-fn channels(encoding: &str) -> Result<u32, PictureError> {
+fn channels(encoding: &str) -> Result<u32, ImageError> {
     match encoding {
         "bgr8" => Ok(3),
         "mono8" => Ok(1),
-        other => Err(PictureError::Encoding(other.into())),
+        other => Err(ImageError::Encoding(other.into())),
     }
 }
 
-fn check_size(width: u32, height: u32) -> Result<(), PictureError> {
+fn check_size(width: u32, height: u32) -> Result<(), ImageError> {
     let ok = |side: u32| (1..=MAX_SIDE_PX).contains(&side);
-    if ok(width) && ok(height) { Ok(()) } else { Err(PictureError::Size { width, height }) }
+    if ok(width) && ok(height) { Ok(()) } else { Err(ImageError::Size { width, height }) }
 }
 
 #[cfg(feature = "images")]
-fn compress(image: &v1::Image, quality: u8) -> Result<Vec<u8>, PictureError> {
+fn compress(image: &v1::Image, quality: u8) -> Result<Vec<u8>, ImageError> {
     let channels = channels(&image.encoding)?;
     let v1::Image { width, height, step, .. } = *image;
     check_size(width, height)?;
     let row = channels * width;
     if step < row || u64::from(step) * u64::from(height) != image.data.len() as u64 {
-        return Err(PictureError::Length { width, height, step, channels, found: image.data.len() });
+        return Err(ImageError::Length { width, height, step, channels, found: image.data.len() });
     }
     let pixels: Cow<[u8]> = if step == row {
         Cow::Borrowed(&image.data)
@@ -127,35 +149,35 @@ fn compress(image: &v1::Image, quality: u8) -> Result<Vec<u8>, PictureError> {
     let mut jpeg = Vector::<u8>::new();
     let options = Vector::from_slice(&[IMWRITE_JPEG_QUALITY, i32::from(quality)]);
     if !imencode(".jpg", &mat, &mut jpeg, &options)? {
-        return Err(PictureError::Jpeg("OpenCV did not encode it".into()));
+        return Err(ImageError::Jpeg("OpenCV did not encode it".into()));
     }
     Ok(jpeg.to_vec())
 }
 
 #[cfg(feature = "images")]
-fn decompress(jpeg: &[u8], width: u32, height: u32, channels: u32) -> Result<Bytes, PictureError> {
-    // The size in the file's own header first: OpenCV would allocate for whatever it says.
-    let found = jpeg_size(jpeg).ok_or_else(|| PictureError::Jpeg("it is not a baseline or progressive JPEG".into()))?;
+fn decompress(jpeg: &[u8], width: u32, height: u32, channels: u32) -> Result<Bytes, ImageError> {
+    // The size in the JPEG header is checked first: OpenCV would allocate any size stated there.
+    let found = jpeg_size(jpeg).ok_or_else(|| ImageError::Jpeg("it is not a baseline or progressive JPEG".into()))?;
     if found != (width, height) {
-        return Err(PictureError::Jpeg(format!("{width}x{height} expected, it says {found:?}")));
+        return Err(ImageError::Jpeg(format!("{width}x{height} expected, its header has {found:?}")));
     }
     let mode = if channels == 3 { IMREAD_COLOR } else { IMREAD_GRAYSCALE };
     let mat = imdecode(&Mat::from_slice(jpeg)?, mode)?;
     let right = mat.rows() as u32 == height && mat.cols() as u32 == width && mat.channels() as u32 == channels;
     if !right {
-        return Err(PictureError::Jpeg(format!("it gives {}x{} pixels", mat.cols(), mat.rows())));
+        return Err(ImageError::Jpeg(format!("it gives {}x{} pixels", mat.cols(), mat.rows())));
     }
     Ok(Bytes::copy_from_slice(mat.data_bytes()?))
 }
 
 #[cfg(not(feature = "images"))]
-fn compress(_image: &v1::Image, _quality: u8) -> Result<Vec<u8>, PictureError> {
-    Err(PictureError::NotBuilt)
+fn compress(_image: &v1::Image, _quality: u8) -> Result<Vec<u8>, ImageError> {
+    Err(ImageError::NotBuilt)
 }
 
 #[cfg(not(feature = "images"))]
-fn decompress(_jpeg: &[u8], _width: u32, _height: u32, _channels: u32) -> Result<Bytes, PictureError> {
-    Err(PictureError::NotBuilt)
+fn decompress(_jpeg: &[u8], _width: u32, _height: u32, _channels: u32) -> Result<Bytes, ImageError> {
+    Err(ImageError::NotBuilt)
 }
 
 /// Width and height of a JPEG, from its frame header (ITU T.81, B.2.2).
@@ -179,13 +201,13 @@ mod tests {
     use auriga_msgs::{Record, TOPICS};
 
     #[test]
-    fn every_topic_recorded_as_jpeg_comes_back_as_its_own_message() {
+    fn every_topic_recorded_as_jpeg_is_restored_to_its_own_message() {
         for topic in TOPICS.iter().filter(|t| t.record == Record::Jpeg) {
             let any = Any::decode(topic.id, Bytes::new()).unwrap();
             let stored = match any {
-                // An image without pixels is no picture.
+                // An image without pixels is an error.
                 Any::CameraFrontImage(_) => {
-                    assert!(matches!(store(&any, 90), Err(PictureError::Encoding(_))));
+                    assert!(matches!(store(&any, 90), Err(ImageError::Encoding(_))));
                     let image = v1::Image {
                         width: 8,
                         height: 8,
@@ -198,7 +220,7 @@ mod tests {
                 }
                 _ => store(&any, 90),
             };
-            let stored = stored.unwrap().unwrap_or_else(|| panic!("{} is not stored as a picture", topic.name));
+            let stored = stored.unwrap().unwrap_or_else(|| panic!("{} is not stored as an image", topic.name));
             assert_eq!(restore(topic.id, stored).unwrap().topic(), topic.id);
         }
     }

@@ -1,13 +1,13 @@
 //! Recordings: every topic of the table in MCAP (<https://mcap.dev>), readable with Foxglove and every MCAP library.
 //!
-//! * Messages are protobuf with their schema in the file. `log_time` is when the message was published, `publish_time`
-//!   is its stamp, `sequence` its number; the message's own header says the same and the trace id.
-//! * Pictures (`record = "jpeg"` in the table) are `foxglove.CompressedImage` with the header added
-//!   (`proto/recorded_image.proto`); [`Reader`] gives the topic's own message back.
-//! * A chunk holds one second or [`CHUNK_BYTES`], whichever ends first, and reaches the file in one piece. A recorder
-//!   killed at any moment leaves a file that ends after its last whole chunk: [`Reader`] and every streaming MCAP reader
-//!   read it so far.
-//! * The same messages give the same bytes: no clock, no thread and no hash order has a say.
+//! * Messages are protobuf with their schema in the file. `log_time` is the time of publishing, `publish_time`
+//!   the stamp, `sequence` the sequence number; the message's own header has the same values and the trace id.
+//! * Images (`record = "jpeg"` in the table) are `foxglove.CompressedImage` with the header added
+//!   (`proto/recorded_image.proto`); [`Reader`] returns the topic's own message.
+//! * A chunk holds one second or [`CHUNK_BYTES`], whichever is reached first, and is written at once. A recorder that is
+//!   killed leaves a file that ends after its last complete chunk; [`Reader`] and every streaming MCAP reader can read it
+//!   up to there.
+//! * The same messages give the same bytes: nothing depends on a clock, a thread or the order of a hash map.
 //!
 //! ```
 //! use auriga_msgs::{Any, v1};
@@ -22,17 +22,12 @@
 //! # anyhow::Ok(())
 //! ```
 
-mod picture;
+mod image;
 mod reader;
 mod scan;
 mod schema;
 mod writer;
 
-pub use picture::PictureError;
+pub use image::ImageError;
 pub use reader::{Loss, Reader};
-pub use writer::{Settings, WriteError, Writer};
-
-/// A chunk ends when it holds this much, before compression.
-pub const CHUNK_BYTES: usize = 4 << 20;
-/// A chunk ends with the first message published this much after its first.
-pub const CHUNK_DURATION: std::time::Duration = std::time::Duration::from_secs(1);
+pub use writer::{CHUNK_BYTES, CHUNK_DURATION, Settings, WriteError, Writer};

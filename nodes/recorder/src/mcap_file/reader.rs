@@ -1,8 +1,8 @@
-//! Reading a recording, in the order of publishing, also when it was cut off.
+//! Reads a recording in the order of publishing, also a truncated one.
 
 use super::{
-    picture,
-    scan::{self, Piece, ReadSeek},
+    image,
+    scan::{ReadSeek, Section, read_section, scan},
     schema,
 };
 use anyhow::{Context, anyhow};
@@ -20,31 +20,31 @@ use std::{
     time::Duration,
 };
 
-/// What a drive tells about itself comes once a second: it is looked for this far from the start.
+/// `drive/info` is published once a second: it is searched for in this time from the start.
 const DRIVE_INFO_WITHIN: Duration = Duration::from_secs(3);
 
-/// What a file that was cut off lacks.
+/// What is missing in a truncated file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
-    /// Bytes at its end that belong to nothing whole.
+    /// Bytes at its end that do not belong to a complete record.
     pub bytes: u64,
 }
 
 impl std::fmt::Display for Loss {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Loss { bytes } = self;
-        write!(f, "the recording was cut off: its last {bytes} bytes are not whole, and what was to follow is missing")
+        write!(f, "the recording is truncated: its last {bytes} bytes are incomplete, and all that followed is missing")
     }
 }
 
-/// An iterator over the messages of a recording, by log time; messages of the same time come in the file's order.
-/// An error is about what lies at that place; the messages after it can still be had.
+/// An iterator over the messages of a recording by log time; messages of the same time come in the file's order. An
+/// error is about one part of the file; the messages after it follow.
 pub struct Reader {
     source: Box<dyn ReadSeek>,
-    pieces: Vec<Piece>,
-    /// For each piece, the earliest log time in it and all after it.
+    sections: Vec<Section>,
+    /// For each section, the earliest log time in it and all after it.
     floors: Vec<u64>,
-    next_piece: usize,
+    next_section: usize,
     schemas: HashMap<u16, String>,
     channels: HashMap<u16, Channel>,
     waiting: BinaryHeap<Reverse<Waiting>>,
@@ -56,15 +56,15 @@ pub struct Reader {
     drive_info: Option<v1::DriveInfo>,
 }
 
-/// What a channel of the file is to us.
+/// How a channel of the file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Channel {
     Topic(TopicId),
-    /// Not in the table, or declared as something else than the table says (told once).
-    Other,
+    /// Not in the table, or with another schema than the table's (reported once).
+    Ignored,
 }
 
-/// A message that has been read but is not due yet. Ordered by its first two fields, which no two share.
+/// A message that has been read but is not due yet. Ordered by its first two fields, which are unique.
 struct Waiting {
     time: u64,
     index: u64,
@@ -73,36 +73,42 @@ struct Waiting {
 }
 
 impl Reader {
-    /// Opens the recording at `path`. Says of a file that is none what it lacks.
+    /// Opens the recording at `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a recording.
     pub fn open(path: impl AsRef<Path>) -> anyhow::Result<Reader> {
         let path = path.as_ref();
         let file = File::open(path).with_context(|| format!("recording {}", path.display()))?;
         Self::from_source(Box::new(file)).with_context(|| format!("recording {}", path.display()))
     }
 
-    /// Reads a recording that lies in memory.
+    /// Reads a recording in memory.
+    ///
+    /// # Errors
+    /// When the bytes are not a recording.
     pub fn from_bytes(bytes: Vec<u8>) -> anyhow::Result<Reader> {
         Self::from_source(Box::new(Cursor::new(bytes)))
     }
 
     fn from_source(mut source: Box<dyn ReadSeek>) -> anyhow::Result<Reader> {
-        let found = scan::find(source.as_mut())?;
-        let mut floors: Vec<u64> = found.pieces.iter().map(|p| p.start).collect();
+        let found = scan(source.as_mut())?;
+        let mut floors: Vec<u64> = found.sections.iter().map(|p| p.start).collect();
         for i in (1..floors.len()).rev() {
             floors[i - 1] = floors[i - 1].min(floors[i]);
         }
         let mut reader = Reader {
             source,
-            pieces: found.pieces,
+            sections: found.sections,
             floors,
-            next_piece: 0,
+            next_section: 0,
             schemas: HashMap::new(),
             channels: HashMap::new(),
             waiting: BinaryHeap::new(),
             errors: found.unknown.iter().map(|&(at, kind)| unknown_record(at, kind)).collect(),
             count: 0,
             last: 0,
-            loss: found.cut_off.map(|bytes| Loss { bytes }),
+            loss: found.truncated_bytes.map(|bytes| Loss { bytes }),
             metadata: found.metadata,
             drive_info: None,
         };
@@ -110,36 +116,35 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Whether the file was cut off, as by a recorder that was killed.
+    /// Whether the file is truncated, for example because the recorder was killed.
     pub fn truncated(&self) -> bool {
         self.loss.is_some()
     }
 
-    /// What is missing at the end of a file that was cut off. A last chunk that turns out damaged is added when the
-    /// reading gets there.
+    /// What is missing at the end of a truncated file. A damaged last chunk is added when it is read.
     pub fn loss(&self) -> Option<Loss> {
         self.loss
     }
 
-    /// What the drive tells about itself, when it does so in the first seconds.
+    /// The drive's description, if it is in the first seconds.
     pub fn drive_info(&self) -> Option<&v1::DriveInfo> {
         self.drive_info.as_ref()
     }
 
-    /// Facts about the recording as a whole, by their name.
+    /// A metadata record: facts about the recording as a whole.
     pub fn metadata(&self, name: &str) -> Option<&BTreeMap<String, String>> {
         self.metadata.iter().find(|m| m.name == name).map(|m| &m.metadata)
     }
 
     /// Log time of the earliest message.
     pub fn start(&self) -> Option<Nanos> {
-        self.pieces.iter().map(|p| p.start).filter(|&s| s != u64::MAX).min().map(Nanos)
+        self.sections.iter().map(|p| p.start).filter(|&s| s != u64::MAX).min().map(Nanos)
     }
 
     fn find_drive_info(&mut self) {
         let Some(end) = self.start().map(|s| s + DRIVE_INFO_WITHIN) else { return };
         while self.floor().is_some_and(|floor| floor <= end.0) {
-            self.load_piece();
+            self.load_section();
             let infos = self.waiting.iter().filter(|w| w.0.topic == TopicId::DriveInfo);
             if let Some(Reverse(first)) = infos.min_by_key(|w| (w.0.time, w.0.index)) {
                 self.drive_info = v1::DriveInfo::decode(first.data.clone()).ok();
@@ -148,32 +153,32 @@ impl Reader {
         }
     }
 
-    /// The earliest log time that may still come out of pieces not loaded; `None` when all are.
+    /// The earliest log time in the sections not loaded yet; `None` when all are loaded.
     fn floor(&self) -> Option<u64> {
-        self.floors.get(self.next_piece).copied()
+        self.floors.get(self.next_section).copied()
     }
 
-    /// Takes in the next piece of the file.
-    fn load_piece(&mut self) {
-        let index = self.next_piece;
-        self.next_piece += 1;
-        let piece = self.pieces[index];
+    /// Loads the next section of the file.
+    fn load_section(&mut self) {
+        let index = self.next_section;
+        self.next_section += 1;
+        let section = self.sections[index];
         let Reader { source, schemas, channels, waiting, errors, count, .. } = self;
-        let result = scan::read_piece(source.as_mut(), piece, |record| match record {
+        let result = read_section(source.as_mut(), section, |record| match record {
             records::Record::Schema { header, .. } => {
                 schemas.insert(header.id, header.name);
             }
             records::Record::Channel(channel) => {
-                let kind = recognise(&channel, schemas).unwrap_or_else(|e| {
+                let kind = channel_topic(&channel, schemas).unwrap_or_else(|e| {
                     errors.push_back(e);
-                    Channel::Other
+                    Channel::Ignored
                 });
                 channels.insert(channel.id, kind);
             }
             records::Record::Message { header, data } => {
                 let channel = channels.entry(header.channel_id).or_insert_with(|| {
                     errors.push_back(undeclared(header.channel_id));
-                    Channel::Other
+                    Channel::Ignored
                 });
                 if let Channel::Topic(topic) = *channel {
                     let data = Bytes::copy_from_slice(&data);
@@ -185,9 +190,9 @@ impl Reader {
         });
         let Err(e) = result else { return };
         match &mut self.loss {
-            // Whole in length only: its blocks did not reach the disk before the power went.
-            Some(loss) if index + 1 == self.pieces.len() => loss.bytes += piece.bytes,
-            _ => self.errors.push_back(damaged(piece, e)),
+            // Complete in length only: its blocks were not written before the power was cut.
+            Some(loss) if index + 1 == self.sections.len() => loss.bytes += section.bytes,
+            _ => self.errors.push_back(damaged(section, e)),
         }
     }
 
@@ -197,38 +202,40 @@ impl Reader {
         let at = || format!("{} at {:?}", spec.name, Nanos(time));
         if time < self.last {
             let last = Nanos(self.last);
-            return Err(anyhow!("it is earlier than its chunk says, and {last:?} is already read; it is left out"))
-                .with_context(at);
+            return Err(anyhow!(
+                "it is earlier than the time in its chunk's header, and {last:?} has been read; it is left out"
+            ))
+            .with_context(at);
         }
         self.last = time;
         let any = match spec.record {
             Record::Proto => Any::decode(topic, data).with_context(at)?,
             Record::Jpeg => {
-                let stored = schema::picture::CompressedImage::decode(data).with_context(at)?;
-                picture::restore(topic, stored).with_context(at)?
+                let stored = schema::image::CompressedImage::decode(data).with_context(at)?;
+                image::restore(topic, stored).with_context(at)?
             }
         };
         Ok((Nanos(time), any))
     }
 }
 
-fn damaged(piece: Piece, e: mcap::McapError) -> anyhow::Error {
-    let Piece { offset, bytes, .. } = piece;
+fn damaged(section: Section, e: mcap::McapError) -> anyhow::Error {
+    let Section { offset, bytes, .. } = section;
     anyhow!(e).context(format!("the {bytes} bytes from {offset} on are damaged and left out"))
 }
 
 fn unknown_record(at: u64, kind: u8) -> anyhow::Error {
-    anyhow!("at byte {at} there is a record of kind {kind:#04x}, which does not exist: the file is damaged there")
+    anyhow!("at byte {at} there is a record with the reserved opcode {kind:#04x}: the file is damaged there")
 }
 
 fn undeclared(channel: u16) -> anyhow::Error {
-    anyhow!("channel {channel} has messages but no declaration, which damage has taken; its messages are left out")
+    anyhow!("channel {channel} has messages but no declaration: the file is damaged; its messages are left out")
 }
 
-/// What a channel of the file is in the table.
-fn recognise(channel: &records::Channel, schemas: &HashMap<u16, String>) -> anyhow::Result<Channel> {
+/// The topic of a channel.
+fn channel_topic(channel: &records::Channel, schemas: &HashMap<u16, String>) -> anyhow::Result<Channel> {
     let readable = |topic: &TopicId| cfg!(feature = "images") || topic.spec().record != Record::Jpeg;
-    let Some(topic) = TopicId::by_name(&channel.topic).filter(readable) else { return Ok(Channel::Other) };
+    let Some(topic) = TopicId::by_name(&channel.topic).filter(readable) else { return Ok(Channel::Ignored) };
     let expected = schema::name(topic.spec());
     let found = schemas.get(&channel.schema_id).map_or("no schema", String::as_str);
     anyhow::ensure!(
@@ -256,7 +263,7 @@ impl Iterator for Reader {
             };
             match due.then(|| self.waiting.pop()).flatten() {
                 Some(Reverse(message)) => return Some(self.decode(message)),
-                None => self.load_piece(),
+                None => self.load_section(),
             }
         }
     }

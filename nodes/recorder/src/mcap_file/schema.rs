@@ -1,4 +1,4 @@
-//! The schemas of a recording: for each message the protobuf descriptors it needs, and no more.
+//! The schemas of a recording: for each message the protobuf descriptors that it needs.
 
 use auriga_msgs::{DESCRIPTORS, Record, TopicSpec};
 use prost::Message;
@@ -6,10 +6,10 @@ use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use std::collections::BTreeSet;
 
 /// The generated message and descriptors of `proto/recorded_image.proto`.
-#[allow(missing_docs)]
-pub(super) mod picture {
+#[allow(missing_docs, reason = "generated; the .proto file has the comments")]
+pub(super) mod image {
     include!(concat!(env!("OUT_DIR"), "/foxglove.rs"));
-    pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/picture.bin"));
+    pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/image.bin"));
 }
 
 /// The full name of the message type that `topic` is recorded as.
@@ -20,17 +20,17 @@ pub fn name(topic: &TopicSpec) -> String {
     }
 }
 
-/// The schema of `topic`: an encoded `FileDescriptorSet`, files in an order in which each comes after its imports.
+/// The schema of `topic`: an encoded `FileDescriptorSet` in which each file comes after its imports.
 pub fn data(topic: &TopicSpec) -> Vec<u8> {
     let all = match topic.record {
         Record::Proto => DESCRIPTORS,
-        Record::Jpeg => picture::DESCRIPTORS,
+        Record::Jpeg => image::DESCRIPTORS,
     };
     let all = FileDescriptorSet::decode(all).expect("protoc wrote these descriptors during the build");
     reduced(&all, &format!(".{}", name(topic))).encode_to_vec()
 }
 
-/// What of `all` the message `root` (".package.Name") consists of.
+/// The part of `all` that the message `root` (".package.Name") needs.
 fn reduced(all: &FileDescriptorSet, root: &str) -> FileDescriptorSet {
     let mut needed = BTreeSet::new();
     let mut open = vec![root.to_owned()];
@@ -64,7 +64,7 @@ fn referenced(message: &DescriptorProto, open: &mut Vec<String>) {
 fn only(file: &FileDescriptorProto, needed: &BTreeSet<String>) -> FileDescriptorProto {
     let mut file = file.clone();
     let prefix = format!(".{}.", file.package());
-    // A type declared within a message is named after it: the message is kept whole.
+    // A message with a needed nested type is kept completely.
     let keep = |name: &str| {
         let name = format!("{prefix}{name}");
         let within = format!("{name}.");
@@ -82,7 +82,7 @@ mod tests {
     use auriga_msgs::{TOPICS, TopicId};
 
     #[test]
-    fn a_schema_holds_what_its_message_needs_in_import_order() {
+    fn a_schema_has_what_its_message_needs_in_import_order() {
         for topic in TOPICS {
             let set = FileDescriptorSet::decode(&data(topic)[..]).unwrap();
             let mut seen = BTreeSet::new();

@@ -1,8 +1,7 @@
-//! Writing a recording.
+//! Writes a recording.
 
 use super::{
-    CHUNK_BYTES, CHUNK_DURATION,
-    picture::{self, PictureError},
+    image::{self, ImageError},
     schema,
 };
 use auriga_msgs::{Any, Record, TOPICS, TopicId, TopicSpec};
@@ -16,14 +15,20 @@ use std::{
     fs::File,
     io::{BufWriter, Seek, Write},
     path::Path,
+    time::Duration,
 };
+
+/// A chunk ends when it holds this much, before compression.
+pub const CHUNK_BYTES: usize = 4 << 20;
+/// A chunk ends before a message published this much after its first.
+pub const CHUNK_DURATION: Duration = Duration::from_secs(1);
 
 /// How a recording is written.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Of the JPEGs that raw images become, 1 to 100.
+    /// JPEG quality of raw images, 1 to 100.
     pub jpeg_quality: u8,
-    /// Replace an existing file; otherwise it is an error.
+    /// Replace an existing file; else an existing file is an error.
     pub overwrite: bool,
 }
 
@@ -33,27 +38,33 @@ impl Default for Settings {
     }
 }
 
-/// Why a message is not in the recording.
+/// Why a message was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The file is sound; only this message is left out.
+    /// The message is left out; the file accepts further messages.
     #[error("{topic}: a message is left out of the recording: {source}")]
-    Picture { topic: &'static str, source: PictureError },
+    Image {
+        /// The message's topic.
+        topic: &'static str,
+        /// What is wrong with the image.
+        source: ImageError,
+    },
     /// Nothing more can be written to this file.
     #[error("writing the recording: {0}; is there room on the disk?")]
     Mcap(#[from] mcap::McapError),
+    /// Nothing more can be written to this file.
     #[error("writing the recording: {0}; is there room on the disk?")]
     Io(#[from] std::io::Error),
 }
 
 impl WriteError {
-    /// Whether the file is still sound and takes further messages.
+    /// Whether the file accepts further messages.
     pub fn is_about_one_message(&self) -> bool {
-        matches!(self, WriteError::Picture { .. })
+        matches!(self, WriteError::Image { .. })
     }
 }
 
-/// Writes a recording. Dropping it finishes the file as well as it can; [`Writer::finish`] also tells errors.
+/// Writes a recording. Dropping it finishes the file without reporting errors; [`Writer::finish`] reports them.
 pub struct Writer<W: Write + Seek = BufWriter<File>> {
     mcap: mcap::Writer<W>,
     settings: Settings,
@@ -68,12 +79,18 @@ pub struct Writer<W: Write + Seek = BufWriter<File>> {
 }
 
 impl Writer {
-    /// Writes to `path`, replacing what is there.
+    /// Writes to `path`; an existing file is replaced.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
     pub fn create(path: impl AsRef<Path>) -> Result<Writer, WriteError> {
         Self::create_with(path, Settings::default())
     }
 
     /// Writes to `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be created, or exists and is not to be replaced.
     pub fn create_with(path: impl AsRef<Path>, settings: Settings) -> Result<Writer, WriteError> {
         let mut options = File::options();
         options.write(true);
@@ -88,17 +105,20 @@ impl Writer {
 
 impl<W: Write + Seek> Writer<W> {
     /// Writes to any seekable stream.
+    ///
+    /// # Errors
+    /// When the stream cannot be written.
     pub fn new(stream: W, settings: Settings) -> Result<Self, WriteError> {
         let options = WriteOptions::new()
             .profile("")
             .library(concat!("auriga ", env!("CARGO_PKG_VERSION")))
-            // Chunks end by this writer's own rule, and are written whole: a half chunk cannot be read.
+            // Chunks end by the rule above and are written at once: an incomplete chunk cannot be read.
             .chunk_size(None)
             .disable_seeking(true)
-            // In the caller's thread: deterministic, and the arbiter knows whose time it is.
+            // In the caller's thread: deterministic, and counted as the recorder's processor time.
             .compression_threads(0);
         let mut mcap = options.create(stream)?;
-        // The magic reaches the file at once: a recorder killed in its first second leaves an empty recording.
+        // The magic is written at once: a recorder killed in its first second leaves a valid empty recording.
         mcap.flush()?;
         let channels = vec![None; TOPICS.len()];
         Ok(Self {
@@ -113,11 +133,14 @@ impl<W: Write + Seek> Writer<W> {
         })
     }
 
-    /// Adds a message. Its header must be complete: it is filed under its publishing time.
+    /// Adds a message. Its header must be complete: the log time is its time of publishing.
+    ///
+    /// # Errors
+    /// When the message is left out, see [`WriteError::is_about_one_message`], or nothing can be written.
     pub fn write(&mut self, any: &Any) -> Result<(), WriteError> {
         let topic = any.topic();
         let spec = topic.spec();
-        self.encode(any).map_err(|source| WriteError::Picture { topic: spec.name, source })?;
+        self.encode(any).map_err(|source| WriteError::Image { topic: spec.name, source })?;
         let header = any.header();
         let start = *self.chunk_start.get_or_insert(header.published_ns);
         if header.published_ns.abs_diff(start) >= CHUNK_DURATION.as_nanos() as u64 {
@@ -137,35 +160,44 @@ impl<W: Write + Seek> Writer<W> {
         if self.chunk_bytes >= CHUNK_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Adds facts about the recording as a whole.
+    /// Adds a metadata record: facts about the recording as a whole.
+    ///
+    /// # Errors
+    /// When nothing can be written.
     pub fn metadata(&mut self, name: &str, facts: BTreeMap<String, String>) -> Result<(), WriteError> {
         self.mcap.write_metadata(&Metadata { name: name.into(), metadata: facts })?;
         self.flush()
     }
 
-    /// Ends the chunk and hands it to the stream: from here on it survives the writer.
+    /// Ends the chunk and writes it to the stream.
+    ///
+    /// # Errors
+    /// When nothing can be written.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         self.chunks += u64::from(self.chunk_start.take().is_some());
         self.chunk_bytes = 0;
         Ok(self.mcap.flush()?)
     }
 
-    /// Whether messages wait for the end of their chunk.
+    /// Whether there are messages in an open chunk.
     pub fn has_open_chunk(&self) -> bool {
         self.chunk_start.is_some()
     }
 
-    /// How many chunks with messages are whole and in the stream.
+    /// Complete chunks with messages in the stream.
     pub fn chunks(&self) -> u64 {
         self.chunks
     }
 
-    /// How many messages were written.
+    /// Messages written.
     pub fn messages(&self) -> u64 {
         self.messages
     }
 
-    /// Writes the summary and gives the stream back.
+    /// Writes the summary and returns the stream.
+    ///
+    /// # Errors
+    /// When nothing can be written.
     pub fn finish(mut self) -> Result<W, WriteError> {
         self.mcap.finish()?;
         let mut stream = self.mcap.into_inner();
@@ -173,16 +205,16 @@ impl<W: Write + Seek> Writer<W> {
         Ok(stream)
     }
 
-    /// Leaves the encoding to store in `self.encoded`.
-    fn encode(&mut self, any: &Any) -> Result<(), PictureError> {
+    /// Encodes the message to store into `self.encoded`.
+    fn encode(&mut self, any: &Any) -> Result<(), ImageError> {
         self.encoded.clear();
         let stored = match any.topic().spec().record {
             Record::Proto => None,
-            Record::Jpeg => picture::store(any, self.settings.jpeg_quality)?,
+            Record::Jpeg => image::store(any, self.settings.jpeg_quality)?,
         };
         // A Vec grows: encoding into it cannot fail.
         let result = match stored {
-            Some(picture) => picture.encode(&mut self.encoded),
+            Some(image) => image.encode(&mut self.encoded),
             None => any.encode(&mut self.encoded),
         };
         debug_assert!(result.is_ok());
@@ -195,7 +227,7 @@ impl<W: Write + Seek> Writer<W> {
         }
         let spec = topic.spec();
         let schema = self.mcap.add_schema(&schema::name(spec), "protobuf", &schema::data(spec))?;
-        // The table's order, whichever topic speaks first.
+        // In the table's order, whichever topic is first.
         let id = topic as u16 + 1;
         self.mcap.add_channel_with_id(id, schema, spec.name, "protobuf", &channel_metadata(spec))?;
         self.channels[topic as usize] = Some(id);

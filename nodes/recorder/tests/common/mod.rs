@@ -1,4 +1,4 @@
-//! Messages to record, and the Python that reads what was recorded.
+//! Messages to record, and a Python that reads recordings.
 #![allow(dead_code)] // Each test file uses its own part.
 
 use auriga_msgs::{Any, v1};
@@ -28,8 +28,8 @@ pub fn drive_info(ms: u64) -> Any {
 }
 
 pub fn utterance(ms: u64, text: &str) -> Any {
-    let said = v1::Utterance { header: header(ms, 0), text: text.into(), r#final: true, ..Default::default() };
-    Any::SpeechUtterance(said.into())
+    let utterance = v1::Utterance { header: header(ms, 0), text: text.into(), r#final: true, ..Default::default() };
+    Any::SpeechUtterance(utterance.into())
 }
 
 /// 64x48 pixels with a gradient in each channel.
@@ -60,7 +60,7 @@ pub fn hud_frame(ms: u64, seq: u64) -> v1::CompressedImage {
     }
 }
 
-/// Bytes of 33 to 122 that no compression makes much of, the same for the same seed.
+/// Bytes of 33 to 122 that are hardly compressible, the same for the same seed.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_add(1);
     let mut next = || {
@@ -71,16 +71,18 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// The Python with `mcap` and `mcap-protobuf-support`; says that a test is skipped when there is none.
+/// A Python with `mcap` and `mcap-protobuf-support`, or `None` after the test has been reported as skipped.
 pub fn python() -> Option<PathBuf> {
     let python = std::env::var_os("AURIGA_PYTHON").filter(|p| !p.is_empty()).map(PathBuf::from);
     if python.is_none() {
-        println!("skipped: set AURIGA_PYTHON to a Python with mcap and mcap-protobuf-support (`make setup` makes one)");
+        auriga_testing::skip(
+            "set AURIGA_PYTHON to a Python with mcap and mcap-protobuf-support (`make setup` makes one)",
+        );
     }
     python
 }
 
-/// Runs a script with arguments and gives its standard output; its failure is the test's.
+/// Runs a script with arguments and returns its standard output; a failure of the script fails the test.
 pub fn run_python(script: &str, arguments: &[&str]) -> Option<String> {
     let Output { status, stdout, stderr } =
         Command::new(python()?).args(["-c", script]).args(arguments).output().unwrap();
