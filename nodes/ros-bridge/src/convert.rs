@@ -1,27 +1,42 @@
-//! Our messages as ROS 2's.
+//! Conversion of the messages to ROS 2.
 
 use crate::message::{
     CameraInfo, DiagnosticArray, DiagnosticStatus, Header, Image, KeyValue, Twist, TwistStamped, Vector3, level,
 };
 use auriga_msgs::v1::{self, HazardKind, Severity};
 
-/// Why a message has no ROS counterpart.
+/// Why a message cannot be converted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConvertError {
+    /// The encoding has no ROS name here.
     #[error("image encoding is {0:?}, expected \"bgr8\" or \"mono8\"")]
     Encoding(String),
+    /// The data do not have the stated size.
     #[error("{height} rows of {step} bytes for {width} pixels cannot be {found} bytes; a ROS subscriber would crash")]
-    Pixels { width: u32, height: u32, step: u32, found: usize },
+    Pixels {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// Bytes in a row.
+        step: u32,
+        /// Bytes in the message.
+        found: usize,
+    },
+    /// The camera matrix is not 3x3.
     #[error("the camera matrix has {0} elements, expected 9")]
     Matrix(usize),
 }
 
-/// The stamp is set when the message leaves, see [`crate::clock`].
+/// A header; the stamp is set when the message is published, see [`crate::clock`].
 fn header(frame_id: &str) -> Header {
     Header { frame_id: frame_id.into(), ..Default::default() }
 }
 
-/// The pixels are shared, not copied.
+/// An image. The pixels are shared, not copied.
+///
+/// # Errors
+/// When the encoding is not supported or the data do not have the stated size.
 pub fn image(image: &v1::Image) -> Result<Image, ConvertError> {
     let v1::Image { width, height, step, .. } = *image;
     let channels = match image.encoding.as_str() {
@@ -44,7 +59,10 @@ pub fn image(image: &v1::Image) -> Result<Image, ConvertError> {
     })
 }
 
-/// For a single camera: no rectifying rotation, and the projection is the matrix itself.
+/// The info of a single camera: no rectifying rotation, and the projection is the camera matrix.
+///
+/// # Errors
+/// When the camera matrix is not 3x3.
 pub fn camera_info(info: &v1::CameraInfo) -> Result<CameraInfo, ConvertError> {
     let k: [f64; 9] = info.k.as_slice().try_into().map_err(|_| ConvertError::Matrix(info.k.len()))?;
     let [fx, skew, cx, _, fy, cy, _, _, _] = k;
@@ -61,15 +79,15 @@ pub fn camera_info(info: &v1::CameraInfo) -> Result<CameraInfo, ConvertError> {
     })
 }
 
-/// In the vehicle's frame (REP 103: x ahead, z up, so turning left is positive). `None` while speed or yaw rate have
-/// not been seen on the bus: ROS has no way to say "unknown", and 0 would be a lie.
+/// Speed and yaw rate in the vehicle's frame (REP 103: x ahead, z up, turning left is positive). `None` when one of them
+/// is unknown: the ROS message cannot express that.
 pub fn twist(state: &v1::VehicleState, frame: &str) -> Option<TwistStamped> {
     let linear = Vector3 { x: state.speed_mps?, ..Default::default() };
     let angular = Vector3 { z: state.yaw_rate_radps?, ..Default::default() };
     Some(TwistStamped { header: header(frame), twist: Twist { linear, angular } })
 }
 
-/// A hazard that is over reads OK.
+/// A hazard as a diagnostic status; one that has ended has the level OK.
 pub fn hazard(hazard: &v1::Hazard) -> DiagnosticArray {
     let kind = match hazard.kind() {
         HazardKind::Unspecified => "unspecified",
@@ -90,7 +108,7 @@ pub fn hazard(hazard: &v1::Hazard) -> DiagnosticArray {
     })
 }
 
-/// What is wrong in a node.
+/// A fault as a diagnostic status; one that is cleared has the level OK.
 pub fn fault(fault: &v1::Fault) -> DiagnosticArray {
     status(DiagnosticStatus {
         level: if fault.is_active() { level_of(fault.severity()) } else { level::OK },

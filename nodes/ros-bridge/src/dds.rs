@@ -1,9 +1,10 @@
-//! The DDS side: one participant, one writer for each ROS name of the table.
+//! DDS: one participant, with a writer for each ROS name of the topic table.
 
 use crate::{
-    Config, Publish,
     clock::RosClock,
+    config::Config,
     message::{CameraInfo, DiagnosticArray, Image, RosMessage, TwistStamped},
+    node::Publish,
 };
 use anyhow::{Context as _, anyhow, bail};
 use auriga_msgs::{Reliability, TOPICS, TopicSpec};
@@ -22,18 +23,33 @@ use std::{
 };
 use tracing::info;
 
-/// How often it is looked whether anybody reads the images.
+/// How often the list of readers is updated.
 const READERS_PERIOD: Duration = Duration::from_millis(500);
 
-/// Why a message did not go out.
+/// Why a message was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
+    /// There is no writer for the name.
     #[error("{0} is no ROS name of the topic table")]
     NoTopic(String),
-    #[error("{name} carries {expected}, not {found}; mend its type in msgs/topics.toml")]
-    Type { name: String, expected: &'static str, found: &'static str },
-    #[error("{name}: DDS did not take the message: {text}")]
-    Dds { name: String, text: String },
+    /// The message is not of the topic's type.
+    #[error("{name} carries {expected}, not {found}; correct its type in msgs/topics.toml")]
+    Type {
+        /// ROS name of the topic.
+        name: String,
+        /// ROS type of the topic.
+        expected: &'static str,
+        /// ROS type of the message.
+        found: &'static str,
+    },
+    /// DDS refused the message.
+    #[error("{name}: DDS refused the message: {text}")]
+    Dds {
+        /// ROS name of the topic.
+        name: String,
+        /// What DDS reported.
+        text: String,
+    },
 }
 
 /// An open DDS participant with a writer for each ROS name.
@@ -42,7 +58,7 @@ pub struct Bridge {
     /// Keeps the ROS graph's entry alive.
     _node: Node,
     writers: BTreeMap<&'static str, Writer>,
-    /// Topics that somebody reads, and when that was looked up.
+    /// DDS topics with a reader, and when the list was updated.
     readers: (BTreeSet<String>, Instant),
 }
 
@@ -54,7 +70,11 @@ enum Writer {
 }
 
 impl Bridge {
-    /// Joins the domain. Call it before other threads open sockets, see [`tie_to_loopback`].
+    /// Joins the domain. It must be called before other threads open sockets: without `allow_network` all sockets opened
+    /// meanwhile are bound to loopback.
+    ///
+    /// # Errors
+    /// When DDS cannot join the domain, or its sockets cannot be bound to loopback.
     pub fn open(config: &Config) -> anyhow::Result<Bridge> {
         let participant = participant(config)?;
         let context = Context::from_domain_participant(participant.clone())
@@ -75,10 +95,13 @@ impl Bridge {
         Ok(Bridge { participant, _node: node, writers, readers: (BTreeSet::new(), Instant::now()) })
     }
 
-    /// Publishes a message with its stamp in ROS time.
+    /// Publishes a message with its stamp in ROS time. An image without a reader is not published.
+    ///
+    /// # Errors
+    /// When the topic or its type does not match the topic table, or DDS refuses the message.
     pub fn publish(&mut self, publish: Publish, clock: RosClock) -> Result<(), PublishError> {
         let Publish { ros, stamp, mut message } = publish;
-        // Megabytes that nobody reads are not worth their encoding.
+        // Images are large: they are encoded only for a reader.
         if matches!(message, RosMessage::Image(_)) && !self.has_reader(ros.name) {
             return Ok(());
         }
@@ -99,11 +122,11 @@ impl Bridge {
     }
 
     fn has_reader(&mut self, ros_name: &str) -> bool {
-        let (readers, looked) = &mut self.readers;
-        if readers.is_empty() || looked.elapsed() > READERS_PERIOD {
+        let (readers, updated) = &mut self.readers;
+        if readers.is_empty() || updated.elapsed() > READERS_PERIOD {
             let found = self.participant.discovered_readers();
             *readers = found.iter().map(|r| r.subscription_topic_data.topic_name().clone()).collect();
-            *looked = Instant::now();
+            *updated = Instant::now();
         }
         readers.contains(&format!("rt{ros_name}"))
     }
@@ -119,22 +142,24 @@ fn participant(config: &Config) -> anyhow::Result<DomainParticipant> {
     }
     let participant = builder.build().map_err(|e| anyhow!("DDS domain {}: {e:?}", config.domain_id))?;
     if !config.allow_network {
-        let tied = tie_to_loopback(&before).context(
-            "the DDS sockets could not be tied to loopback (it takes Linux 5.7 or CAP_NET_RAW); \
+        let bound = bind_to_loopback(&before).context(
+            "the DDS sockets could not be bound to loopback (it takes Linux 5.7 or CAP_NET_RAW); \
              set allow_network = true if the network may reach them",
         )?;
         // Two for discovery and two for data, of which the multicast ones may be absent.
-        if tied < 2 {
-            bail!("only {tied} DDS sockets were found to tie to loopback; set allow_network = true to go on without");
+        if bound < 2 {
+            bail!(
+                "only {bound} DDS sockets were found to bind to loopback; set allow_network = true to continue without"
+            );
         }
     }
     Ok(participant)
 }
 
-/// Ties the UDP sockets that were opened since `before` to the loopback device: DDS listens on all addresses, and this
-/// keeps out what comes from other machines. Returns how many there were.
-fn tie_to_loopback(before: &BTreeSet<RawFd>) -> io::Result<usize> {
-    let mut tied = 0;
+/// Binds the UDP sockets that were opened since `before` to the loopback device: DDS listens on all addresses, and this
+/// keeps out packets from other machines. Returns the number of these sockets.
+fn bind_to_loopback(before: &BTreeSet<RawFd>) -> io::Result<usize> {
+    let mut bound = 0;
     for fd in open_files()?.difference(before) {
         let target = fs::read_link(format!("/proc/self/fd/{fd}"));
         if !target.is_ok_and(|t| t.to_string_lossy().starts_with("socket:")) {
@@ -147,10 +172,10 @@ fn tie_to_loopback(before: &BTreeSet<RawFd>) -> io::Result<usize> {
         let is_ip = socket.domain().is_ok_and(|d| d == socket2::Domain::IPV4 || d == socket2::Domain::IPV6);
         if is_ip && socket.r#type()? == socket2::Type::DGRAM {
             socket.bind_device(Some(b"lo"))?;
-            tied += 1;
+            bound += 1;
         }
     }
-    Ok(tied)
+    Ok(bound)
 }
 
 fn open_files() -> io::Result<BTreeSet<RawFd>> {
@@ -183,13 +208,13 @@ fn publisher<M: Serialize>(
     node.create_publisher(&topic, Some(qos)).map_err(|e| anyhow!("the DDS writer: {e:?}"))
 }
 
-/// The table's quality of service in DDS's words.
+/// The quality of service of the topic table as a DDS profile.
 fn qos(topic: &TopicSpec) -> QosProfile {
     let qos = QosProfile::publisher_default()
         .durability(Durability::Volatile)
         .history(History::KeepLast { depth: topic.depth });
     match topic.reliability {
-        // A reader that does not keep up costs its own messages, not our time.
+        // A slow reader loses messages; it does not block the writer.
         Reliability::Reliable => qos.reliability_reliable(WhenFull::Fail),
         Reliability::BestEffort => qos.reliability_best_effort(),
     }
@@ -200,16 +225,16 @@ mod tests {
     use super::*;
     use std::sync::{Mutex, PoisonError};
 
-    /// One participant at a time: a test must not see the descriptors of the other come and go.
+    /// One participant at a time: a test must not see the descriptors of the other.
     static ALONE: Mutex<()> = Mutex::new(());
 
-    /// A domain whose ports lie below those that the kernel gives out by itself.
+    /// A domain whose ports are below the kernel's ephemeral ports.
     fn config() -> Config {
         let domain_id = 50 + (std::process::id() % 50) as u16;
         Config { domain_id, allow_network: false, networks: vec![], vehicle_frame: "base_link".into() }
     }
 
-    /// The device each UDP socket within these ports is tied to.
+    /// The device to which each UDP socket with one of these ports is bound.
     fn devices(ports: std::ops::Range<u16>) -> Vec<Option<Vec<u8>>> {
         let mut devices = Vec::new();
         for fd in open_files().unwrap() {
@@ -225,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sockets_of_the_domain_hear_nothing_but_loopback() {
+    fn the_sockets_of_the_domain_are_bound_to_loopback() {
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         // RTPS 2.5, 9.6.2.3: 250 ports for each domain, from 7400 on.
         let first = 7400 + 250 * config().domain_id;
@@ -237,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_another_type_than_the_table_gives_is_refused() {
+    fn a_message_of_the_wrong_type_is_refused() {
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bridge = Bridge::open(&config()).unwrap();
         let ros = auriga_msgs::RosSpec { name: "/vehicle/speed", ty: "geometry_msgs/msg/TwistStamped" };

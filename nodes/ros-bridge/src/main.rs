@@ -9,7 +9,7 @@ const ABOUT: &str = "auriga-ros-bridge: the topics as standard ROS 2 messages";
 
 fn main() -> anyhow::Result<()> {
     let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
-    // RustDDS logs each large datagram as a warning. What goes wrong on our side is told as a fault.
+    // RustDDS logs each large datagram as a warning. Errors of the bridge are published as faults.
     log::set_max_level(log::LevelFilter::Error);
     let node = RosBridgeNode::new(shell.config())?;
     let mut bridge = Bridge::open(shell.config())?;

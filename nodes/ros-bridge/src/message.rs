@@ -1,5 +1,6 @@
-//! The standard ROS 2 messages the bridge publishes: fields in the order of their `.msg` files, which is the order of
-//! their CDR encoding.
+//! The standard ROS 2 messages that the bridge publishes. The fields have the names, meanings and order of the `.msg`
+//! files; the order is that of the CDR encoding.
+#![allow(missing_docs, reason = "the fields are documented in the .msg files named at each type")]
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
@@ -12,7 +13,7 @@ pub struct Time {
 }
 
 impl Time {
-    /// From nanoseconds; what does not fit (after 2038) becomes the last or first that does.
+    /// From nanoseconds; a time that cannot be represented (after 2038) becomes the last or first that can.
     pub fn from_nanos(nanos: i128) -> Time {
         const SECOND: i128 = 1_000_000_000;
         match i32::try_from(nanos.div_euclid(SECOND)) {
@@ -43,7 +44,7 @@ pub struct Image {
     pub data: Bytes,
 }
 
-/// One copy instead of a call for each of millions of pixels; in CDR a sequence of octets is the same.
+/// One copy instead of a call for each byte; the CDR encoding is the same.
 fn octets<S: Serializer>(data: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(data)
 }
@@ -127,7 +128,7 @@ pub struct DiagnosticArray {
     pub status: Vec<DiagnosticStatus>,
 }
 
-/// Any of them.
+/// Any of these messages.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RosMessage {
     Image(Image),
@@ -147,6 +148,7 @@ impl RosMessage {
         }
     }
 
+    /// Its header.
     pub fn header_mut(&mut self) -> &mut Header {
         match self {
             RosMessage::Image(m) => &mut m.header,

@@ -1,57 +1,40 @@
-//! The ROS bridge: the topics of the table that have a ROS name, as standard ROS 2 messages over DDS. It only speaks;
-//! nothing comes from ROS into the vehicle.
-//!
-//! The state machine here turns our messages into ROS's ([`convert`], [`message`]); the shell gives them ROS time
-//! ([`clock`]) and publishes them ([`dds`]).
+//! The state machine.
 
-use crate::{convert, message::RosMessage};
-use anyhow::ensure;
+use crate::{config::Config, convert, message::RosMessage};
 use auriga_msgs::{RosSpec, Stamped, TopicId, node, node::RosBridgeInput, v1::Severity};
 use auriga_runtime::{Nanos, Node, Outbox};
-use serde::Deserialize;
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-/// The commented defaults of [`Config`].
-pub const DEFAULTS: &str = include_str!("../config.toml");
-
-/// So long may a bus take to bring both speed and yaw rate before it is said that one never comes.
+/// Vehicle states may lack the speed or the yaw rate for this long after the start before that is a fault.
 const TWIST_GRACE: Duration = Duration::from_secs(2);
+/// The fault of a message that has no ROS counterpart.
+const NO_ROS_MESSAGE: &str = "no-ros-message";
 
-/// `config.toml` documents the fields.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    pub domain_id: u16,
-    pub allow_network: bool,
-    pub networks: Vec<IpAddr>,
-    pub vehicle_frame: String,
-}
-
-/// What the bridge asks of its shell: to publish a message under a ROS name, measured at `stamp`.
+/// The effect of the bridge: the shell publishes a ROS message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publish {
+    /// ROS name and type of the topic.
     pub ros: RosSpec,
+    /// Time of the measurement, on the node's clock.
     pub stamp: Nanos,
+    /// The message; its stamp is not set yet.
     pub message: RosMessage,
 }
 
-/// The state machine.
+/// The ROS bridge's state machine.
 pub struct RosBridgeNode {
     vehicle_frame: String,
-    /// Since when vehicle states lack what a twist needs.
+    /// Since when vehicle states lack the speed or the yaw rate.
     no_twist_since: Option<Nanos>,
 }
 
 impl RosBridgeNode {
-    /// Checks the configuration; errors name the field.
+    /// The state machine before its first input.
+    ///
+    /// # Errors
+    /// When the configuration is not valid, naming the field.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        // RTPS 2.5, 9.6.2.3: port numbers end there.
-        ensure!(config.domain_id <= 232, "domain_id = {}: expected 0 to 232", config.domain_id);
-        ensure!(
-            config.allow_network || config.networks.iter().all(IpAddr::is_loopback),
-            "networks = {:?}: set allow_network = true to be heard beyond this machine",
-            config.networks
-        );
+        config.check()?;
         Ok(Self { vehicle_frame: config.vehicle_frame.clone(), no_twist_since: None })
     }
 
@@ -70,15 +53,18 @@ impl RosBridgeNode {
             RosBridgeInput::FusionHazard(m) => Ok((stamp(m.as_ref()), RosMessage::DiagnosticArray(convert::hazard(m)))),
             RosBridgeInput::Fault(m) => Ok((stamp(m.as_ref()), RosMessage::DiagnosticArray(convert::fault(m)))),
         };
-        result.map_err(|e| out.fault(now, Severity::Warning, "no-ros-message", subject, e.to_string())).ok()
+        result.map_err(|e| out.fault(now, Severity::Warning, NO_ROS_MESSAGE, subject, e.to_string())).ok()
     }
 
     fn watch_twist(&mut self, complete: bool, now: Nanos, out: &mut Outbox<Self>) {
+        let topic = TopicId::VehicleState.spec().name;
         if complete {
-            self.no_twist_since = None;
+            if self.no_twist_since.take().is_some() {
+                out.clear_fault(now, NO_ROS_MESSAGE, topic);
+            }
         } else if now.since(*self.no_twist_since.get_or_insert(now)) > TWIST_GRACE {
-            let text = "the bus brings no speed or no yaw rate; a twist needs both, so none is published";
-            out.fault(now, Severity::Warning, "no-ros-message", TopicId::VehicleState.spec().name, text);
+            let text = "the vehicle state has no speed or no yaw rate; a twist needs both, so none is published";
+            out.fault(now, Severity::Warning, NO_ROS_MESSAGE, topic, text);
         }
     }
 }
@@ -87,7 +73,7 @@ fn stamp<M: Stamped>(message: &M) -> Nanos {
     Nanos(message.header_copy().stamp_ns)
 }
 
-/// A topic that is new on the ROS side of the table does not compile until it stands here.
+/// The topic of an input. A topic that gets a ROS name in the table does not compile until it is added here.
 fn topic_of(input: &RosBridgeInput) -> TopicId {
     match input {
         RosBridgeInput::CameraFrontImage(_) => TopicId::CameraFrontImage,

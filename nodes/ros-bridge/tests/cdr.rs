@@ -1,4 +1,4 @@
-//! Another implementation of ROS 2's encoding (PyPI: rosbags) reads ours and writes the same bytes.
+//! The CDR encoding compared with another implementation (PyPI: rosbags).
 
 mod common;
 
@@ -11,7 +11,7 @@ use ros2_client::dds::rustdds::serialization::{RepresentationIdentifier, to_writ
 use serde::Serialize;
 use std::process::Command;
 
-/// Reads hex CDR of each type, prints what it holds, and whether writing that gives the same bytes.
+/// Decodes hexadecimal CDR of each type, prints the contents, and whether encoding them gives the same bytes.
 const CHECK: &str = r#"
 import sys
 from rosbags.typesys import Stores, get_typestore
@@ -60,7 +60,7 @@ fn line(mut message: RosMessage) -> String {
 }
 
 #[test]
-fn rosbags_reads_every_message_and_writes_the_same_bytes() {
+fn rosbags_decodes_every_message_and_encodes_it_to_the_same_bytes() {
     let Some(python) = python_with("rosbags") else { return };
     let lines: String = [
         RosMessage::Image(convert::image(&image()).unwrap()),

@@ -1,4 +1,4 @@
-//! Another DDS (PyPI: cyclonedds) hears the real executable, over loopback.
+//! The executable with another DDS implementation (PyPI: cyclonedds) as subscriber, over loopback.
 
 mod common;
 
@@ -10,9 +10,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// Takes one sample of each topic and prints what it holds.
-const LISTEN: &str = r#"
-import sys, time
+/// Takes one sample of each topic and prints its contents.
+const SUBSCRIBE: &str = r#"
+import sys, time, types
 from dataclasses import dataclass
 from cyclonedds.domain import DomainParticipant
 from cyclonedds.topic import Topic
@@ -22,71 +22,29 @@ from cyclonedds.util import duration
 from cyclonedds.idl import IdlStruct
 from cyclonedds.idl.types import int32, uint32, uint8, float64, sequence, array
 
-@dataclass
-class Time(IdlStruct, typename="builtin_interfaces::msg::dds_::Time_"):
-    sec: int32
-    nanosec: uint32
-@dataclass
-class Header(IdlStruct, typename="std_msgs::msg::dds_::Header_"):
-    stamp: Time
-    frame_id: str
-@dataclass
-class Vector3(IdlStruct, typename="geometry_msgs::msg::dds_::Vector3_"):
-    x: float64
-    y: float64
-    z: float64
-@dataclass
-class Twist(IdlStruct, typename="geometry_msgs::msg::dds_::Twist_"):
-    linear: Vector3
-    angular: Vector3
-@dataclass
-class TwistStamped(IdlStruct, typename="geometry_msgs::msg::dds_::TwistStamped_"):
-    header: Header
-    twist: Twist
-@dataclass
-class Image(IdlStruct, typename="sensor_msgs::msg::dds_::Image_"):
-    header: Header
-    height: uint32
-    width: uint32
-    encoding: str
-    is_bigendian: uint8
-    step: uint32
-    data: sequence[uint8]
-@dataclass
-class Roi(IdlStruct, typename="sensor_msgs::msg::dds_::RegionOfInterest_"):
-    x_offset: uint32
-    y_offset: uint32
-    height: uint32
-    width: uint32
-    do_rectify: bool
-@dataclass
-class CameraInfo(IdlStruct, typename="sensor_msgs::msg::dds_::CameraInfo_"):
-    header: Header
-    height: uint32
-    width: uint32
-    distortion_model: str
-    d: sequence[float64]
-    k: array[float64, 9]
-    r: array[float64, 9]
-    p: array[float64, 12]
-    binning_x: uint32
-    binning_y: uint32
-    roi: Roi
-@dataclass
-class KeyValue(IdlStruct, typename="diagnostic_msgs::msg::dds_::KeyValue_"):
-    key: str
-    value: str
-@dataclass
-class Status(IdlStruct, typename="diagnostic_msgs::msg::dds_::DiagnosticStatus_"):
-    level: uint8
-    name: str
-    message: str
-    hardware_id: str
-    values: sequence[KeyValue]
-@dataclass
-class Array(IdlStruct, typename="diagnostic_msgs::msg::dds_::DiagnosticArray_"):
-    header: Header
-    status: sequence[Status]
+
+def message(package, type_name, /, **fields):
+    """The IDL type of a ROS message."""
+    options = {"typename": f"{package}::msg::dds_::{type_name}_"}
+    return dataclass(types.new_class(type_name, (IdlStruct,), options, lambda ns: ns.update(__annotations__=fields)))
+
+Time = message("builtin_interfaces", "Time", sec=int32, nanosec=uint32)
+Header = message("std_msgs", "Header", stamp=Time, frame_id=str)
+Vector3 = message("geometry_msgs", "Vector3", x=float64, y=float64, z=float64)
+Twist = message("geometry_msgs", "Twist", linear=Vector3, angular=Vector3)
+TwistStamped = message("geometry_msgs", "TwistStamped", header=Header, twist=Twist)
+size = {"height": uint32, "width": uint32}
+pixels = {"encoding": str, "is_bigendian": uint8, "step": uint32, "data": sequence[uint8]}
+Image = message("sensor_msgs", "Image", header=Header, **size, **pixels)
+Roi = message("sensor_msgs", "RegionOfInterest", x_offset=uint32, y_offset=uint32, **size, do_rectify=bool)
+lens = {"distortion_model": str, "d": sequence[float64]}
+matrices = {"k": array[float64, 9], "r": array[float64, 9], "p": array[float64, 12]}
+binning = {"binning_x": uint32, "binning_y": uint32}
+CameraInfo = message("sensor_msgs", "CameraInfo", header=Header, **size, **lens, **matrices, **binning, roi=Roi)
+KeyValue = message("diagnostic_msgs", "KeyValue", key=str, value=str)
+status = {"level": uint8, "name": str, "message": str, "hardware_id": str, "values": sequence[KeyValue]}
+Status = message("diagnostic_msgs", "DiagnosticStatus", **status)
+Array = message("diagnostic_msgs", "DiagnosticArray", header=Header, status=sequence[Status])
 
 participant = DomainParticipant(int(sys.argv[1]))
 reliable = Qos(Policy.Reliability.Reliable(duration(seconds=1)), Policy.History.KeepLast(10))
@@ -104,7 +62,7 @@ seen = {}
 while len(seen) < 4 and time.monotonic() < end:
     for name, r in readers.items():
         for m in r.take(N=1):
-            # What can go by the same name but was not sent by the test: faults of a slow machine.
+            # Faults of a slow machine are on the same topic.
             if name == "hazard" and not m.status[0].name.startswith("auriga/hazard/"):
                 continue
             seen.setdefault(name, m)
@@ -112,7 +70,7 @@ while len(seen) < 4 and time.monotonic() < end:
 for name in readers:
     m = seen.get(name)
     if m is None:
-        print(name, "not heard")
+        print(name, "not received")
     elif name == "speed":
         print(name, m.header.frame_id, m.twist.linear.x, m.twist.angular.z, m.header.stamp.sec)
     elif name == "image":
@@ -124,7 +82,7 @@ for name in readers:
         print(name, s.level, s.name, s.message, [(v.key, v.value) for v in s.values])
 "#;
 
-/// Loopback alone, and found without multicast.
+/// Loopback alone, discovery without multicast.
 const CYCLONE: &str = r#"<CycloneDDS><Domain><General><Interfaces><NetworkInterface name="lo" multicast="false"/></Interfaces>
 <AllowMulticast>false</AllowMulticast></General><Discovery><ParticipantIndex>auto</ParticipantIndex>
 <Peers><Peer address="127.0.0.1"/></Peers></Discovery></Domain></CycloneDDS>"#;
@@ -146,12 +104,12 @@ fn large_image() -> v1::Image {
 }
 
 #[test]
-fn cyclone_dds_hears_speed_image_camera_info_and_hazard_with_ros_time() {
+fn cyclone_dds_receives_speed_image_camera_info_and_hazard_with_ros_time() {
     let Some(python) = python_with("cyclonedds") else { return };
     let id = std::process::id();
     let (domain, port) = (1 + id % 49, 21450 + (id % 400) as u16 * 100);
-    let mut listener = Command::new(python)
-        .args(["-c", LISTEN, &domain.to_string()])
+    let mut subscriber = Command::new(python)
+        .args(["-c", SUBSCRIBE, &domain.to_string()])
         .env("CYCLONEDDS_URI", CYCLONE)
         .stdout(Stdio::piped())
         .spawn()
@@ -167,23 +125,23 @@ fn cyclone_dds_hears_speed_image_camera_info_and_hazard_with_ros_time() {
     let link = |spec| tokio.block_on(Link::open(&runtime, spec)).unwrap();
     let (mut can, mut camera, mut fusion) = (link(node::Can::SPEC), link(node::Camera::SPEC), link(node::Fusion::SPEC));
     let (image, deadline) = (large_image(), Instant::now() + Duration::from_secs(90));
-    while listener.0.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline, "the listener did not end");
+    while subscriber.0.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "the subscriber did not end");
         let header = Some(v1::Header { stamp_ns: Nanos::monotonic().0, ..Default::default() });
         can.publish(&Any::VehicleState(v1::VehicleState { header, ..state(13.5) }.into())).unwrap();
         camera.publish(&Any::CameraFrontImage(v1::Image { header, ..image.clone() }.into())).unwrap();
         camera.publish(&Any::CameraFrontInfo(v1::CameraInfo { header, ..camera_info() }.into())).unwrap();
         fusion.publish(&Any::FusionHazard(v1::Hazard { header, ..hazard() }.into())).unwrap();
-        // The pace of a camera.
+        // The rate of a camera.
         std::thread::sleep(Duration::from_millis(40));
     }
-    let mut heard = String::new();
-    std::io::Read::read_to_string(&mut listener.0.stdout.take().unwrap(), &mut heard).unwrap();
+    let mut received = String::new();
+    std::io::Read::read_to_string(&mut subscriber.0.stdout.take().unwrap(), &mut received).unwrap();
     drop(bridge);
     for link in [can, camera, fusion] {
         tokio.block_on(link.close());
     }
-    let (speed, rest) = heard.split_once('\n').unwrap();
+    let (speed, rest) = received.split_once('\n').unwrap();
     let (speed, sec) = speed.rsplit_once(' ').unwrap();
     assert_eq!(speed, "speed base_link 13.5 0.125");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();

@@ -1,4 +1,4 @@
-//! Messages to bridge, and the Python with other implementations of DDS and CDR.
+//! Messages for the tests, and a Python with other implementations of DDS and CDR.
 #![allow(dead_code)] // Each test file uses its own part.
 
 use auriga_msgs::v1;
@@ -57,7 +57,7 @@ pub fn hazard() -> v1::Hazard {
     }
 }
 
-/// The Python that can import `module`; says that a test is skipped when there is none.
+/// A Python that can import `module`, or `None` after the test has been reported as skipped.
 pub fn python_with(module: &str) -> Option<PathBuf> {
     let python = std::env::var_os("AURIGA_PYTHON").filter(|p| !p.is_empty()).map(PathBuf::from);
     let has = |p: &PathBuf| {
@@ -65,7 +65,7 @@ pub fn python_with(module: &str) -> Option<PathBuf> {
     };
     let found = python.filter(has);
     if found.is_none() {
-        println!("skipped: set AURIGA_PYTHON to a Python with {module}");
+        auriga_testing::skip(format!("set AURIGA_PYTHON to a Python with {module}"));
     }
     found
 }
