@@ -1,5 +1,5 @@
-//! How many frames a core decodes: the compiled plan, a decoder written by hand for one message, cantools, and the
-//! whole node. `cargo bench -p auriga-can`; with AURIGA_PYTHON (a Python that has cantools) its rows are there too.
+//! Frames decoded per second on one core: the compiled database, a decoder written by hand for one message, cantools, and
+//! the node. `cargo bench -p auriga-can`; the rows of cantools need AURIGA_PYTHON, a Python with cantools.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -16,16 +16,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// One measurement lasts this long; of several the best counts, the rest is disturbance.
-const LASTS: Duration = Duration::from_millis(300);
-const TIMES: usize = 7;
+/// Duration of one measurement, and the number of measurements, of which the best is shown.
+const DURATION: Duration = Duration::from_millis(300);
+const REPEATS: usize = 7;
 
-/// Frames a second of `run`, which works off `frames` of them.
+/// Frames per second of `run`, which decodes `frames` of them.
 fn rate(frames: usize, mut run: impl FnMut()) -> f64 {
     let mut best = 0f64;
-    for _ in 0..TIMES {
+    for _ in 0..REPEATS {
         let (start, mut count) = (Instant::now(), 0);
-        while start.elapsed() < LASTS {
+        while start.elapsed() < DURATION {
             run();
             count += frames;
         }
@@ -98,14 +98,14 @@ fn one_message() {
         }
     });
     row("  written by hand", hand, "");
-    let ours = rate(frames.len(), || {
+    let compiled = rate(frames.len(), || {
         let mut values = [0.0; 4];
         for (_, data) in &frames {
             let _ = speed.decode_each(black_box(data), |i, value| values[i] = value);
             black_box(&values);
         }
     });
-    row("  compiled plan", ours, &format!("{:.2} times the time by hand", hand / ours));
+    row("  compiled database", compiled, &format!("{:.2} times the time by hand", hand / compiled));
     let looked_up = rate(frames.len(), || {
         black_box(decode_all(&database, &frames));
     });
@@ -131,13 +131,13 @@ fn whole_log(name: &str, dbc: &Path, path: &Path) -> anyhow::Result<()> {
         frames.len(),
         signals as f64 / frames.len() as f64
     );
-    let ours = rate(frames.len(), || {
+    let compiled = rate(frames.len(), || {
         black_box(decode_all(&database, &frames));
     });
-    row("  compiled plan", ours, "");
+    row("  compiled database", compiled, "");
     if let Some(python) = common::python() {
         match cantools(&python, dbc, &database, &known) {
-            Some(theirs) => row("  cantools", theirs, &format!("{:.0} times slower", ours / theirs)),
+            Some(python) => row("  cantools", python, &format!("{:.0} times slower", compiled / python)),
             None => println!("  cantools did not run"),
         }
     }

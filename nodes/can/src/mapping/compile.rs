@@ -42,7 +42,7 @@ pub(super) fn compile(text: &str, name: &str, database: &Database) -> Result<Com
     signals.sort_by_key(|(message, _)| *message);
     for (i, (message, _)) in signals.iter().enumerate() {
         let range = &mut messages[*message].signals;
-        *range = if range.is_empty() { i..i + 1 } else { range.start..i + 1 };
+        *range = if range.start == range.end { i..i + 1 } else { range.start..i + 1 };
     }
     Ok((messages, signals.into_iter().map(|(_, signal)| signal).collect()))
 }

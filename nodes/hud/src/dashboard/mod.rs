@@ -1,4 +1,4 @@
-//! The state of the live page, collected from messages. Every list here is bounded, whatever comes in.
+//! The state of the live page, collected from messages. Every list here is bounded.
 //!
 //! * [`page_state`]: what the page gets, ten times a second.
 //! * [`collector`]: keeps the parts and makes the state of one instant.

@@ -2,7 +2,7 @@
 //!
 //! The node's thread puts the newest picture and state into a [`PageFeed`] and never waits for a browser. A browser
 //! gets the next picture when it has acknowledged the last one, so at most one is on its way to it; the same for the
-//! state. A slow browser skips pictures and delays nobody else.
+//! state. A slow browser skips pictures and does not delay others.
 //!
 //! * [`feed`]: the newest picture and state.
 //! * [`server`]: the routes.

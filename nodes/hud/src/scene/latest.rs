@@ -151,7 +151,7 @@ impl LatestScene {
     }
 }
 
-/// Velocity ahead, negative in reverse: many buses give the speed without a sign, which the gear then tells.
+/// Velocity ahead, negative in reverse: many buses give the speed without a sign; then the gear decides.
 fn forward_velocity_mps(vehicle: &v1::VehicleState) -> Option<f64> {
     let speed = within(vehicle.speed_mps, SPEED_MPS).ok().flatten()?;
     Some(if vehicle.gear() == Gear::Reverse { -speed.abs() } else { speed })
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn in_reverse_the_road_moves_away_whatever_the_sign_of_the_speed() {
+    fn in_reverse_the_road_moves_away_with_either_sign_of_the_speed() {
         let end = |speed: f64, gear: Gear| {
             let vehicle = v1::VehicleState { speed_mps: Some(speed), gear: gear.into(), ..Default::default() };
             let view = view_of(scene_with(vehicle, vec![]), after(100));
