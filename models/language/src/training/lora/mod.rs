@@ -1,6 +1,6 @@
 //! LoRA adapters: matrices become W + s · P · diag(λ) · Q with low-rank P and Q (LoRA, arXiv 2106.09685, in the form of
-//! AdaLoRA, arXiv 2303.10512). The file of an adapter has `….lora_p` [outputs, rank], `….lora_lambda` [rank] and `….lora_q`
-//! [rank, inputs] for each adapted matrix; any other tensor in it replaces that of the base.
+//! AdaLoRA, arXiv 2303.10512). The file of an adapter has `….lora_p` `[outputs, rank]`, `….lora_lambda` `[rank]` and `….lora_q`
+//! `[rank, inputs]` for each adapted matrix; any other tensor in it replaces that of the base.
 //!
 //! For inference the adapter is merged into the base when it is loaded, so it costs nothing afterwards.
 
@@ -9,11 +9,11 @@ pub mod adalora;
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-/// Suffix of P, [outputs, rank].
+/// Suffix of P, `[outputs, rank]`.
 pub const P: &str = ".lora_p";
-/// Suffix of λ, [rank].
+/// Suffix of λ, `[rank]`.
 pub const LAMBDA: &str = ".lora_lambda";
-/// Suffix of Q, [rank, inputs].
+/// Suffix of Q, `[rank, inputs]`.
 pub const Q: &str = ".lora_q";
 
 /// An adapter that does not fit its base.
