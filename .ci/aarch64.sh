@@ -14,6 +14,8 @@ CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/auriga/aarch64"
 ROOT="$CACHE/root"
 LOG="$CACHE/log"
 export CARGO_TARGET_DIR="$PWD/target/aarch64"
+# `make test` lints with it, with tools of the toolchain that is not always the one used here.
+unset RUSTC_WORKSPACE_WRAPPER
 
 CRATES=(auriga-msgs auriga-runtime auriga-kernels auriga-can auriga-fusion auriga-arbiter auriga-monitor auriga-ros-bridge)
 # Left out, because they link to libraries of the target system:
