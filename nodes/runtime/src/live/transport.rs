@@ -24,8 +24,9 @@ const SHARED_FROM_BYTES: usize = 4096;
 const SEND_QUEUE: usize = 16;
 
 /// How long a message that may be dropped waits for room in that queue, in microseconds: so much and no more may a peer
-/// that does not read delay a safety node's message to the others. Zenoh's default.
-const WAIT_BEFORE_DROP_US: u64 = 1000;
+/// that does not read delay a safety node's message to the others. Once one was dropped, the next ones to that peer are
+/// dropped without a wait until it reads again. Half of the shortest period of a safety topic (vehicle/state, 10 ms).
+const WAIT_BEFORE_DROP_US: u64 = 5000;
 
 /// The Zenoh configuration of a node: a TCP listener on its own port, connections to all nodes of lower numbers, which
 /// are retried for ever, and no scouting. So any node can die and come back, and nothing is found that was not configured.
