@@ -10,8 +10,8 @@
 use auriga_language::{
     Config, DEFAULTS,
     habits::{
-        predictor::{Habit, Predictor},
-        usage_history::{Circumstances, Entry, Speed},
+        predictor::{Predictor, PredictorConfig},
+        usage_history::{Circumstances, SpeedClass, UsageEntry},
     },
 };
 use auriga_lm::intent::catalogue::Catalogue;
@@ -41,7 +41,7 @@ struct Driver {
 
 /// A request with the probabilities of all operations that the driver drew it from.
 struct Request {
-    entry: Entry,
+    entry: UsageEntry,
     truth: Vec<f64>,
 }
 
@@ -71,19 +71,20 @@ impl Driver {
                 let mut minute = (day * 24 + hour) * 60 + rng.random_range(-45..45);
                 let (mut last, mut gap_s) = (None, None);
                 for _ in 0..rng.random_range(3..12) {
-                    let speed = [Speed::Town, Speed::Town, Speed::Road, Speed::Motorway][rng.random_range(0..4)];
+                    let speed = [SpeedClass::Town, SpeedClass::Town, SpeedClass::Road, SpeedClass::Motorway]
+                        [rng.random_range(0..4)];
                     let circumstances = Circumstances { minute: Some(minute), speed: Some(speed), place: None };
                     let band = usize::from(circumstances.time_band().expect("the time is known"));
                     let row = match last {
                         None => &self.first[usize::from(day > DAYS * 2 / 5)][band],
-                        Some(op) if speed == Speed::Motorway => &self.fast[op],
+                        Some(op) if speed == SpeedClass::Motorway => &self.fast[op],
                         Some(op) => &self.then[op],
                     };
                     let total: f64 = row.iter().map(|(_, w)| w).sum();
                     let mut truth = vec![NOISE / ops as f64; ops];
                     row.iter().for_each(|(op, w)| truth[*op] += (1.0 - NOISE) * w / total);
                     let op = drawn(rng, &truth);
-                    log.push(Request { entry: Entry { intent: names[op].clone(), gap_s, circumstances }, truth });
+                    log.push(Request { entry: UsageEntry { intent: names[op].clone(), gap_s, circumstances }, truth });
                     let goes_on = rng.random_bool(GOES_ON);
                     let gap = if goes_on { rng.random_range(3..40) } else { rng.random_range(120..900) };
                     (last, gap_s) = (goes_on.then_some(op), Some(gap));
@@ -160,15 +161,16 @@ impl Guesser for Ours {
 }
 
 /// `habits.toml` alone.
-struct Untaught(Ours, Habit, Catalogue);
+struct Untaught(Ours, PredictorConfig, Catalogue);
 impl Guesser for Untaught {
     fn guess(&self, next: &Request) -> Vec<f64> {
         self.0.guess(next)
     }
     fn learn(&mut self, seen: &Request, _: usize) {
         // Only the last request is known, and it has taught nothing.
-        self.0 =
-            Ours(Predictor::new(&self.2, Habit { prior_weight: 1e9, half_life: 1e-3, ..self.1 }).expect("shipped"));
+        self.0 = Ours(
+            Predictor::new(&self.2, PredictorConfig { prior_weight: 1e9, half_life: 1e-3, ..self.1 }).expect("shipped"),
+        );
         self.0.learn(seen, 0);
     }
 }
@@ -206,7 +208,7 @@ fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let config: Config = toml::from_str(DEFAULTS)?;
     let catalogue = Catalogue::load(root.join(&config.catalogue))?;
-    let habit = Habit {
+    let habit = PredictorConfig {
         prior_weight: config.habit_prior_weight,
         half_life: config.habit_half_life,
         lead_s: config.habit_lead_s as u32,

@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 use auriga_language::{
     Config, DEFAULTS,
     engine::{
-        interface::{Ask, Class, Engine, Progress},
+        interface::{Class, Engine, ModelInput, Progress},
         measure, models,
     },
 };
@@ -357,7 +357,7 @@ fn request(engine: &mut dyn Engine, text: &str, layers: usize) -> anyhow::Result
     let scene = SceneFacts { speed_mps: Some(14.0), range_km: Some(212.0), battery: Some(0.64), ..Default::default() };
     let context = context::Context { scene, ..Default::default() };
     let mut times = Vec::new();
-    let ask = Ask { text: text.into(), context };
+    let ask = ModelInput { text: text.into(), context };
     engine.begin_intent(&ask)?;
     let mut class = Class::Intent;
     loop {

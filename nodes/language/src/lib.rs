@@ -35,27 +35,27 @@ use auriga_lm::intent::{catalogue::Catalogue, output::IntentOutput, prompt::clea
 use auriga_msgs::{Stamped, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
 use engine::{
-    interface::{Ask, Class, Engine},
+    interface::{Class, Engine, ModelInput},
     models, scheduler,
     share::Share,
-    slice_size::Pace,
+    slice_size::SliceSizer,
     workloads,
 };
 use habits::{
-    demand::Outlook,
+    demand::DemandForecast,
     forecast,
-    predictor::{Habit, Predictor},
+    predictor::{Predictor, PredictorConfig},
     usage_history,
-    wall_clock::Wall,
+    wall_clock::WallClock,
 };
 use reply::{
-    canned::{self, Plain},
+    canned::{self, CannedResponses},
     draft::Draft,
-    telltales::Lamps,
+    telltales::Telltales,
     turns::{self, Urgency},
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use understand::{dialogue_history::Recall, facts, hypotheses};
+use understand::{dialogue_history::DialogueHistory, facts, hypotheses};
 use v1::{Mode, Severity};
 
 const UTTERANCE: &str = "speech/utterance";
@@ -70,48 +70,48 @@ pub type Model = Result<Box<dyn Engine>, String>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Keep this in the private log.
-    Keep(usage_history::Entry),
+    Keep(usage_history::UsageEntry),
 }
 
 /// The state machine.
 pub struct LanguageNode {
     config: Config,
     catalogue: Catalogue,
-    plain: Plain,
+    plain: CannedResponses,
     tools: Tools,
-    lamps: Lamps,
+    lamps: Telltales,
     model: Model,
     /// That there is no model has been told.
     model_told: bool,
     shares: Shares,
-    paces: [Pace; 2],
+    paces: [SliceSizer; 2],
     clock: scheduler::Clock,
     // What is known.
     scene: Option<Arc<v1::Scene>>,
-    wall: Option<Wall>,
+    wall: Option<WallClock>,
     /// The arbiter's, until its leases end.
     mode: Option<(Mode, Nanos)>,
     /// The kind of the last danger, and when it was there.
     last_hazard: Option<(String, Nanos)>,
     // What is being done.
     /// Final utterances not begun yet, oldest first.
-    queue: VecDeque<Heard>,
+    queue: VecDeque<Request>,
     /// Stamps and traces of the last utterances.
     seen: VecDeque<(u64, u64)>,
-    intent: Option<IntentWork>,
-    reply: Option<ReplyWork>,
+    intent: Option<IntentTask>,
+    reply: Option<ReplyTask>,
     /// Whole turns that wait for their moment.
-    waiting: VecDeque<turns::Waiting>,
+    waiting: VecDeque<turns::DeferredTurn>,
     pending: VecDeque<pending::Pending>,
     // What was done.
-    recall: Recall,
+    recall: DialogueHistory,
     last_turn: u64,
     last_action: u64,
     /// What was said last: "say that again".
     last_said: String,
     last_operation: Option<Nanos>,
     predictor: Predictor,
-    outlook: Outlook,
+    outlook: DemandForecast,
     /// Of the last forecast.
     situation: Option<forecast::Situation>,
 }
@@ -140,7 +140,7 @@ impl Shares {
 
 /// An utterance that is to be understood.
 #[derive(Debug, Clone)]
-struct Heard {
+struct Request {
     header: v1::Header,
     text: String,
     /// What else it may have been, the likeliest last.
@@ -150,14 +150,14 @@ struct Heard {
     by_passenger: bool,
 }
 
-struct IntentWork {
-    heard: Heard,
-    ask: Ask,
+struct IntentTask {
+    heard: Request,
+    ask: ModelInput,
     /// The best reading so far, when another one is under way.
     best: Option<(String, IntentOutput)>,
 }
 
-struct ReplyWork {
+struct ReplyTask {
     turn: turns::Turn,
     draft: Draft,
     /// Off the processor since.
@@ -177,21 +177,21 @@ impl LanguageNode {
         config.check()?;
         let catalogue = Catalogue::load(&config.catalogue)?;
         let [intent, dialogue] = workloads::load(&config.workloads)?;
-        let habit = Habit {
+        let habit = PredictorConfig {
             prior_weight: config.habit_prior_weight,
             half_life: config.habit_half_life,
             lead_s: config.habit_lead_s as u32,
         };
         Ok(Self {
-            plain: Plain::new(&catalogue)?,
+            plain: CannedResponses::new(&catalogue)?,
             tools: Tools::new(&catalogue, &config.connected)?,
-            lamps: Lamps::new()?,
+            lamps: Telltales::new()?,
             predictor: Predictor::new(&catalogue, habit)?,
             catalogue,
             model,
             model_told: false,
             shares: Shares { intent: Share::new(intent), dialogue: Share::new(dialogue) },
-            paces: [(); 2].map(|()| Pace::new(config.slice(), config.layers_per_slice)),
+            paces: [(); 2].map(|()| SliceSizer::new(config.slice(), config.layers_per_slice)),
             clock: scheduler::Clock::default(),
             scene: None,
             wall: None,
@@ -203,12 +203,12 @@ impl LanguageNode {
             reply: None,
             waiting: VecDeque::new(),
             pending: VecDeque::new(),
-            recall: Recall::default(),
+            recall: DialogueHistory::default(),
             last_turn: 0,
             last_action: 0,
             last_said: String::new(),
             last_operation: None,
-            outlook: Outlook::default(),
+            outlook: DemandForecast::default(),
             situation: None,
             config: config.clone(),
         })
@@ -226,7 +226,7 @@ impl LanguageNode {
         }
         let most = self.config.utterance_max_chars;
         let end = utterance.text.char_indices().nth(most).map(|(end, _)| end);
-        let heard = Heard {
+        let heard = Request {
             header: v1::Header::new(header.stamp_ns, header.trace_id),
             text: utterance.text[..end.unwrap_or(utterance.text.len())].to_owned(),
             others: hypotheses::others(utterance, most),
@@ -240,12 +240,12 @@ impl LanguageNode {
         if let Err(problem) = &self.model {
             let text = format!("{problem}; a request was not understood");
             out.fault(now, Severity::Critical, "language-model-missing", "checkpoint", text);
-            return self.say(&heard, canned::NO_MODEL, Urgency::WhenItMay, now, out);
+            return self.say(&heard, canned::NO_MODEL, Urgency::Deferrable, now, out);
         }
         if end.is_some() {
             let text = format!("an utterance is longer than {most} characters (utterance_max_chars) and was refused");
             out.fault(now, Severity::Warning, "utterance-too-long", UTTERANCE, text);
-            return self.say(&heard, canned::TOO_LONG, Urgency::WhenItMay, now, out);
+            return self.say(&heard, canned::TOO_LONG, Urgency::Deferrable, now, out);
         }
         self.queue.push_back(heard);
         if self.queue.len() > self.config.queue {
@@ -340,7 +340,7 @@ impl Node for LanguageNode {
             node::LanguageInput::FusionScene(scene) => self.on_scene(scene, now),
             node::LanguageInput::ArbiterGrants(grants) => self.on_grants(&grants, now),
             node::LanguageInput::CabinOutcome(outcome) => self.on_outcome(&outcome, now, out),
-            node::LanguageInput::DriveInfo(info) => self.wall = Wall::of(&info).or(self.wall),
+            node::LanguageInput::DriveInfo(info) => self.wall = WallClock::of(&info).or(self.wall),
         }
         self.settle(now, out);
     }

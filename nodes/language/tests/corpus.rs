@@ -3,10 +3,10 @@
 mod common;
 
 use auriga_language::{
-    engine::interface::Ask,
+    engine::interface::ModelInput,
     reply::{
-        canned::Plain,
-        draft::{Draft, Said, max_words},
+        canned::CannedResponses,
+        draft::{Draft, DraftOutput, max_words},
     },
     spoken_slots,
     understand::numbers::numbers,
@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 fn a_reply_of_the_corpus_is_never_replaced() {
     let config = common::config();
     let catalogue = Catalogue::load(&config.catalogue).unwrap();
-    let plain = Plain::new(&catalogue).unwrap();
+    let plain = CannedResponses::new(&catalogue).unwrap();
     let corpus = Corpus::load(&common::root().join("models/language/grammar.toml"), &catalogue).unwrap();
     let mut replaced = BTreeSet::new();
     let mut answered = 0;
@@ -30,7 +30,7 @@ fn a_reply_of_the_corpus_is_never_replaced() {
         if let Some(degrees) = e.intent.slot("degrees").and_then(|d| d.parse().ok()) {
             assert!(numbers(&e.utterance).iter().any(|n| n.is_rounded(degrees)), "{degrees}: {}", e.utterance);
         }
-        if plain.misses_a_fact(&e.intent.name, &e.scene) {
+        if plain.lacks_fact(&e.intent.name, &e.scene) {
             continue;
         }
         answered += 1;
@@ -38,11 +38,11 @@ fn a_reply_of_the_corpus_is_never_replaced() {
         let words = max_words(e.scene.driving_load, config.reply_words_calm, config.reply_words_busy);
         let spoken = spoken_slots(&catalogue, &e.intent.name);
         let context = Context { scene: e.scene, ..Default::default() };
-        let mut draft = Draft::new(Ask { text: e.utterance, context }, e.intent.clone(), &spoken, words);
+        let mut draft = Draft::new(ModelInput { text: e.utterance, context }, e.intent.clone(), &spoken, words);
         let said = match draft.push(&reply, &plain) {
-            Said::Last { text, replaced } => (text, replaced),
-            Said::Nothing | Said::Sentences(_) => match draft.finish(&plain) {
-                Said::Last { text, replaced } => (text, replaced),
+            DraftOutput::Final { text, replaced } => (text, replaced),
+            DraftOutput::Incomplete | DraftOutput::Sentences(_) => match draft.finish(&plain) {
+                DraftOutput::Final { text, replaced } => (text, replaced),
                 other => panic!("{other:?} after the end"),
             },
         };

@@ -1,4 +1,4 @@
-//! Talk over several turns, tools, and what the driving lets be said: a scripted model in the replay shell.
+//! Verbosity over several turns, tools, and what the driving lets be said: a scripted model in the replay shell.
 
 mod common;
 

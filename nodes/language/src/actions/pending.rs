@@ -1,52 +1,58 @@
 //! What is to be done besides talking: actions for the tools of the vehicle, and what becomes of them.
 
-use crate::{Heard, LanguageNode, UTTERANCE, actions::tools::By, ms, understand::rules::Judged};
+use crate::{LanguageNode, Request, UTTERANCE, actions::tools::Executor, ms, understand::rules::CheckedIntent};
 use auriga_msgs::{Stamped, topic, v1};
 use auriga_runtime::{Nanos, Outbox};
 use v1::Severity;
 
 /// Actions whose outcome is waited for, at most.
-const MOST_PENDING: usize = 16;
+const MAX_PENDING: usize = 16;
 /// What a tool says is passed on to the driver up to this length, in characters.
-const LONGEST_OUTCOME: usize = 160;
+const MAX_OUTCOME_CHARS: usize = 160;
 
 /// An action whose outcome is not known yet.
-pub(crate) struct Pending {
+pub(crate) struct PendingAction {
     id: u64,
-    heard: Heard,
+    heard: Request,
     /// The tool, as it is called.
-    called: String,
+    spoken_name: String,
     pub until: Nanos,
 }
 
 impl LanguageNode {
     /// Asks the tool that the intent needs, if it is one of the vehicle's. Returns what the driver is told when nobody
     /// could do it.
-    pub(crate) fn act(&mut self, heard: &Heard, judged: &Judged, now: Nanos, out: &mut Outbox<Self>) -> Option<String> {
-        let tool = self.tools.of(&judged.output.name).filter(|tool| tool.by == By::Vehicle)?;
+    pub(crate) fn act(
+        &mut self,
+        heard: &Request,
+        checked: &CheckedIntent,
+        now: Nanos,
+        out: &mut Outbox<Self>,
+    ) -> Option<String> {
+        let tool = self.tools.of(&checked.output.name).filter(|tool| tool.by == Executor::Vehicle)?;
         let connected = self.tools.is_connected(tool);
-        if !connected && !judged.proposal {
-            return Some(format!("{} is not connected, so I cannot do that.", tool.called));
+        if !connected && !checked.proposal {
+            return Some(format!("{} is not connected, so I cannot do that.", tool.spoken_name));
         }
         let until = now + ms(self.config.outcome_within_ms);
         self.last_action = heard.header.stamp_ns.max(self.last_action.saturating_add(1));
         let slots =
-            judged.output.slots.iter().map(|(name, value)| v1::Slot { name: name.clone(), value: value.clone() });
+            checked.output.slots.iter().map(|(name, value)| v1::Slot { name: name.clone(), value: value.clone() });
         out.publish::<topic::LanguageAction>(v1::Action {
             header: Some(heard.header),
             id: self.last_action,
             tool: tool.name.clone(),
-            intent: judged.output.name.clone(),
+            intent: checked.output.name.clone(),
             slots: slots.collect(),
-            proposal: judged.proposal,
+            proposal: checked.proposal,
             answer_by_ns: if connected { until.0 } else { 0 },
         });
         if connected {
-            if self.pending.len() == MOST_PENDING {
+            if self.pending.len() == MAX_PENDING {
                 self.pending.pop_front();
             }
-            let (id, called) = (self.last_action, tool.called.clone());
-            self.pending.push_back(Pending { id, heard: heard.clone(), called, until });
+            let (id, spoken_name) = (self.last_action, tool.spoken_name.clone());
+            self.pending.push_back(PendingAction { id, heard: heard.clone(), spoken_name, until });
         }
         None
     }
@@ -63,7 +69,7 @@ impl LanguageNode {
             (true, true) => {}
             (_, false) => self.say_afterwards(&pending.heard, &told, outcome.header_copy().trace_id, now),
             (false, true) => {
-                let text = format!("{} could not do that.", pending.called);
+                let text = format!("{} could not do that.", pending.spoken_name);
                 self.say_afterwards(&pending.heard, &text, outcome.header_copy().trace_id, now);
             }
         }
@@ -73,23 +79,25 @@ impl LanguageNode {
     pub(crate) fn give_up_actions(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         while let Some(at) = self.pending.iter().position(|pending| pending.until <= now) {
             let Some(pending) = self.pending.remove(at) else { return };
-            let text =
-                format!("{} did not answer on cabin/outcome; connect it, or leave it out of connected", pending.called);
+            let text = format!(
+                "{} did not answer on cabin/outcome; connect it, or leave it out of connected",
+                pending.spoken_name
+            );
             out.fault(now, Severity::Info, "tool-silent", UTTERANCE, text);
-            self.say_afterwards(&pending.heard, &format!("{} does not answer.", pending.called), 0, now);
+            self.say_afterwards(&pending.heard, &format!("{} does not answer.", pending.spoken_name), 0, now);
         }
     }
 
     /// A turn of its own, when nothing else is being said. It is stamped with what led to it, not with the request.
-    fn say_afterwards(&mut self, heard: &Heard, text: &str, trace: u64, now: Nanos) {
+    fn say_afterwards(&mut self, heard: &Request, text: &str, trace: u64, now: Nanos) {
         let trace = if trace == 0 { heard.header.trace_id } else { trace };
         let header = v1::Header::new(now.0, trace);
-        self.wait(&Heard { header, text: String::new(), others: Vec::new(), ..*heard }, text, now);
+        self.wait(&Request { header, text: String::new(), others: Vec::new(), ..*heard }, text, now);
     }
 }
 
 /// A tool's text as it may be spoken: one line, not too long.
 fn spoken(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).take(LONGEST_OUTCOME).collect()
+    words.join(" ").chars().filter(|c| !c.is_control()).take(MAX_OUTCOME_CHARS).collect()
 }

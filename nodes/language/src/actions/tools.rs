@@ -24,7 +24,7 @@ pub enum ToolError {
 /// Who carries a tool out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum By {
+pub enum Executor {
     /// The node, from what it knows.
     Node,
     /// Whoever answers on `cabin/outcome`.
@@ -35,9 +35,9 @@ pub enum By {
 #[serde(deny_unknown_fields)]
 pub struct Tool {
     pub name: String,
-    pub by: By,
+    pub by: Executor,
     #[serde(default)]
-    pub called: String,
+    pub spoken_name: String,
     intents: Vec<String>,
 }
 
@@ -84,7 +84,8 @@ impl Tools {
     /// `connected`: tools that somebody in this vehicle carries out.
     pub fn new(catalogue: &Catalogue, connected: &[String]) -> Result<Self, ToolError> {
         let file: File = toml::from_str(SHIPPED)?;
-        let known: Vec<&str> = file.tool.iter().filter(|t| t.by == By::Vehicle).map(|t| t.name.as_str()).collect();
+        let known: Vec<&str> =
+            file.tool.iter().filter(|t| t.by == Executor::Vehicle).map(|t| t.name.as_str()).collect();
         if let Some(found) = connected.iter().find(|name| !known.contains(&name.as_str())) {
             return Err(ToolError::Connected { found: found.clone(), known: known.join(", ") });
         }
@@ -135,8 +136,8 @@ impl File {
             if let Some(name) = tool.intents.iter().find(|name| catalogue.get(name).is_none()) {
                 return Err(fail(&tool.name, format!("the catalogue has no {name}")));
             }
-            if tool.by == By::Vehicle && tool.called.is_empty() {
-                return Err(fail(&tool.name, "needs `called`: it is said when it does not answer".into()));
+            if tool.by == Executor::Vehicle && tool.spoken_name.is_empty() {
+                return Err(fail(&tool.name, "needs `spoken_name`: it is said when it does not answer".into()));
             }
         }
         for intent in catalogue.intents().iter().filter(|i| matches!(i.kind, Kind::Action | Kind::Query)) {
@@ -178,9 +179,9 @@ mod tests {
     fn every_query_and_action_has_its_tool() {
         let tools = tools(&["telephone"]).unwrap();
         let call = tools.of("call").unwrap();
-        assert_eq!((call.name.as_str(), call.by, tools.is_connected(call)), ("telephone", By::Vehicle, true));
+        assert_eq!((call.name.as_str(), call.by, tools.is_connected(call)), ("telephone", Executor::Vehicle, true));
         assert!(!tools.is_connected(tools.of("navigate_to").unwrap()));
-        assert_eq!(tools.of("range_query").unwrap().by, By::Node);
+        assert_eq!(tools.of("range_query").unwrap().by, Executor::Node);
         assert!(tools.of("greeting").is_none());
     }
 

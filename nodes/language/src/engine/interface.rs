@@ -13,12 +13,12 @@ pub enum Class {
 
 /// What is asked about: what was said, and what is known.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ask {
+pub struct ModelInput {
     pub text: String,
     pub context: Context,
 }
 
-impl Ask {
+impl ModelInput {
     pub fn facts(&self) -> &SceneFacts {
         &self.context.scene
     }
@@ -55,7 +55,7 @@ pub struct EngineError(pub String);
 /// A language model whose work is done in slices and whose unfinished work keeps its state in between.
 pub trait Engine: Send {
     /// Begins to work out the intent; replaces intent work under way.
-    fn begin_intent(&mut self, ask: &Ask) -> Result<(), EngineError>;
+    fn begin_intent(&mut self, ask: &ModelInput) -> Result<(), EngineError>;
 
     /// Whether it can say something, and not only understand.
     fn can_reply(&self) -> bool {
@@ -63,7 +63,7 @@ pub trait Engine: Send {
     }
 
     /// Begins the reply to what was understood, in at most `max_tokens`; replaces the reply under way.
-    fn begin_reply(&mut self, ask: &Ask, intent: &IntentOutput, max_tokens: usize) -> Result<(), EngineError>;
+    fn begin_reply(&mut self, ask: &ModelInput, intent: &IntentOutput, max_tokens: usize) -> Result<(), EngineError>;
 
     /// Does the work of about `layers` layers for one token, then returns. Outside the call nothing runs.
     fn advance(&mut self, class: Class, layers: usize) -> Result<Progress, EngineError>;

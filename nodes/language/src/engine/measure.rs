@@ -2,7 +2,7 @@
 
 use crate::{
     Config,
-    engine::interface::{Ask, Class, Engine, EngineError, Progress},
+    engine::interface::{Class, Engine, EngineError, ModelInput, Progress},
 };
 use auriga_lm::intent::{classifier::context::Context, output::IntentOutput};
 use rustix::time::{ClockId, clock_gettime};
@@ -34,7 +34,7 @@ const ROUNDS: usize = 6;
 /// times. Each time the same is computed, so of each slice the shortest time counts: what is beyond it was cold caches or
 /// other programs.
 pub fn layer_cost(engine: &mut dyn Engine) -> Result<Duration, EngineError> {
-    let ask = Ask { text: "how far can we still go".into(), context: Context::default() };
+    let ask = ModelInput { text: "how far can we still go".into(), context: Context::default() };
     let mut times: Vec<Duration> = Vec::new();
     for _ in 0..ROUNDS {
         let mut slice = 0;

@@ -4,7 +4,7 @@
 use crate::{
     Config,
     engine::{
-        interface::{Ask, Class, Engine, EngineError, Progress, Slice},
+        interface::{Class, Engine, EngineError, ModelInput, Progress, Slice},
         measure::Stopwatch,
     },
 };
@@ -26,9 +26,9 @@ use std::{fmt::Display, time::Duration};
 /// turn of its intent, so nothing that was read is read again.
 struct Models {
     decoder: Option<Lm>,
-    encoder: Option<IntentClassifier>,
-    intent: Option<Understanding>,
-    understood: Option<(Turn, Ask)>,
+    encoder: Option<IntentEncoder>,
+    intent: Option<IntentRun>,
+    understood: Option<(Turn, ModelInput)>,
     reply: Option<(Turn, usize)>,
     problem: Option<String>,
     /// Live only.
@@ -36,9 +36,9 @@ struct Models {
     last: Option<Slice>,
 }
 
-enum Understanding {
-    Encoder(Box<(Classification, Ask)>),
-    Decoder(Box<(Turn, Ask)>),
+enum IntentRun {
+    Encoder(Box<(Classification, ModelInput)>),
+    Decoder(Box<(Turn, ModelInput)>),
 }
 
 /// The models of the configuration's folders, or the reason why there are none, with what to do about it. `stopwatch`:
@@ -92,15 +92,15 @@ impl From<LmError> for EngineError {
 }
 
 impl Models {
-    fn decode(&mut self, ask: &Ask) -> Result<(), EngineError> {
+    fn decode(&mut self, ask: &ModelInput) -> Result<(), EngineError> {
         let Some(lm) = &self.decoder else { return Err(EngineError("there is no decoder to understand with".into())) };
         let turn = lm.turn(ask.facts(), &ask.text, lm.sampling())?;
-        self.intent = Some(Understanding::Decoder(Box::new((turn, ask.clone()))));
+        self.intent = Some(IntentRun::Decoder(Box::new((turn, ask.clone()))));
         Ok(())
     }
 
     /// The encoder failed: told, and the decoder takes over if there is one.
-    fn encoder_failed(&mut self, ask: &Ask, error: &impl Display) -> Result<(), EngineError> {
+    fn encoder_failed(&mut self, ask: &ModelInput, error: &impl Display) -> Result<(), EngineError> {
         if self.decoder.is_none() {
             return Err(EngineError(error.to_string()));
         }
@@ -108,29 +108,28 @@ impl Models {
         self.decode(ask)
     }
 
-    fn understand(&mut self, layers: usize) -> Result<(usize, Progress), EngineError> {
+    fn step_intent(&mut self, layers: usize) -> Result<(usize, Progress), EngineError> {
         match (self.intent.as_mut(), &self.encoder, &self.decoder) {
-            (Some(Understanding::Encoder(work)), Some(encoder), _) => {
-                match work.0.step(encoder, Budget::layers(layers)) {
-                    Ok(step) => Ok(match step.state {
-                        Classified::Done(output) => {
-                            self.intent = None;
-                            (step.layers, Progress::Intent(output))
-                        }
-                        Classified::Paused => (step.layers, Progress::Working),
-                    }),
-                    Err(e) => {
-                        let ask = work.1.clone();
-                        self.encoder_failed(&ask, &e).map(|()| (0, Progress::Working))
+            (Some(IntentRun::Encoder(work)), Some(encoder), _) => match work.0.step(encoder, Budget::layers(layers)) {
+                Ok(step) => Ok(match step.state {
+                    Classified::Done(output) => {
+                        self.intent = None;
+                        (step.layers, Progress::Intent(output))
                     }
+                    Classified::Paused => (step.layers, Progress::Working),
+                }),
+                Err(e) => {
+                    let ask = work.1.clone();
+                    self.encoder_failed(&ask, &e).map(|()| (0, Progress::Working))
                 }
-            }
-            (Some(Understanding::Decoder(work)), _, Some(lm)) => {
+            },
+            (Some(IntentRun::Decoder(work)), _, Some(lm)) => {
                 let step = work.0.step(lm, Budget::layers(layers))?;
-                match step.state {
-                    TurnState::Paused => Ok((step.layers, Progress::Working)),
-                    TurnState::Understood(intent) => {
-                        if let Some(Understanding::Decoder(work)) = self.intent.take() {
+                let intent = work.0.intent().cloned();
+                match (step.state, intent) {
+                    (TurnState::Paused, _) => Ok((step.layers, Progress::Working)),
+                    (TurnState::Understood, Some(intent)) => {
+                        if let Some(IntentRun::Decoder(work)) = self.intent.take() {
                             self.understood = Some(*work);
                         }
                         Ok((step.layers, Progress::Intent(intent)))
@@ -138,13 +137,13 @@ impl Models {
                     TurnState::Finished(_) => Err(EngineError("the model ended without an intent".into())),
                 }
             }
-            _ => Err(nothing(Class::Intent)),
+            _ => Err(no_work(Class::Intent)),
         }
     }
 
-    fn speak(&mut self, layers: usize) -> Result<(usize, Progress), EngineError> {
+    fn step_reply(&mut self, layers: usize) -> Result<(usize, Progress), EngineError> {
         let (Some((turn, max_tokens)), Some(lm)) = (&mut self.reply, &self.decoder) else {
-            return Err(nothing(Class::Dialogue));
+            return Err(no_work(Class::Dialogue));
         };
         let (mut ran, mut finished) = (0, turn.reply_tokens() >= *max_tokens);
         if !finished {
@@ -162,12 +161,12 @@ impl Models {
 }
 
 impl Engine for Models {
-    fn begin_intent(&mut self, ask: &Ask) -> Result<(), EngineError> {
+    fn begin_intent(&mut self, ask: &ModelInput) -> Result<(), EngineError> {
         one_thread();
         self.understood = None;
         let Some(encoder) = &self.encoder else { return self.decode(ask) };
         match encoder.classify(&ask.context, &ask.text) {
-            Ok(run) => self.intent = Some(Understanding::Encoder(Box::new((run, ask.clone())))),
+            Ok(run) => self.intent = Some(IntentRun::Encoder(Box::new((run, ask.clone())))),
             Err(e) => return self.encoder_failed(ask, &e),
         }
         Ok(())
@@ -177,9 +176,9 @@ impl Engine for Models {
         self.decoder.is_some()
     }
 
-    fn begin_reply(&mut self, ask: &Ask, intent: &IntentOutput, max_tokens: usize) -> Result<(), EngineError> {
+    fn begin_reply(&mut self, ask: &ModelInput, intent: &IntentOutput, max_tokens: usize) -> Result<(), EngineError> {
         one_thread();
-        let same = |(turn, of): &(Turn, Ask)| {
+        let same = |(turn, of): &(Turn, ModelInput)| {
             of == ask && turn.intent().is_some_and(|i| i.name == intent.name && i.slots == intent.slots)
         };
         let turn = match (self.understood.take().filter(same), &self.decoder) {
@@ -195,8 +194,8 @@ impl Engine for Models {
         one_thread();
         let begin = self.stopwatch.map(|now| now());
         let (layers, progress) = match class {
-            Class::Intent => self.understand(layers)?,
-            Class::Dialogue => self.speak(layers)?,
+            Class::Intent => self.step_intent(layers)?,
+            Class::Dialogue => self.step_reply(layers)?,
         };
         self.last = begin.zip(self.stopwatch).map(|(begin, now)| {
             let end = now();
@@ -222,6 +221,6 @@ impl Engine for Models {
     }
 }
 
-fn nothing(class: Class) -> EngineError {
+fn no_work(class: Class) -> EngineError {
     EngineError(format!("{class:?} work was to go on, but none was begun"))
 }

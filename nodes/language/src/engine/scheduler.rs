@@ -1,11 +1,11 @@
 //! When the model runs: one slice to a tick, the more urgent class first, at the pace of the shares.
 
 use crate::{
-    Heard, IntentWork, LanguageNode,
-    engine::interface::{Ask, Class, EngineError, Progress, Slice},
+    IntentTask, LanguageNode, Request,
+    engine::interface::{Class, EngineError, ModelInput, Progress, Slice},
     ms,
-    reply::verbosity::Talk,
-    understand::facts::Known,
+    reply::verbosity::Verbosity,
+    understand::facts::Observation,
 };
 use auriga_lm::intent::{classifier::context::Context, scene::SceneFacts};
 use auriga_msgs::v1::{Severity, WorkloadUsage};
@@ -99,7 +99,7 @@ impl LanguageNode {
 
     /// Whether a class may use the processor. What must not be said yet is not worked out either.
     fn may_run(&mut self, class: Class, now: Nanos) -> bool {
-        let held = class == Class::Dialogue && self.talk(now) == Talk::Nothing;
+        let held = class == Class::Dialogue && self.talk(now) == Verbosity::Silent;
         !held && self.shares.of(class).may_run(now)
     }
 
@@ -142,7 +142,7 @@ impl LanguageNode {
         }
         let Ok(engine) = &mut self.model else { return false };
         match engine.begin_intent(&ask) {
-            Ok(()) => self.intent = Some(IntentWork { heard, ask, best: None }),
+            Ok(()) => self.intent = Some(IntentTask { heard, ask, best: None }),
             Err(e) => self.model_failed(&heard, &e, now, out),
         }
         self.tell_problem(now, out);
@@ -150,16 +150,16 @@ impl LanguageNode {
     }
 
     /// What was said, with what is known: values that no car has are told and left out.
-    fn ask(&self, heard: &Heard, now: Nanos, out: &mut Outbox<Self>) -> Ask {
-        let known = Known::of(self.scene.as_deref(), now, ms(self.config.scene_max_age_ms));
-        for name in known.absurd {
+    fn ask(&self, heard: &Request, now: Nanos, out: &mut Outbox<Self>) -> ModelInput {
+        let known = Observation::of(self.scene.as_deref(), now, ms(self.config.scene_max_age_ms));
+        for name in known.implausible {
             let text = format!("{name} of the scene is not a car's; it counts as not known, check fusion");
             out.fault(now, Severity::Warning, "scene-absurd-value", "fusion/scene", text);
         }
         let minute_of_day = self.wall.map(|wall| wall.minute_of_day(now));
         let scene = SceneFacts { minute_of_day, ..known.facts };
         let context = Context { scene, lane: known.lane, raining: known.raining, recent: self.recall.recent() };
-        Ask { text: heard.text.clone(), context }
+        ModelInput { text: heard.text.clone(), context }
     }
 
     fn progress(&mut self, class: Class, progress: Result<Progress, EngineError>, now: Nanos, out: &mut Outbox<Self>) {
@@ -184,7 +184,7 @@ impl LanguageNode {
         if let Ok(engine) = &mut self.model {
             engine.abandon(class);
         }
-        let heard: Option<Heard> = match class {
+        let heard: Option<Request> = match class {
             Class::Intent => self.intent.take().map(|w| w.heard),
             Class::Dialogue => self.reply.as_ref().map(|w| w.turn.heard.clone()),
         };
@@ -205,7 +205,7 @@ impl LanguageNode {
     /// Drops what nobody waits for any more: requests of long ago, and a reply that did not get the processor back.
     pub(crate) fn give_up_old(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         let old = ms(self.config.utterance_max_age_ms);
-        let is_old = |heard: &Heard| now.since(Nanos(heard.header.stamp_ns)) > old;
+        let is_old = |heard: &Request| now.since(Nanos(heard.header.stamp_ns)) > old;
         let waiting = self.queue.len();
         self.queue.retain(|heard| !is_old(heard));
         let mut given_up = waiting - self.queue.len();

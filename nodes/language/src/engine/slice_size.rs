@@ -7,24 +7,24 @@ use crate::engine::interface::Slice;
 use std::time::Duration;
 
 /// A slice of more layers than this would be a whole turn.
-const MOST_LAYERS: usize = 4096;
+const MAX_LAYERS: usize = 4096;
 /// The estimate follows a slower layer quickly and a faster one slowly, so that it settles near the slowest of them: a
 /// slice that is too long holds up a revocation, one that is too short costs a little time.
-const UP: f64 = 0.25;
-const DOWN: f64 = 0.02;
+const RATE_UP: f64 = 0.25;
+const RATE_DOWN: f64 = 0.02;
 /// A layer that seems slower than the estimate by more than this had to wait for the processor; it counts as this much.
 const OUTLIER: f64 = 3.0;
 
 /// The size of one class's slices.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pace {
+pub struct SliceSizer {
     target_ns: f64,
     configured: usize,
     /// Of one layer.
     cost_ns: Option<f64>,
 }
 
-impl Pace {
+impl SliceSizer {
     /// `configured`: layers of a slice until something has been measured.
     pub fn new(target: Duration, configured: usize) -> Self {
         Self { target_ns: target.as_nanos() as f64, configured: configured.max(1), cost_ns: None }
@@ -35,7 +35,7 @@ impl Pace {
         match self.cost_ns {
             None => self.configured,
             // A cost of nothing is infinitely many layers: the cast makes them the most there are.
-            Some(cost) => ((self.target_ns / cost) as usize).clamp(1, MOST_LAYERS),
+            Some(cost) => ((self.target_ns / cost) as usize).clamp(1, MAX_LAYERS),
         }
     }
 
@@ -46,7 +46,7 @@ impl Pace {
         }
         let sample = slice.wall.as_nanos() as f64 / slice.layers as f64;
         let cost = *self.cost_ns.get_or_insert(self.target_ns / self.configured as f64);
-        let rate = if sample > cost { UP } else { DOWN };
+        let rate = if sample > cost { RATE_UP } else { RATE_DOWN };
         self.cost_ns = Some(cost + rate * (sample.min(cost * OUTLIER) - cost));
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     }
 
     /// Runs slices whose layers take what `cost_us` says of the slice's number.
-    fn run(pace: &mut Pace, slices: usize, cost_us: impl Fn(usize) -> u64) {
+    fn run(pace: &mut SliceSizer, slices: usize, cost_us: impl Fn(usize) -> u64) {
         for i in 0..slices {
             let layers = pace.layers();
             pace.took(&ran(layers, cost_us(i)));
@@ -73,13 +73,13 @@ mod tests {
 
     #[test]
     fn without_measurements_the_size_is_the_configured_one() {
-        assert_eq!(Pace::new(TARGET, 4).layers(), 4);
-        assert_eq!(Pace::new(TARGET, 0).layers(), 1);
+        assert_eq!(SliceSizer::new(TARGET, 4).layers(), 4);
+        assert_eq!(SliceSizer::new(TARGET, 0).layers(), 1);
     }
 
     #[test]
     fn a_machine_that_becomes_slower_gets_shorter_slices_at_once_and_longer_ones_when_it_recovers() {
-        let mut pace = Pace::new(TARGET, 4);
+        let mut pace = SliceSizer::new(TARGET, 4);
         run(&mut pace, 400, |_| 200);
         assert_eq!(pace.layers(), 9, "2 ms of layers that take little more than 0.2 ms by the estimate");
         // Hot, or on a slower core: three times as long.
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn one_slice_that_waited_for_the_processor_changes_little() {
-        let mut pace = Pace::new(TARGET, 8);
+        let mut pace = SliceSizer::new(TARGET, 8);
         run(&mut pace, 400, |_| 200);
         let before = pace.layers();
         pace.took(&ran(before, 50_000));
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn slices_keep_to_the_target_when_one_layer_in_ten_takes_twice_as_long() {
-        let mut pace = Pace::new(TARGET, 4);
+        let mut pace = SliceSizer::new(TARGET, 4);
         let cost = |i: usize| if i.is_multiple_of(10) { 400 } else { 200 };
         run(&mut pace, 500, cost);
         let (mut over, mut longest) = (0, 0);
@@ -121,10 +121,10 @@ mod tests {
         fn whatever_is_measured_a_slice_has_layers_and_no_end_of_them_is_asked_for(
             slices in prop::collection::vec((0usize..5000, any::<u64>()), 0..50),
         ) {
-            let mut pace = Pace::new(TARGET, 4);
+            let mut pace = SliceSizer::new(TARGET, 4);
             for (layers, ns) in slices {
                 pace.took(&Slice { layers, wall: Duration::from_nanos(ns), cpu: Duration::ZERO });
-                prop_assert!((1..=MOST_LAYERS).contains(&pace.layers()));
+                prop_assert!((1..=MAX_LAYERS).contains(&pace.layers()));
             }
         }
     }

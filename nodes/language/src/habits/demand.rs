@@ -7,12 +7,12 @@ use auriga_runtime::Nanos;
 use std::time::Duration;
 
 /// Next intents that are looked at, and from which probability on.
-pub const LIKELIEST: usize = 3;
-pub const WORTH_PLANNING: f64 = 0.1;
+pub const MAX_LIKELY: usize = 3;
+pub const MIN_PROBABILITY: f64 = 0.1;
 /// Needs of late that are kept: an intent has a few, and they end by themselves.
-const MOST_NEEDS: usize = 32;
+const MAX_NEEDS: usize = 32;
 /// Probabilities that differ by less make no new forecast.
-const SAME: f32 = 0.05;
+const PROBABILITY_TOLERANCE: f32 = 0.05;
 
 /// A need that follows from an intent, until when.
 #[derive(Debug, Clone)]
@@ -23,19 +23,19 @@ struct Need {
 
 /// The forecast that stands.
 #[derive(Debug, Default)]
-pub struct Outlook {
+pub struct DemandForecast {
     needs: Vec<Need>,
     told: Vec<v1::DemandItem>,
 }
 
-impl Outlook {
+impl DemandForecast {
     /// An intent was understood: what it will need replaces what the same intent needed.
     pub fn note(&mut self, intent: &str, catalogue: &Catalogue, now: Nanos) {
         let demands = catalogue.get(intent).map_or(&[][..], |i| &i.demand);
         self.needs.retain(|need| now < need.until && !demands.contains(&need.demand));
         let needs = demands.iter().map(|demand| Need { demand: demand.clone(), until: now + horizon(demand) });
         self.needs.extend(needs);
-        let surplus = self.needs.len().saturating_sub(MOST_NEEDS);
+        let surplus = self.needs.len().saturating_sub(MAX_NEEDS);
         self.needs.drain(..surplus);
     }
 
@@ -60,9 +60,11 @@ impl Outlook {
     }
 
     /// Whether these say something else than what was told last; then they count as told.
-    pub fn is_news(&mut self, items: &[v1::DemandItem]) -> bool {
+    pub fn has_changed(&mut self, items: &[v1::DemandItem]) -> bool {
         let same = |(a, b): (&v1::DemandItem, &v1::DemandItem)| {
-            a.workload == b.workload && a.weight == b.weight && (a.probability - b.probability).abs() < SAME
+            a.workload == b.workload
+                && a.weight == b.weight
+                && (a.probability - b.probability).abs() < PROBABILITY_TOLERANCE
         };
         let news = items.len() != self.told.len() || !items.iter().zip(&self.told).all(same);
         if news {
@@ -103,7 +105,7 @@ mod tests {
     #[test]
     fn the_forecast_has_the_intents_own_needs_and_those_of_what_comes_next() {
         let catalogue = catalogue();
-        let mut outlook = Outlook::default();
+        let mut outlook = DemandForecast::default();
         outlook.note("range_query", &catalogue, s(0));
         let items = outlook.items(&catalogue, &[("find_charging", 0.4)], LEAD, s(0));
         assert_eq!((items[0].workload.as_str(), items[0].probability), ("language-dialogue", 0.9));
@@ -120,11 +122,11 @@ mod tests {
     #[test]
     fn a_need_lasts_as_long_as_it_was_said_to_and_the_same_intent_renews_it() {
         let catalogue = catalogue();
-        let mut outlook = Outlook::default();
+        let mut outlook = DemandForecast::default();
         // Recording for 300 s.
         outlook.note("emergency", &catalogue, s(0));
         outlook.note("greeting", &catalogue, s(100));
-        let recording = |outlook: &Outlook, t| {
+        let recording = |outlook: &DemandForecast, t| {
             let items = outlook.items(&catalogue, &[], LEAD, s(t));
             items.iter().filter(|i| i.workload == "recording").map(|i| i.horizon_ns / 1_000_000_000).collect::<Vec<_>>()
         };
@@ -133,18 +135,18 @@ mod tests {
         outlook.note("emergency", &catalogue, s(200));
         assert_eq!(recording(&outlook, 300), [200]);
         (0..1000).for_each(|_| outlook.note("driver_unwell", &catalogue, s(200)));
-        assert!(outlook.needs.len() <= MOST_NEEDS);
+        assert!(outlook.needs.len() <= MAX_NEEDS);
     }
 
     #[test]
     fn only_news_are_told() {
         let catalogue = catalogue();
-        let mut outlook = Outlook::default();
-        let items = |p| Outlook::default().items(&catalogue, &[("find_charging", p)], LEAD, s(0));
-        assert!(!outlook.is_news(&[]), "nothing was expected before either");
-        assert!(outlook.is_news(&items(0.4)));
-        assert!(!outlook.is_news(&items(0.42)));
-        assert!(outlook.is_news(&items(0.6)));
-        assert!(outlook.is_news(&[]));
+        let mut outlook = DemandForecast::default();
+        let items = |p| DemandForecast::default().items(&catalogue, &[("find_charging", p)], LEAD, s(0));
+        assert!(!outlook.has_changed(&[]), "nothing was expected before either");
+        assert!(outlook.has_changed(&items(0.4)));
+        assert!(!outlook.has_changed(&items(0.42)));
+        assert!(outlook.has_changed(&items(0.6)));
+        assert!(outlook.has_changed(&[]));
     }
 }

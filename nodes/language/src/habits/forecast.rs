@@ -4,11 +4,11 @@
 use crate::{
     Effect, LanguageNode,
     habits::{
-        demand::{LIKELIEST, WORTH_PLANNING},
-        usage_history::{Circumstances, Entry, Speed},
+        demand::{MAX_LIKELY, MIN_PROBABILITY},
+        usage_history::{Circumstances, SpeedClass, UsageEntry},
     },
     ms,
-    understand::facts::Known,
+    understand::facts::Observation,
 };
 use auriga_msgs::{topic, v1};
 use auriga_runtime::{Nanos, Outbox};
@@ -18,7 +18,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Situation {
     time: Option<u8>,
-    speed: Option<Speed>,
+    speed: Option<SpeedClass>,
     place: Option<[i16; 2]>,
     /// The last request is so long ago that nothing follows from it any more.
     over: bool,
@@ -26,13 +26,13 @@ pub(crate) struct Situation {
 
 impl LanguageNode {
     /// Begins with what was logged before, oldest first.
-    pub fn with_history(mut self, entries: &[Entry]) -> Self {
+    pub fn with_history(mut self, entries: &[UsageEntry]) -> Self {
         entries.iter().for_each(|entry| self.predictor.note(entry));
         self
     }
 
     fn circumstances(&self, now: Nanos) -> Circumstances {
-        let known = Known::of(self.scene.as_deref(), now, ms(self.config.scene_max_age_ms));
+        let known = Observation::of(self.scene.as_deref(), now, ms(self.config.scene_max_age_ms));
         Circumstances::of(self.scene.as_deref(), known.facts.speed_mps, self.wall, now)
     }
 
@@ -43,7 +43,7 @@ impl LanguageNode {
     /// The driver asked for this.
     pub(crate) fn remember(&mut self, intent: &str, now: Nanos, out: &mut Outbox<Self>) {
         let gap_s = self.last_operation.map(|at| seconds(now.since(at)));
-        let entry = Entry { intent: intent.to_owned(), gap_s, circumstances: self.circumstances(now) };
+        let entry = UsageEntry { intent: intent.to_owned(), gap_s, circumstances: self.circumstances(now) };
         self.predictor.note(&entry);
         self.outlook.note(intent, &self.catalogue, now);
         self.last_operation = Some(now);
@@ -52,14 +52,14 @@ impl LanguageNode {
 
     fn items(&self, now: Nanos) -> Vec<v1::DemandItem> {
         let since = self.last_operation.map(|at| seconds(now.since(at)));
-        let likely = self.predictor.likely(&self.circumstances(now), since, LIKELIEST, WORTH_PLANNING);
+        let likely = self.predictor.likely(&self.circumstances(now), since, MAX_LIKELY, MIN_PROBABILITY);
         self.outlook.items(&self.catalogue, &likely, self.lead(), now)
     }
 
     /// The forecast after an utterance.
     pub(crate) fn publish_demand(&mut self, header: v1::Header, now: Nanos, out: &mut Outbox<Self>) {
         let items = self.items(now);
-        self.outlook.is_news(&items);
+        self.outlook.has_changed(&items);
         out.publish::<topic::LanguageDemand>(v1::Demand { header: Some(header), items });
         self.situation = Some(self.situation(now));
     }
@@ -71,7 +71,7 @@ impl LanguageNode {
             return;
         }
         let items = self.items(now);
-        if self.outlook.is_news(&items) {
+        if self.outlook.has_changed(&items) {
             let header = Some(v1::Header::new(now.0, 0));
             out.publish::<topic::LanguageDemand>(v1::Demand { header, items });
         }

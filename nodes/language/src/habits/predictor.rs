@@ -8,8 +8,8 @@
 //! levels are mixed with weights that follow how well each has foretold (fixed share, Herbster and Warmuth 1998).
 //! `habits.toml` stands in for a driver nobody knows yet. Counts fade: habits change.
 
-use crate::habits::usage_history::{Circumstances, Entry, Speed};
-use auriga_lm::intent::catalogue::{Catalogue, OUT_OF_SCOPE};
+use crate::habits::usage_history::{Circumstances, SpeedClass, UsageEntry};
+use auriga_lm::catalogue::{Catalogue, OUT_OF_SCOPE};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -18,16 +18,16 @@ const PRIOR: &str = include_str!("../../habits.toml");
 /// Contexts remembered at most; the one not seen for the longest is forgotten.
 const MAX_CONTEXTS: usize = 8192;
 /// Observations that the level before is worth, against a level's own counts.
-const BACKED_BY: f64 = 3.0;
+const BACKOFF_STRENGTH: f64 = 3.0;
 /// Nothing known, and a level for each kind of [`Context`]: the weight each begins with. The prior comes in at the fourth.
-const WEIGHTS: [f64; 7] = [1.0, 1.0, 1.0, 8.0, 4.0, 2.0, 4.0];
+const INITIAL_WEIGHTS: [f64; 7] = [1.0, 1.0, 1.0, 8.0, 4.0, 2.0, 4.0];
 /// How quickly the weights follow, and the share of them that is dealt out anew each time, so that none is lost for good.
-const LEARNING: f64 = 0.2;
-const SHARED: f64 = 0.02;
+const LEARNING_RATE: f64 = 0.2;
+const SHARE_RATE: f64 = 0.02;
 
 /// `habits.toml` is the project's own: what is wrong with it is found by a test and told at start.
 #[derive(Debug, thiserror::Error)]
-pub enum HabitError {
+pub enum PriorError {
     #[error("habits.toml: {0}")]
     Toml(#[from] toml::de::Error),
     #[error("habits.toml: after {intent}: {what}")]
@@ -42,7 +42,7 @@ struct Prior {
 
 /// What can be set.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Habit {
+pub struct PredictorConfig {
     /// Observations that a row of `habits.toml` is worth.
     pub prior_weight: f64,
     /// After this many operations a count is worth half.
@@ -62,11 +62,11 @@ enum Context {
     After(Option<Op>),
     AfterAt(Option<Op>, u8),
     AfterTwo(Option<Op>, Option<Op>),
-    Here(Option<Op>, Option<u8>, Option<Speed>, Option<[i16; 2]>),
+    Here(Option<Op>, Option<u8>, Option<SpeedClass>, Option<[i16; 2]>),
 }
 
 impl Context {
-    /// Which of [`WEIGHTS`] is its level's.
+    /// Which of [`INITIAL_WEIGHTS`] is its level's.
     fn level(&self) -> usize {
         match self {
             Self::Always => 1,
@@ -91,10 +91,10 @@ struct Row {
 pub struct Predictor {
     names: Vec<String>,
     prior: BTreeMap<Op, BTreeMap<Op, f64>>,
-    habit: Habit,
+    habit: PredictorConfig,
     rows: BTreeMap<Context, Row>,
     /// Of the levels; their sum stays the same.
-    weights: [f64; WEIGHTS.len()],
+    weights: [f64; INITIAL_WEIGHTS.len()],
     /// Operations so far.
     count: u64,
     /// The last operation and the one before it, of this stretch.
@@ -102,7 +102,7 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    pub fn new(catalogue: &Catalogue, habit: Habit) -> Result<Self, HabitError> {
+    pub fn new(catalogue: &Catalogue, habit: PredictorConfig) -> Result<Self, PriorError> {
         let Prior { after } = toml::from_str(PRIOR)?;
         let names = catalogue.intents().iter().map(|i| i.name.clone()).filter(|n| n != OUT_OF_SCOPE).collect();
         let mut predictor = Self {
@@ -110,18 +110,18 @@ impl Predictor {
             prior: BTreeMap::new(),
             habit,
             rows: BTreeMap::new(),
-            weights: WEIGHTS,
+            weights: INITIAL_WEIGHTS,
             count: 0,
             last: [None; 2],
         };
         for (intent, next) in after {
-            let fail = |what: String| HabitError::Entry { intent: intent.clone(), what };
+            let fail = |what: String| PriorError::Entry { intent: intent.clone(), what };
             let op = |name: &str| predictor.op(name).ok_or_else(|| fail(format!("the catalogue has no {name}")));
             let sum: f64 = next.values().sum();
             if !next.values().all(|p| (0.0..=1.0).contains(p)) || sum > 1.0 {
                 return Err(fail(format!("probabilities that sum to {sum}: expected 0 to 1 each, 1 at most in all")));
             }
-            let next = next.iter().map(|(name, p)| Ok((op(name)?, *p))).collect::<Result<_, HabitError>>()?;
+            let next = next.iter().map(|(name, p)| Ok((op(name)?, *p))).collect::<Result<_, PriorError>>()?;
             let of = op(&intent)?;
             predictor.prior.insert(of, next);
         }
@@ -134,7 +134,7 @@ impl Predictor {
     }
 
     /// The driver asked for this. An intent of another catalogue's is passed over.
-    pub fn note(&mut self, entry: &Entry) {
+    pub fn note(&mut self, entry: &UsageEntry) {
         let Some(op) = self.op(&entry.intent) else { return };
         self.count += 1;
         if !self.follows(entry.gap_s) {
@@ -163,7 +163,7 @@ impl Predictor {
         let mut p = vec![1.0 / outcomes as f64; outcomes];
         let mut levels = vec![(0, p.clone())];
         for context in contexts(last, now) {
-            let mut weight = BACKED_BY;
+            let mut weight = BACKOFF_STRENGTH;
             if let Context::After(Some(op)) = context
                 && let Some(prior) = self.prior.get(&op)
             {
@@ -220,12 +220,12 @@ impl Predictor {
         let before: f64 = levels.iter().map(|(level, _)| self.weights[*level]).sum();
         let scored: Vec<(usize, f64)> = levels
             .iter()
-            .map(|(level, p)| (*level, self.weights[*level] * p[usize::from(next)].max(1e-9).powf(LEARNING)))
+            .map(|(level, p)| (*level, self.weights[*level] * p[usize::from(next)].max(1e-9).powf(LEARNING_RATE)))
             .collect();
         let after: f64 = scored.iter().map(|(_, weight)| weight).sum();
-        let shared = SHARED * before / scored.len() as f64;
+        let shared = SHARE_RATE * before / scored.len() as f64;
         for (level, weight) in scored {
-            self.weights[level] = (1.0 - SHARED) * before * weight / after + shared;
+            self.weights[level] = (1.0 - SHARE_RATE) * before * weight / after + shared;
         }
     }
 
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HABIT: Habit = Habit { prior_weight: 4.0, half_life: 500.0, lead_s: 60 };
+    const HABIT: PredictorConfig = PredictorConfig { prior_weight: 4.0, half_life: 500.0, lead_s: 60 };
 
     fn catalogue() -> Catalogue {
         Catalogue::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/language/intents.toml")).unwrap()
@@ -277,9 +277,9 @@ mod tests {
         Predictor::new(&catalogue(), HABIT).unwrap()
     }
 
-    fn entry(intent: &str, gap_s: Option<u32>, hour: i64) -> Entry {
+    fn entry(intent: &str, gap_s: Option<u32>, hour: i64) -> UsageEntry {
         let circumstances = at(hour);
-        Entry { intent: intent.into(), gap_s, circumstances }
+        UsageEntry { intent: intent.into(), gap_s, circumstances }
     }
 
     /// On a Monday.
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn old_habits_fade() {
-        let mut p = Predictor::new(&catalogue(), Habit { half_life: 10.0, ..HABIT }).unwrap();
+        let mut p = Predictor::new(&catalogue(), PredictorConfig { half_life: 10.0, ..HABIT }).unwrap();
         (0..100).for_each(|_| p.note(&entry("call", None, 8)));
         (0..20).for_each(|_| p.note(&entry("weather", None, 8)));
         assert_eq!(first(&p, 8, None).0, "weather");
@@ -351,13 +351,13 @@ mod tests {
         let mut p = predictor();
         for i in 0..3000i16 {
             let circumstances = Circumstances { place: Some([i, i]), ..at(i64::from(i % 24)) };
-            p.note(&Entry { intent: p.names[i as usize % 7].clone(), gap_s: None, circumstances });
+            p.note(&UsageEntry { intent: p.names[i as usize % 7].clone(), gap_s: None, circumstances });
             assert!(p.rows.len() <= MAX_CONTEXTS);
         }
         // Ever new places fill it up to its bound and not further.
         for i in 0..9000i32 {
             let circumstances = Circumstances { place: Some([(i % 180) as i16, (i / 180) as i16 + 10_000]), ..at(8) };
-            p.note(&Entry { intent: "call".into(), gap_s: None, circumstances });
+            p.note(&UsageEntry { intent: "call".into(), gap_s: None, circumstances });
         }
         assert_eq!(p.rows.len(), MAX_CONTEXTS);
         assert_eq!(first(&p, 8, None).0, "call");
@@ -370,10 +370,10 @@ mod tests {
             prior_weight in 0.0..20.0f64,
             half_life in 1.0..1000.0f64,
         ) {
-            let mut p = Predictor::new(&catalogue(), Habit { prior_weight, half_life, lead_s: 60 }).unwrap();
+            let mut p = Predictor::new(&catalogue(), PredictorConfig { prior_weight, half_life, lead_s: 60 }).unwrap();
             for (op, gap_s, minute, place) in ops {
                 let circumstances = Circumstances { minute, place, speed: None };
-                p.note(&Entry { intent: p.names[op].clone(), gap_s, circumstances });
+                p.note(&UsageEntry { intent: p.names[op].clone(), gap_s, circumstances });
                 let all = p.distribution(&circumstances, gap_s);
                 let sum: f64 = all.iter().sum();
                 prop_assert!((sum - 1.0).abs() < 1e-9 && all.iter().all(|p| (0.0..=1.0 + 1e-9).contains(p)), "{}", sum);

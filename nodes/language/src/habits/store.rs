@@ -5,7 +5,7 @@
 //! leaves the old one or the new one. A thread of its own writes, so that the disk never holds up the model. What cannot
 //! be read is set aside under another name and told; the node starts without it.
 
-use crate::habits::usage_history::{self, Entry};
+use crate::habits::usage_history::{self, UsageEntry};
 use age::{
     secrecy::ExposeSecret,
     x25519::{Identity, Recipient},
@@ -42,7 +42,7 @@ pub enum StoreError {
 pub struct Store {
     recipient: Recipient,
     file: PathBuf,
-    entries: Vec<Entry>,
+    entries: Vec<UsageEntry>,
     most: usize,
 }
 
@@ -79,12 +79,12 @@ impl Store {
     }
 
     /// What is in it, oldest first.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[UsageEntry] {
         &self.entries
     }
 
     /// Adds entries and writes the file; the oldest make room.
-    pub fn append(&mut self, entries: impl IntoIterator<Item = Entry>) -> Result<(), StoreError> {
+    pub fn append(&mut self, entries: impl IntoIterator<Item = UsageEntry>) -> Result<(), StoreError> {
         self.entries.extend(entries);
         self.trim();
         let at = |source| StoreError::Io { path: self.file.clone(), source };
@@ -103,12 +103,12 @@ impl Store {
     pub fn keep(
         mut self,
         mut failed: impl FnMut(StoreError) + Send + 'static,
-    ) -> io::Result<(mpsc::Sender<Entry>, JoinHandle<()>)> {
-        let (sender, receiver) = mpsc::channel::<Entry>();
+    ) -> io::Result<(mpsc::Sender<UsageEntry>, JoinHandle<()>)> {
+        let (sender, receiver) = mpsc::channel::<UsageEntry>();
         let work = move || {
             while let Ok(first) = receiver.recv() {
                 // Whatever has come meanwhile is written with it.
-                let entries: Vec<Entry> = std::iter::once(first).chain(receiver.try_iter()).collect();
+                let entries: Vec<UsageEntry> = std::iter::once(first).chain(receiver.try_iter()).collect();
                 if let Err(e) = self.append(entries) {
                     failed(e);
                 }
@@ -123,7 +123,7 @@ enum Unreadable {
     Damaged(String),
 }
 
-fn read(file: &Path, identity: &Identity) -> Result<Vec<Entry>, Unreadable> {
+fn read(file: &Path, identity: &Identity) -> Result<Vec<UsageEntry>, Unreadable> {
     let size = match fs::metadata(file) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         found => found.map_err(Unreadable::Io)?.len(),
@@ -185,8 +185,8 @@ fn set_aside(folder: &Path, file: &Path) -> io::Result<PathBuf> {
 mod tests {
     use super::*;
 
-    fn entry(intent: &str) -> Entry {
-        Entry { intent: intent.into(), gap_s: Some(5), circumstances: Default::default() }
+    fn entry(intent: &str) -> UsageEntry {
+        UsageEntry { intent: intent.into(), gap_s: Some(5), circumstances: Default::default() }
     }
 
     fn names(store: &Store) -> Vec<&str> {

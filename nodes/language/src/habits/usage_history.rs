@@ -1,7 +1,7 @@
 //! What the driver asked for, and in which circumstances: the entries of the private log. The state machine makes and
 //! takes them; [`crate::habits::store`] keeps them on disk, encrypted.
 
-use crate::{habits::wall_clock::Wall, reply::verbosity::STANDING_MPS};
+use crate::{habits::wall_clock::WallClock, reply::verbosity::STANDING_MPS};
 use auriga_msgs::v1::{self, vss_signal::Value};
 use auriga_runtime::Nanos;
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,14 @@ use std::fmt;
 /// How fast it went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Speed {
+pub enum SpeedClass {
     Standing,
     Town,
     Road,
     Motorway,
 }
 
-impl Speed {
+impl SpeedClass {
     pub fn of(mps: f64) -> Option<Self> {
         // Up to 60 and 100 km/h.
         match mps.abs() {
@@ -38,17 +38,17 @@ pub struct Circumstances {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minute: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speed: Option<Speed>,
+    pub speed: Option<SpeedClass>,
     /// Latitude and longitude in hundredths of a degree: about a kilometre.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<[i16; 2]>,
 }
 
 /// Of four hours each, the first from two in the morning; working days and the week's end are apart.
-const TIME_BANDS: i64 = 6;
+const BANDS_PER_DAY: i64 = 6;
 
 impl Circumstances {
-    pub fn of(scene: Option<&v1::Scene>, speed_mps: Option<f64>, wall: Option<Wall>, now: Nanos) -> Self {
+    pub fn of(scene: Option<&v1::Scene>, speed_mps: Option<f64>, wall: Option<WallClock>, now: Nanos) -> Self {
         let signals = scene.and_then(|s| s.vehicle.as_ref()).map_or(&[][..], |v| &v.signals);
         let hundredths = |path: &str, most: f64| {
             let signal = signals.iter().find(|s| s.path == path)?;
@@ -59,26 +59,26 @@ impl Circumstances {
         let longitude = hundredths("Vehicle.CurrentLocation.Longitude", 180.0);
         Self {
             minute: wall.map(|w| w.local_minutes(now)),
-            speed: speed_mps.and_then(Speed::of),
+            speed: speed_mps.and_then(SpeedClass::of),
             place: latitude.zip(longitude).map(|(a, b)| [a, b]),
         }
     }
 
-    /// Which part of which kind of day: below [`TIME_BANDS`] on working days, from there on at the week's end.
+    /// Which part of which kind of day: below [`BANDS_PER_DAY`] on working days, from there on at the week's end.
     pub fn time_band(&self) -> Option<u8> {
         let minute = self.minute?;
-        let band = (minute - 120).rem_euclid(1440) / (1440 / TIME_BANDS);
+        let band = (minute - 120).rem_euclid(1440) / (1440 / BANDS_PER_DAY);
         // 1970 began on a Thursday: days 2 and 3 were the first week's end.
         let weekday = (minute - 120).div_euclid(1440).rem_euclid(7);
         let free = matches!(weekday, 2 | 3);
-        u8::try_from(band + if free { TIME_BANDS } else { 0 }).ok()
+        u8::try_from(band + if free { BANDS_PER_DAY } else { 0 }).ok()
     }
 }
 
 /// One operation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct UsageEntry {
     pub intent: String,
     /// Seconds since the operation before; `None` for the first of a drive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,9 +88,9 @@ pub struct Entry {
 }
 
 /// What somebody asked for and when is private: it is not formatted.
-impl fmt::Debug for Entry {
+impl fmt::Debug for UsageEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Entry(private)")
+        f.write_str("UsageEntry(private)")
     }
 }
 
@@ -104,12 +104,12 @@ impl fmt::Debug for Circumstances {
 /// The log cannot be read: which line is none, without what is in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} is not an entry")]
-pub struct LogError {
+pub struct HistoryError {
     pub line: usize,
 }
 
 /// Entries as text, one to a line.
-pub fn encode(entries: impl IntoIterator<Item = Entry>) -> Vec<u8> {
+pub fn encode(entries: impl IntoIterator<Item = UsageEntry>) -> Vec<u8> {
     let mut text = Vec::new();
     for entry in entries {
         // An entry is a flat object of numbers and texts, which always has a JSON form.
@@ -122,9 +122,9 @@ pub fn encode(entries: impl IntoIterator<Item = Entry>) -> Vec<u8> {
 }
 
 /// Reads what [`encode`] writes.
-pub fn decode(text: &[u8]) -> Result<Vec<Entry>, LogError> {
+pub fn decode(text: &[u8]) -> Result<Vec<UsageEntry>, HistoryError> {
     let lines = text.split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
-    lines.map(|(i, line)| serde_json::from_slice(line).map_err(|_| LogError { line: i + 1 })).collect()
+    lines.map(|(i, line)| serde_json::from_slice(line).map_err(|_| HistoryError { line: i + 1 })).collect()
 }
 
 #[cfg(test)]
@@ -167,7 +167,7 @@ mod tests {
     fn an_entry_is_never_formatted() {
         let place = Some([5252, 1338]);
         let circumstances = Circumstances { place, ..Default::default() };
-        let entry = Entry { intent: "call".into(), gap_s: None, circumstances };
+        let entry = UsageEntry { intent: "call".into(), gap_s: None, circumstances };
         for shown in [format!("{entry:?}"), format!("{circumstances:?}")] {
             assert!(!shown.contains("call") && !shown.contains("5252"), "{shown}");
         }
@@ -175,17 +175,17 @@ mod tests {
 
     #[test]
     fn a_broken_line_is_told_by_its_number() {
-        let good = encode([Entry { intent: "call".into(), gap_s: Some(3), circumstances: Default::default() }]);
+        let good = encode([UsageEntry { intent: "call".into(), gap_s: Some(3), circumstances: Default::default() }]);
         let bad = [&good[..], b"\n{\"intent\":3}\n"].concat();
-        assert_eq!(decode(&bad), Err(LogError { line: 3 }));
+        assert_eq!(decode(&bad), Err(HistoryError { line: 3 }));
         assert_eq!(decode(b""), Ok(vec![]));
     }
 
-    fn any_entry() -> impl Strategy<Value = Entry> {
-        let speed = prop::option::of(any::<f64>()).prop_map(|v| v.and_then(Speed::of));
+    fn any_entry() -> impl Strategy<Value = UsageEntry> {
+        let speed = prop::option::of(any::<f64>()).prop_map(|v| v.and_then(SpeedClass::of));
         let circumstances = (any::<Option<i64>>(), speed, any::<Option<[i16; 2]>>())
             .prop_map(|(minute, speed, place)| Circumstances { minute, speed, place });
-        ("\\PC{0,20}", any::<Option<u32>>(), circumstances).prop_map(|(intent, gap_s, circumstances)| Entry {
+        ("\\PC{0,20}", any::<Option<u32>>(), circumstances).prop_map(|(intent, gap_s, circumstances)| UsageEntry {
             intent,
             gap_s,
             circumstances,

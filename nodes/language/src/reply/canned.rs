@@ -1,4 +1,4 @@
-//! Plain sentences (`canned.toml`): what is said without the model.
+//! Canned responses (`canned.toml`): what is said without the model.
 
 use auriga_lm::intent::{catalogue::Catalogue, output::IntentOutput, scene::SceneFacts};
 use serde::Deserialize;
@@ -20,7 +20,7 @@ pub const TOO_LONG: &str = "That was too long for me. Please say it in fewer wor
 
 /// The table is the project's own: what is wrong with it is found by a test and told at start.
 #[derive(Debug, thiserror::Error)]
-pub enum PlainError {
+pub enum CannedError {
     #[error("canned.toml: {0}")]
     Toml(#[from] toml::de::Error),
     #[error("canned.toml: intent {intent}: {what}")]
@@ -37,16 +37,16 @@ struct Entry {
 
 /// The sentences of all intents of a catalogue.
 #[derive(Debug)]
-pub struct Plain {
+pub struct CannedResponses {
     entries: BTreeMap<String, Entry>,
 }
 
-impl Plain {
+impl CannedResponses {
     /// Checks that every intent of the catalogue can be answered whatever is known.
-    pub fn new(catalogue: &Catalogue) -> Result<Self, PlainError> {
+    pub fn new(catalogue: &Catalogue) -> Result<Self, CannedError> {
         let entries: BTreeMap<String, Entry> = toml::from_str(SHIPPED)?;
         for intent in catalogue.intents() {
-            let fail = |what| PlainError::Entry { intent: intent.name.clone(), what };
+            let fail = |what| CannedError::Entry { intent: intent.name.clone(), what };
             let entry = entries.get(&intent.name).ok_or_else(|| fail("has no sentences"))?;
             let last = entry.say.last().ok_or_else(|| fail("has no sentences"))?;
             if last.contains('{') {
@@ -57,7 +57,7 @@ impl Plain {
     }
 
     /// Whether a fact is missing that an answer to this intent is made of.
-    pub fn misses_a_fact(&self, intent: &str, facts: &SceneFacts) -> bool {
+    pub fn lacks_fact(&self, intent: &str, facts: &SceneFacts) -> bool {
         let entry = self.entries.get(intent);
         entry.is_some_and(|e| e.needs.iter().any(|name| facts.fact(name).is_none()))
     }
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn every_intent_of_the_catalogue_has_a_sentence_even_when_nothing_is_known() {
         let catalogue = catalogue();
-        let plain = Plain::new(&catalogue).unwrap();
+        let plain = CannedResponses::new(&catalogue).unwrap();
         for intent in catalogue.intents() {
             let sentence = plain.sentence(&IntentOutput::new(&intent.name, &[]), &SceneFacts::default());
             assert!(!sentence.is_empty() && sentence != MODEL_FAILED, "{}", intent.name);
@@ -128,7 +128,7 @@ mod tests {
             tyres: bar(1.92),
             ..Default::default()
         };
-        let plain = Plain::new(&catalogue()).unwrap();
+        let plain = CannedResponses::new(&catalogue()).unwrap();
         let values = facts::values(&facts);
         for (intent, expected) in [
             ("range_query", "The range is 212 kilometres."),
@@ -138,18 +138,18 @@ mod tests {
             ("speed_query", "We are doing 50 kilometres per hour."),
             ("distance_ahead_query", "The vehicle ahead is 25 metres away."),
         ] {
-            assert!(!plain.misses_a_fact(intent, &facts));
+            assert!(!plain.lacks_fact(intent, &facts));
             let sentence = plain.sentence(&IntentOutput::new(intent, &[]), &facts);
             assert_eq!(sentence, expected);
             assert!(numbers(&sentence).iter().all(|n| facts::is_one_of(n, &values)), "{sentence}");
         }
-        assert!(plain.misses_a_fact("time_query", &facts));
-        assert!(!plain.misses_a_fact("call", &facts));
+        assert!(plain.lacks_fact("time_query", &facts));
+        assert!(!plain.lacks_fact("call", &facts));
     }
 
     #[test]
     fn a_slot_is_said_as_it_was_heard() {
-        let plain = Plain::new(&catalogue()).unwrap();
+        let plain = CannedResponses::new(&catalogue()).unwrap();
         let call = IntentOutput::new("call", &[("who", "anna {range}")]);
         assert_eq!(plain.sentence(&call, &SceneFacts::default()), "I will call anna {range}.");
     }

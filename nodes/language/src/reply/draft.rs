@@ -6,8 +6,8 @@
 //! ends. Sentences are also what the loudspeaker needs, so nothing is lost by waiting.
 
 use crate::{
-    engine::interface::Ask,
-    reply::canned::Plain,
+    engine::interface::ModelInput,
+    reply::canned::CannedResponses,
     understand::{
         facts,
         numbers::{Unit, numbers},
@@ -18,19 +18,19 @@ use auriga_msgs::sentence::sentence_end;
 
 /// What has become of a reply with a new piece of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum DraftOutput {
     /// No sentence is whole yet.
-    Nothing,
+    Incomplete,
     /// One or more sentences.
     Sentences(String),
     /// The last of it, and whether the plain sentence had to step in.
-    Last { text: String, replaced: bool },
+    Final { text: String, replaced: bool },
 }
 
 /// A reply that the model is working on.
 #[derive(Debug)]
 pub struct Draft {
-    ask: Ask,
+    ask: ModelInput,
     intent: IntentOutput,
     values: Vec<(f64, Unit)>,
     /// Words of the utterance that the first sentence has to name, in lower case.
@@ -44,7 +44,7 @@ pub struct Draft {
 
 impl Draft {
     /// `spoken`: the slots of the intent that hold words of the utterance.
-    pub fn new(ask: Ask, intent: IntentOutput, spoken: &[&str], max_words: usize) -> Self {
+    pub fn new(ask: ModelInput, intent: IntentOutput, spoken: &[&str], max_words: usize) -> Self {
         let named = spoken.iter().filter_map(|name| intent.slot(name)).map(str::to_lowercase).collect();
         let mut values = facts::values(ask.facts());
         let slots = intent.slots.iter().flat_map(|(_, value)| numbers(value));
@@ -52,72 +52,72 @@ impl Draft {
         Self { ask, intent, values, named, max_words, said_words: 0, pending: String::new() }
     }
 
-    /// Takes what the model wrote. After [`Said::Last`] the reply is over, whatever the model would still say.
-    pub fn push(&mut self, text: &str, plain: &Plain) -> Said {
+    /// Takes what the model wrote. After [`DraftOutput::Final`] the reply is over, whatever the model would still say.
+    pub fn push(&mut self, text: &str, plain: &CannedResponses) -> DraftOutput {
         self.pending.push_str(text);
         let mut sentences = String::new();
         while let Some(end) = sentence_end(&self.pending, |_| false) {
             let rest = self.pending.split_off(end);
             let sentence = std::mem::replace(&mut self.pending, rest);
-            match self.judge(&sentence) {
-                Verdict::Good => sentences.push_str(&sentence),
-                Verdict::TooLong => return self.enough(sentences, plain),
-                Verdict::Unfounded => return self.replace(sentences, plain),
+            match self.check(&sentence) {
+                SentenceCheck::Valid => sentences.push_str(&sentence),
+                SentenceCheck::TooLong => return self.enough(sentences, plain),
+                SentenceCheck::Unsupported => return self.replace(sentences, plain),
             }
         }
         let words = self.said_words + word_count(&self.pending);
         if self.said_words >= self.max_words || words > self.max_words {
             return self.enough(sentences, plain);
         }
-        if sentences.is_empty() { Said::Nothing } else { Said::Sentences(sentences) }
+        if sentences.is_empty() { DraftOutput::Incomplete } else { DraftOutput::Sentences(sentences) }
     }
 
     /// The model has ended.
-    pub fn finish(&mut self, plain: &Plain) -> Said {
+    pub fn finish(&mut self, plain: &CannedResponses) -> DraftOutput {
         let rest = std::mem::take(&mut self.pending);
         if rest.trim().is_empty() {
             return self.enough(String::new(), plain);
         }
-        match self.judge(&rest) {
-            Verdict::Good => Said::Last { text: rest, replaced: false },
-            Verdict::TooLong => self.enough(String::new(), plain),
-            Verdict::Unfounded => self.replace(String::new(), plain),
+        match self.check(&rest) {
+            SentenceCheck::Valid => DraftOutput::Final { text: rest, replaced: false },
+            SentenceCheck::TooLong => self.enough(String::new(), plain),
+            SentenceCheck::Unsupported => self.replace(String::new(), plain),
         }
     }
 
     /// Whether there is room for the sentence, every number in it is somebody's, and the first names what was asked for.
-    fn judge(&mut self, sentence: &str) -> Verdict {
+    fn check(&mut self, sentence: &str) -> SentenceCheck {
         let words = word_count(sentence);
         if self.said_words + words > self.max_words {
-            return Verdict::TooLong;
+            return SentenceCheck::TooLong;
         }
         let lower = sentence.to_lowercase();
         let names_it = self.said_words > 0 || self.named.iter().all(|name| lower.contains(name));
         if !names_it || !numbers(sentence).iter().all(|n| facts::is_one_of(n, &self.values)) {
-            return Verdict::Unfounded;
+            return SentenceCheck::Unsupported;
         }
         self.said_words += words;
-        Verdict::Good
+        SentenceCheck::Valid
     }
 
     /// The reply ends with what is said; a sentence that does not fit is never said in part. A reply of nothing is none.
-    fn enough(&self, text: String, plain: &Plain) -> Said {
+    fn enough(&self, text: String, plain: &CannedResponses) -> DraftOutput {
         match self.said_words {
             0 => self.replace(text, plain),
-            _ => Said::Last { text, replaced: false },
+            _ => DraftOutput::Final { text, replaced: false },
         }
     }
 
-    fn replace(&self, mut text: String, plain: &Plain) -> Said {
+    fn replace(&self, mut text: String, plain: &CannedResponses) -> DraftOutput {
         text.push_str(&plain.sentence(&self.intent, self.ask.facts()));
-        Said::Last { text, replaced: true }
+        DraftOutput::Final { text, replaced: true }
     }
 }
 
-enum Verdict {
-    Good,
+enum SentenceCheck {
+    Valid,
     TooLong,
-    Unfounded,
+    Unsupported,
 }
 
 fn word_count(text: &str) -> usize {
@@ -137,29 +137,34 @@ mod tests {
     use auriga_lm::intent::{catalogue::Catalogue, classifier::context::Context, scene::SceneFacts};
     use proptest::prelude::*;
 
-    fn plain() -> Plain {
+    fn plain() -> CannedResponses {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/language/intents.toml");
-        Plain::new(&Catalogue::load(path).unwrap()).unwrap()
+        CannedResponses::new(&Catalogue::load(path).unwrap()).unwrap()
     }
 
     fn draft(name: &str, slots: &[(&str, &str)], max_words: usize) -> Draft {
         let scene = SceneFacts { range_km: Some(212.4), battery: Some(0.64), ..Default::default() };
         let context = Context { scene, ..Default::default() };
-        Draft::new(Ask { text: String::new(), context }, IntentOutput::new(name, slots), &["who", "what"], max_words)
+        Draft::new(
+            ModelInput { text: String::new(), context },
+            IntentOutput::new(name, slots),
+            &["who", "what"],
+            max_words,
+        )
     }
 
-    fn last(text: &str, replaced: bool) -> Said {
-        Said::Last { text: text.into(), replaced }
+    fn last(text: &str, replaced: bool) -> DraftOutput {
+        DraftOutput::Final { text: text.into(), replaced }
     }
 
     #[test]
     fn a_sentence_is_said_once_it_is_whole() {
         let plain = plain();
         let mut d = draft("range_query", &[], 40);
-        assert_eq!(d.push("You can go 212", &plain), Said::Nothing);
-        assert_eq!(d.push(" kilometres.", &plain), Said::Nothing);
-        assert_eq!(d.push(" The battery", &plain), Said::Sentences("You can go 212 kilometres. ".into()));
-        assert_eq!(d.push(" is at 64 percent.", &plain), Said::Nothing);
+        assert_eq!(d.push("You can go 212", &plain), DraftOutput::Incomplete);
+        assert_eq!(d.push(" kilometres.", &plain), DraftOutput::Incomplete);
+        assert_eq!(d.push(" The battery", &plain), DraftOutput::Sentences("You can go 212 kilometres. ".into()));
+        assert_eq!(d.push(" is at 64 percent.", &plain), DraftOutput::Incomplete);
         assert_eq!(d.finish(&plain), last("The battery is at 64 percent.", false));
     }
 
@@ -169,7 +174,7 @@ mod tests {
         for wrong in ["You can go 300 kilometres.", "You can go 64 kilometres.", "Two hundred and thirteen kilometres."]
         {
             let mut d = draft("range_query", &[], 40);
-            assert_eq!(d.push(wrong, &plain), Said::Nothing);
+            assert_eq!(d.push(wrong, &plain), DraftOutput::Incomplete);
             assert_eq!(d.finish(&plain), last("The range is 212 kilometres.", true), "{wrong}");
         }
         let mut d = draft("range_query", &[], 40);
@@ -196,8 +201,8 @@ mod tests {
         let mut d = draft("call", &[("who", "anna")], 40);
         assert_eq!(d.push("Calling Tom. One", &plain), last("I will call anna.", true));
         let mut d = draft("call", &[("who", "anna")], 40);
-        assert_eq!(d.push("Calling Anna. One", &plain), Said::Sentences("Calling Anna. ".into()));
-        assert_eq!(d.push(" moment.", &plain), Said::Nothing);
+        assert_eq!(d.push("Calling Anna. One", &plain), DraftOutput::Sentences("Calling Anna. ".into()));
+        assert_eq!(d.push(" moment.", &plain), DraftOutput::Incomplete);
         assert_eq!(d.finish(&plain), last("One moment.", false));
     }
 
@@ -209,7 +214,7 @@ mod tests {
         let mut d = draft("greeting", &[], 5);
         assert_eq!(d.push("well well well well well well well", &plain), last("Hello.", true));
         let mut d = draft("greeting", &[], 5);
-        assert_eq!(d.push("", &plain), Said::Nothing);
+        assert_eq!(d.push("", &plain), DraftOutput::Incomplete);
         assert_eq!(d.finish(&plain), last("Hello.", true), "an empty reply is no reply");
     }
 
@@ -234,13 +239,13 @@ mod tests {
                 let mut said = String::new();
                 for piece in pieces {
                     match d.push(piece, &plain) {
-                        Said::Nothing => {}
-                        Said::Sentences(s) => said.push_str(&s),
-                        Said::Last { text, .. } => return said + &text,
+                        DraftOutput::Incomplete => {}
+                        DraftOutput::Sentences(s) => said.push_str(&s),
+                        DraftOutput::Final { text, .. } => return said + &text,
                     }
                 }
                 match d.finish(&plain) {
-                    Said::Last { text, .. } => said + &text,
+                    DraftOutput::Final { text, .. } => said + &text,
                     other => panic!("{other:?}"),
                 }
             };

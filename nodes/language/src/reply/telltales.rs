@@ -1,7 +1,7 @@
 //! What a warning lamp means (`telltales.toml`), and what the warning was that has just been given.
 
-use crate::reply::verbosity::Talk;
-use auriga_lm::intent::prompt::clean_utterance;
+use crate::reply::verbosity::Verbosity;
+use auriga_lm::prompt::clean_utterance;
 use serde::Deserialize;
 
 const SHIPPED: &str = include_str!("../../telltales.toml");
@@ -13,7 +13,7 @@ pub const UNKNOWN: &str = "I do not know that lamp. If it is red, stop as soon a
 
 /// The table is the project's own: what is wrong with it is found by a test and told at start.
 #[derive(Debug, thiserror::Error)]
-pub enum LampError {
+pub enum TelltaleError {
     #[error("telltales.toml: {0}")]
     Toml(#[from] toml::de::Error),
     #[error("telltales.toml: {lamp}: {what}")]
@@ -32,7 +32,7 @@ enum Colour {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Lamp {
+struct Telltale {
     name: String,
     said: Vec<String>,
     colour: Colour,
@@ -50,20 +50,20 @@ struct After {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    lamp: Vec<Lamp>,
+    lamp: Vec<Telltale>,
     after: Vec<After>,
 }
 
 /// All tell-tales.
 #[derive(Debug)]
-pub struct Lamps(File);
+pub struct Telltales(File);
 
-impl Lamps {
-    pub fn new() -> Result<Self, LampError> {
+impl Telltales {
+    pub fn new() -> Result<Self, TelltaleError> {
         let file: File = toml::from_str(SHIPPED)?;
         let mut phrases: Vec<&String> = Vec::new();
         for lamp in &file.lamp {
-            let fail = |what: String| LampError::Entry { lamp: lamp.name.clone(), what };
+            let fail = |what: String| TelltaleError::Entry { lamp: lamp.name.clone(), what };
             if lamp.said.is_empty() || lamp.means.is_empty() {
                 return Err(fail("expected words that drivers use and a meaning".into()));
             }
@@ -79,9 +79,9 @@ impl Lamps {
     }
 
     /// What the lamp that is named in the text means; `None` when none is.
-    pub fn explain(&self, text: &str, talk: Talk) -> Option<String> {
+    pub fn explain(&self, text: &str, talk: Verbosity) -> Option<String> {
         let said = format!(" {} ", clean_utterance(text));
-        let longest = |lamp: &Lamp| {
+        let longest = |lamp: &Telltale| {
             // A plural or a genitive still names it: only the beginning of a word has to fit.
             let named = lamp.said.iter().filter(|phrase| said.contains(&format!(" {phrase}")));
             named.map(String::len).max().unwrap_or(0)
@@ -89,7 +89,7 @@ impl Lamps {
         let lamps = self.0.lamp.iter().map(|lamp| (longest(lamp), lamp)).filter(|(length, _)| *length > 0);
         // Of equal ones the first: `max_by_key` gives the last.
         let (_, lamp) = lamps.rev().max_by_key(|(length, _)| *length)?;
-        let todo = lamp.r#do.as_ref().filter(|_| talk == Talk::Full || lamp.colour == Colour::Red);
+        let todo = lamp.r#do.as_ref().filter(|_| talk == Verbosity::Full || lamp.colour == Colour::Red);
         Some(todo.map_or(lamp.means.clone(), |todo| format!("{} {todo}", lamp.means)))
     }
 
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_lamp_is_known_by_what_drivers_call_it() {
-        let lamps = Lamps::new().unwrap();
+        let lamps = Telltales::new().unwrap();
         for (text, means) in [
             (
                 "what does the yellow engine light mean",
@@ -122,17 +122,17 @@ mod tests {
             ("what is that snowflake", "It is so cold that the road may be icy."),
             ("the seat belts lamp", "Somebody is not wearing the seat belt."),
         ] {
-            let answer = lamps.explain(text, Talk::Full).unwrap_or_default();
+            let answer = lamps.explain(text, Verbosity::Full).unwrap_or_default();
             assert!(answer.starts_with(means), "{text}: {answer}");
         }
-        assert_eq!(lamps.explain("what does this light mean", Talk::Full), None);
-        assert_eq!(lamps.explain("", Talk::Full), None);
+        assert_eq!(lamps.explain("what does this light mean", Verbosity::Full), None);
+        assert_eq!(lamps.explain("", Verbosity::Full), None);
     }
 
     #[test]
     fn what_to_do_is_left_out_when_brief_unless_it_is_urgent() {
-        let lamps = Lamps::new().unwrap();
-        let brief = |text| lamps.explain(text, Talk::Brief).unwrap();
+        let lamps = Telltales::new().unwrap();
+        let brief = |text| lamps.explain(text, Verbosity::Brief).unwrap();
         assert_eq!(brief("tyre pressure lamp"), "A tyre has too little air.");
         assert_eq!(
             brief("oil lamp"),
@@ -142,10 +142,10 @@ mod tests {
 
     #[test]
     fn every_lamp_is_found_by_each_of_its_phrases_and_every_hazard_is_explained() {
-        let lamps = Lamps::new().unwrap();
+        let lamps = Telltales::new().unwrap();
         for lamp in &lamps.0.lamp {
             for said in &lamp.said {
-                let answer = lamps.explain(&format!("what does the {said} mean"), Talk::Full).unwrap();
+                let answer = lamps.explain(&format!("what does the {said} mean"), Verbosity::Full).unwrap();
                 assert!(answer.starts_with(&lamp.means), "{said}: {answer}");
                 assert_eq!(numbers(&answer), [], "{answer}");
             }
@@ -159,7 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_taken(text in "\\PC{0,80}") {
-            Lamps::new().unwrap().explain(&text, Talk::Full);
+            Telltales::new().unwrap().explain(&text, Verbosity::Full);
         }
     }
 }

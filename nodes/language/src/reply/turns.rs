@@ -1,15 +1,15 @@
 //! What is said to the driver, when: turns in pieces, and what waits for its moment.
 
 use crate::{
-    Heard, LanguageNode, ReplyWork,
+    LanguageNode, ReplyTask, Request,
     engine::interface::{Class, EngineError},
     ms,
     reply::{
         canned,
-        draft::Said,
-        verbosity::{Driving, Talk},
+        draft::DraftOutput,
+        verbosity::{DriverWorkload, Verbosity},
     },
-    understand::facts::Known,
+    understand::facts::Observation,
 };
 use auriga_msgs::{Stamped, topic, v1};
 use auriga_runtime::{Nanos, Outbox};
@@ -17,8 +17,8 @@ use std::time::Duration;
 use v1::Severity;
 
 /// A reply as it is published, piece by piece.
-pub(crate) struct Turn {
-    pub heard: Heard,
+pub(crate) struct OpenTurn {
+    pub heard: Request,
     id: u64,
     /// What has been said of it; `None` before the first piece.
     said: Option<String>,
@@ -33,8 +33,8 @@ enum Piece {
 }
 
 /// A whole turn that waits until it may be said.
-pub(crate) struct Waiting {
-    heard: Heard,
+pub(crate) struct DeferredTurn {
+    heard: Request,
     text: String,
     since: Nanos,
 }
@@ -43,30 +43,30 @@ pub(crate) struct Waiting {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
     /// The driver or the drive is in trouble: said at once.
-    AtOnce,
-    WhenItMay,
+    Immediate,
+    Deferrable,
 }
 
 impl LanguageNode {
     /// How much may be said now.
-    pub(crate) fn talk(&self, now: Nanos) -> Talk {
+    pub(crate) fn talk(&self, now: Nanos) -> Verbosity {
         let mode = self.mode.filter(|(_, until)| now < *until).map(|(mode, _)| mode);
         let max_age = ms(self.config.scene_max_age_ms);
         let fresh = self.scene.as_deref().filter(|s| now.since(Nanos(s.header_copy().stamp_ns)) <= max_age);
         let driving = match fresh {
             Some(scene) => {
-                let facts = Known::of(Some(scene), now, max_age).facts;
-                Driving::of(scene, facts.speed_mps, facts.driving_load, mode)
+                let facts = Observation::of(Some(scene), now, max_age).facts;
+                DriverWorkload::of(scene, facts.speed_mps, facts.driving_load, mode)
             }
-            None => Driving { mode, ..Default::default() },
+            None => DriverWorkload { mode, ..Default::default() },
         };
         driving.talk(self.config.reply_brief_from_mps)
     }
 
     /// A whole turn in plain sentences; it takes the place of a reply under way.
-    pub(crate) fn say(&mut self, heard: &Heard, text: &str, urgency: Urgency, now: Nanos, out: &mut Outbox<Self>) {
+    pub(crate) fn say(&mut self, heard: &Request, text: &str, urgency: Urgency, now: Nanos, out: &mut Outbox<Self>) {
         self.interrupt_reply(out);
-        if urgency == Urgency::WhenItMay && self.talk(now) == Talk::Nothing {
+        if urgency == Urgency::Deferrable && self.talk(now) == Verbosity::Silent {
             return self.wait(heard, text, now);
         }
         let mut turn = self.turn(heard);
@@ -74,11 +74,11 @@ impl LanguageNode {
     }
 
     /// A turn that is said as soon as nothing else is; of too many the oldest is dropped.
-    pub(crate) fn wait(&mut self, heard: &Heard, text: &str, now: Nanos) {
+    pub(crate) fn wait(&mut self, heard: &Request, text: &str, now: Nanos) {
         if self.waiting.len() >= self.config.queue {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(Waiting { heard: heard.clone(), text: text.to_owned(), since: now });
+        self.waiting.push_back(DeferredTurn { heard: heard.clone(), text: text.to_owned(), since: now });
     }
 
     /// Says what has waited, unless it is too late.
@@ -91,8 +91,8 @@ impl LanguageNode {
             out.fault(now, Severity::Info, "answer-too-late", "language/turn", text);
         }
         let free = self.reply.is_none() && self.intent.is_none() && self.queue.is_empty();
-        if free && !self.waiting.is_empty() && self.talk(now) != Talk::Nothing {
-            for Waiting { heard, text, .. } in std::mem::take(&mut self.waiting) {
+        if free && !self.waiting.is_empty() && self.talk(now) != Verbosity::Silent {
+            for DeferredTurn { heard, text, .. } in std::mem::take(&mut self.waiting) {
                 let mut turn = self.turn(&heard);
                 self.publish_piece(&mut turn, &text, Piece::Last, out);
             }
@@ -114,32 +114,32 @@ impl LanguageNode {
     }
 
     /// The model broke down at this: said by fault and to the driver.
-    pub(crate) fn model_failed(&mut self, heard: &Heard, error: &EngineError, now: Nanos, out: &mut Outbox<Self>) {
+    pub(crate) fn model_failed(&mut self, heard: &Request, error: &EngineError, now: Nanos, out: &mut Outbox<Self>) {
         let text = format!("{error}; a request was not answered, check the checkpoint");
         out.fault(now, Severity::Critical, "language-model-failed", "checkpoint", text);
-        self.say(heard, canned::MODEL_FAILED, Urgency::WhenItMay, now, out);
+        self.say(heard, canned::MODEL_FAILED, Urgency::Deferrable, now, out);
     }
 
     pub(crate) fn reply_goes_on(&mut self, text: &str, now: Nanos, out: &mut Outbox<Self>) {
         let Some(mut reply) = self.reply.take() else { return };
         match reply.draft.push(text, &self.plain) {
-            Said::Nothing => self.reply = Some(reply),
-            Said::Sentences(text) => {
+            DraftOutput::Incomplete => self.reply = Some(reply),
+            DraftOutput::Sentences(text) => {
                 self.publish_piece(&mut reply.turn, &text, Piece::More, out);
                 self.reply = Some(reply);
             }
-            Said::Last { text, replaced } => self.close_reply(reply, &text, replaced, now, out),
+            DraftOutput::Final { text, replaced } => self.close_reply(reply, &text, replaced, now, out),
         }
     }
 
     pub(crate) fn reply_ends(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         let Some(mut reply) = self.reply.take() else { return };
-        if let Said::Last { text, replaced } = reply.draft.finish(&self.plain) {
+        if let DraftOutput::Final { text, replaced } = reply.draft.finish(&self.plain) {
             self.close_reply(reply, &text, replaced, now, out);
         }
     }
 
-    fn close_reply(&mut self, mut reply: ReplyWork, text: &str, replaced: bool, now: Nanos, out: &mut Outbox<Self>) {
+    fn close_reply(&mut self, mut reply: ReplyTask, text: &str, replaced: bool, now: Nanos, out: &mut Outbox<Self>) {
         if replaced {
             let text = "the model's reply had a number that is not the scene's, or no sentence short enough; a plain \
                         sentence took its place";
@@ -161,12 +161,12 @@ impl LanguageNode {
     }
 
     /// A new turn. Its id is the utterance's time, so that a restarted node does not use one again.
-    pub(crate) fn turn(&mut self, heard: &Heard) -> Turn {
+    pub(crate) fn turn(&mut self, heard: &Request) -> OpenTurn {
         self.last_turn = heard.header.stamp_ns.max(self.last_turn.saturating_add(1));
-        Turn { heard: heard.clone(), id: self.last_turn, said: None }
+        OpenTurn { heard: heard.clone(), id: self.last_turn, said: None }
     }
 
-    fn publish_piece(&mut self, turn: &mut Turn, text: &str, piece: Piece, out: &mut Outbox<Self>) {
+    fn publish_piece(&mut self, turn: &mut OpenTurn, text: &str, piece: Piece, out: &mut Outbox<Self>) {
         let first = turn.said.is_none();
         out.publish::<topic::LanguageTurn>(v1::DialogueTurn {
             header: Some(turn.heard.header),

@@ -5,16 +5,16 @@ use auriga_msgs::v1::{self, HazardKind, Indicator, Mode, Severity};
 
 /// The driver's attention, from the least that may be asked of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Talk {
+pub enum Verbosity {
     /// What there is to say waits.
-    Nothing,
+    Silent,
     Brief,
     Full,
 }
 
 /// What the driving takes of the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Driving {
+pub struct DriverWorkload {
     /// The arbiter's; `None` before its first word.
     pub mode: Option<Mode>,
     /// `None`: not known.
@@ -30,7 +30,7 @@ pub struct Driving {
 /// Slower than this is standing.
 pub const STANDING_MPS: f64 = 0.3;
 
-impl Driving {
+impl DriverWorkload {
     /// From a scene that is fresh. `speed_mps` and `load`: checked already.
     pub fn of(scene: &v1::Scene, speed_mps: Option<f64>, load: Option<f64>, mode: Option<Mode>) -> Self {
         let indicator = scene.vehicle.as_ref().map_or(Indicator::Unspecified, |v| v.indicator());
@@ -45,19 +45,19 @@ impl Driving {
     }
 
     /// `brief_from_mps`: at this speed and above only brief things are said.
-    pub fn talk(&self, brief_from_mps: f64) -> Talk {
+    pub fn talk(&self, brief_from_mps: f64) -> Verbosity {
         if self.hazard || self.mode == Some(Mode::Hazard) {
-            return Talk::Nothing;
+            return Verbosity::Silent;
         }
         let stands = self.speed_mps.is_some_and(|v| v.abs() < STANDING_MPS);
         if stands && !matches!(self.mode, Some(Mode::Limp)) {
-            return Talk::Full;
+            return Verbosity::Full;
         }
         let busy_mode = matches!(self.mode, Some(Mode::Demanding | Mode::Limp));
         // Written so that what is not known or no number makes it brief.
         let slow = self.speed_mps.is_some_and(|v| v.abs() < brief_from_mps);
         let easy = self.load.is_some_and(|load| load < HIGH_LOAD);
-        if busy_mode || self.lane_change || !slow || !easy { Talk::Brief } else { Talk::Full }
+        if busy_mode || self.lane_change || !slow || !easy { Verbosity::Brief } else { Verbosity::Full }
     }
 }
 
@@ -74,44 +74,47 @@ mod tests {
 
     const FAST: f64 = 27.0;
 
-    fn easy() -> Driving {
-        Driving { mode: Some(Mode::Nominal), speed_mps: Some(14.0), load: Some(0.2), ..Default::default() }
+    fn easy() -> DriverWorkload {
+        DriverWorkload { mode: Some(Mode::Nominal), speed_mps: Some(14.0), load: Some(0.2), ..Default::default() }
     }
 
     #[test]
     fn in_danger_nothing_is_said() {
-        assert_eq!(Driving { hazard: true, ..easy() }.talk(FAST), Talk::Nothing);
-        assert_eq!(Driving { mode: Some(Mode::Hazard), ..easy() }.talk(FAST), Talk::Nothing);
-        let standing = Driving { speed_mps: Some(0.0), hazard: true, ..easy() };
-        assert_eq!(standing.talk(FAST), Talk::Nothing);
+        assert_eq!(DriverWorkload { hazard: true, ..easy() }.talk(FAST), Verbosity::Silent);
+        assert_eq!(DriverWorkload { mode: Some(Mode::Hazard), ..easy() }.talk(FAST), Verbosity::Silent);
+        let standing = DriverWorkload { speed_mps: Some(0.0), hazard: true, ..easy() };
+        assert_eq!(standing.talk(FAST), Verbosity::Silent);
     }
 
     #[test]
     fn speed_decides_at_its_borders() {
-        let at = |speed: f64| Driving { speed_mps: Some(speed), ..easy() }.talk(FAST);
+        let at = |speed: f64| DriverWorkload { speed_mps: Some(speed), ..easy() }.talk(FAST);
         assert_eq!([at(26.99), at(-26.99), at(27.0), at(-27.0), at(f64::NAN)], {
-            use Talk::*;
+            use Verbosity::*;
             [Full, Full, Brief, Brief, Brief]
         });
-        let busy = |speed| Driving { speed_mps: Some(speed), load: Some(0.9), ..easy() }.talk(FAST);
-        assert_eq!([busy(0.29), busy(-0.29), busy(0.3)], [Talk::Full, Talk::Full, Talk::Brief]);
+        let busy = |speed| DriverWorkload { speed_mps: Some(speed), load: Some(0.9), ..easy() }.talk(FAST);
+        assert_eq!([busy(0.29), busy(-0.29), busy(0.3)], [Verbosity::Full, Verbosity::Full, Verbosity::Brief]);
     }
 
     #[test]
     fn load_mode_and_a_change_of_lane_make_it_brief() {
-        let load = |load| Driving { load, ..easy() }.talk(FAST);
-        assert_eq!([load(Some(0.59)), load(Some(0.6)), load(None)], [Talk::Full, Talk::Brief, Talk::Brief]);
+        let load = |load| DriverWorkload { load, ..easy() }.talk(FAST);
+        assert_eq!(
+            [load(Some(0.59)), load(Some(0.6)), load(None)],
+            [Verbosity::Full, Verbosity::Brief, Verbosity::Brief]
+        );
         for (mode, talk) in [
-            (None, Talk::Full),
-            (Some(Mode::Parked), Talk::Full),
-            (Some(Mode::Thermal), Talk::Full),
-            (Some(Mode::Demanding), Talk::Brief),
-            (Some(Mode::Limp), Talk::Brief),
+            (None, Verbosity::Full),
+            (Some(Mode::Parked), Verbosity::Full),
+            (Some(Mode::Thermal), Verbosity::Full),
+            (Some(Mode::Demanding), Verbosity::Brief),
+            (Some(Mode::Limp), Verbosity::Brief),
         ] {
-            assert_eq!(Driving { mode, ..easy() }.talk(FAST), talk, "{mode:?}");
+            assert_eq!(DriverWorkload { mode, ..easy() }.talk(FAST), talk, "{mode:?}");
         }
-        assert_eq!(Driving { lane_change: true, ..easy() }.talk(FAST), Talk::Brief);
-        assert_eq!(Driving::default().talk(FAST), Talk::Brief, "nothing is known");
+        assert_eq!(DriverWorkload { lane_change: true, ..easy() }.talk(FAST), Verbosity::Brief);
+        assert_eq!(DriverWorkload::default().talk(FAST), Verbosity::Brief, "nothing is known");
     }
 
     #[test]
@@ -125,7 +128,7 @@ mod tests {
         };
         let of = |hazard: v1::Hazard, speed| {
             let scene = v1::Scene { vehicle: Some(vehicle.clone()), hazards: vec![hazard], ..Default::default() };
-            let d = Driving::of(&scene, speed, None, None);
+            let d = DriverWorkload::of(&scene, speed, None, None);
             (d.hazard, d.lane_change)
         };
         use HazardKind::*;
@@ -140,12 +143,12 @@ mod tests {
         fn what_takes_more_of_the_driver_never_lets_more_be_said(
             mode in 0..=6i32, speed in prop::option::of(any::<f64>()), load in prop::option::of(any::<f64>()), lane in any::<bool>(),
         ) {
-            let d = Driving { mode: Mode::try_from(mode).ok(), speed_mps: speed, load, lane_change: lane, hazard: false };
+            let d = DriverWorkload { mode: Mode::try_from(mode).ok(), speed_mps: speed, load, lane_change: lane, hazard: false };
             let more = [
-                Driving { hazard: true, ..d },
-                Driving { lane_change: true, ..d },
-                Driving { load: None, ..d },
-                Driving { speed_mps: None, ..d },
+                DriverWorkload { hazard: true, ..d },
+                DriverWorkload { lane_change: true, ..d },
+                DriverWorkload { load: None, ..d },
+                DriverWorkload { speed_mps: None, ..d },
             ];
             prop_assert!(more.iter().all(|more| more.talk(FAST) <= d.talk(FAST)));
             prop_assert!(d.talk(0.0) <= d.talk(FAST));

@@ -10,11 +10,11 @@ use auriga_runtime::Nanos;
 use std::{collections::VecDeque, time::Duration};
 
 /// Turns kept.
-const KEPT: usize = 6;
+const MAX_TURNS: usize = 6;
 /// A word refers to something said at most this long ago.
-const REFERS_FOR: Duration = Duration::from_secs(60);
+const REFERENCE_WINDOW: Duration = Duration::from_secs(60);
 /// An answer comes within this.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
+const ANSWER_WINDOW: Duration = Duration::from_secs(20);
 
 /// Words in a text slot that stand for what was named before.
 const POINTING: [&str; 14] = [
@@ -109,9 +109,9 @@ const OTHERS: [(&str, &str); 5] =
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
     /// Whether this is to be done.
-    Do(IntentOutput),
+    Confirm(IntentOutput),
     /// Which lamp is meant.
-    WhichLamp,
+    WhichTelltale,
 }
 
 /// The answer to a question.
@@ -123,15 +123,15 @@ pub enum Answer {
 
 /// What the last turns said.
 #[derive(Debug, Default)]
-pub struct Recall {
+pub struct DialogueHistory {
     turns: VecDeque<(Nanos, IntentOutput)>,
     question: Option<(Nanos, Question)>,
 }
 
-impl Recall {
+impl DialogueHistory {
     /// An intent has been understood.
     pub fn note(&mut self, intent: &IntentOutput, now: Nanos) {
-        if self.turns.len() == KEPT {
+        if self.turns.len() == MAX_TURNS {
             self.turns.pop_front();
         }
         self.turns.push_back((now, intent.clone()));
@@ -149,7 +149,7 @@ impl Recall {
 
     /// The question that is open, which from now on is not: whatever is said next, it is not asked again.
     pub fn take_question(&mut self, now: Nanos) -> Option<Question> {
-        self.question.take().filter(|(at, _)| now.since(*at) <= ANSWERED_WITHIN).map(|(_, question)| question)
+        self.question.take().filter(|(at, _)| now.since(*at) <= ANSWER_WINDOW).map(|(_, question)| question)
     }
 
     /// What was meant, where words or the intent refer to the turns before. `None`: they do not.
@@ -174,7 +174,7 @@ impl Recall {
 
     /// Turns young enough to be referred to, newest first.
     fn fresh(&self, now: Nanos) -> impl Iterator<Item = &(Nanos, IntentOutput)> {
-        self.turns.iter().rev().filter(move |(at, _)| now.since(*at) <= REFERS_FOR)
+        self.turns.iter().rev().filter(move |(at, _)| now.since(*at) <= REFERENCE_WINDOW)
     }
 
     /// "Warmer" after a temperature was set: one degree more than that.
@@ -273,7 +273,7 @@ mod tests {
 
     /// What is meant by `text`, which the model took for `output`, after these intents were understood at 0, 1, 2 … s.
     fn meant(before: &[&str], text: &str, output: &str) -> Option<String> {
-        let mut recall = Recall::default();
+        let mut recall = DialogueHistory::default();
         for (i, intent) in before.iter().enumerate() {
             recall.note(&IntentOutput::parse(intent).unwrap(), s(i as u64));
         }
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn what_was_said_long_ago_is_not_referred_to() {
-        let mut recall = Recall::default();
+        let mut recall = DialogueHistory::default();
         recall.note(&IntentOutput::new("volume_up", &[]), s(0));
         let none = IntentOutput::new("out_of_scope", &[]);
         assert!(recall.resolve("more", &none, &catalogue(), s(60)).is_some());
@@ -347,8 +347,8 @@ mod tests {
 
     #[test]
     fn a_question_is_answered_once_and_in_time() {
-        let mut recall = Recall::default();
-        let call = Question::Do(IntentOutput::new("call", &[("who", "anna")]));
+        let mut recall = DialogueHistory::default();
+        let call = Question::Confirm(IntentOutput::new("call", &[("who", "anna")]));
         recall.ask(call.clone(), s(0));
         assert_eq!(recall.take_question(s(20)), Some(call.clone()));
         assert_eq!(recall.take_question(s(20)), None);
@@ -389,7 +389,7 @@ mod tests {
                 let slots = intent.slots.iter().map(|s| (s.name.clone(), value(&s.kind))).collect();
                 IntentOutput { name: intent.name.clone(), slots, confidence: 1.0 }
             };
-            let mut recall = Recall::default();
+            let mut recall = DialogueHistory::default();
             before.iter().for_each(|&i| recall.note(&intent(i), s(0)));
             if let Some(meant) = recall.resolve(&text, &intent(now), &catalogue, s(1)) {
                 prop_assert!(catalogue.check(&meant).is_ok(), "{}", meant);

@@ -21,14 +21,14 @@ const MAX_HAZARDS: usize = 8;
 
 /// Facts, and the names of the values that no car can have.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Known {
+pub struct Observation {
     pub facts: SceneFacts,
     pub lane: Option<Lane>,
     pub raining: Option<bool>,
-    pub absurd: Vec<&'static str>,
+    pub implausible: Vec<&'static str>,
 }
 
-impl Known {
+impl Observation {
     /// From the newest scene. Anything measured longer than `max_age` before `now` is not known.
     pub fn of(scene: Option<&v1::Scene>, now: Nanos, max_age: Duration) -> Self {
         let mut known = Self::default();
@@ -99,7 +99,7 @@ impl Known {
         if (low..=high).contains(&value) {
             return Some(value);
         }
-        self.absurd.push(name);
+        self.implausible.push(name);
         None
     }
 }
@@ -180,8 +180,8 @@ mod tests {
 
     #[test]
     fn a_fresh_scene_is_known_in_full() {
-        let known = Known::of(Some(&scene()), Nanos::from_millis(5100), AGE);
-        assert_eq!(known.absurd, [""; 0]);
+        let known = Observation::of(Some(&scene()), Nanos::from_millis(5100), AGE);
+        assert_eq!(known.implausible, [""; 0]);
         assert_eq!(
             known.facts.preamble(),
             "speed50 gearD lead25 ttc? battery64 range212 out8 tyreRR1.9 load low hazard none time?"
@@ -190,15 +190,15 @@ mod tests {
 
     #[test]
     fn what_is_absent_or_too_old_is_not_known() {
-        assert_eq!(Known::of(None, Nanos::from_millis(1), AGE), Known::default());
-        let old = Known::of(Some(&scene()), Nanos::from_millis(7001), AGE);
-        assert_eq!(old, Known::default());
+        assert_eq!(Observation::of(None, Nanos::from_millis(1), AGE), Observation::default());
+        let old = Observation::of(Some(&scene()), Nanos::from_millis(7001), AGE);
+        assert_eq!(old, Observation::default());
         // The scene is fresh, the bus behind it has been silent.
         let silent = v1::Scene { can_age_ns: Some(3_000_000_000), ..scene() };
-        let known = Known::of(Some(&silent), Nanos::from_millis(5000), AGE);
+        let known = Observation::of(Some(&silent), Nanos::from_millis(5000), AGE);
         assert_eq!(known.facts, SceneFacts { driving_load: Some(0.3), ..Default::default() });
         let never = v1::Scene { can_age_ns: None, ..scene() };
-        assert_eq!(Known::of(Some(&never), Nanos::from_millis(5000), AGE).facts.speed_mps, None);
+        assert_eq!(Observation::of(Some(&never), Nanos::from_millis(5000), AGE).facts.speed_mps, None);
     }
 
     #[test]
@@ -208,8 +208,8 @@ mod tests {
         (vehicle.speed_mps, vehicle.battery, vehicle.range_km) = (Some(f64::NAN), Some(7.0), Some(-1.0));
         absurd.tracks[1].x_m = f64::INFINITY;
         absurd.driving_load = -3.0;
-        let known = Known::of(Some(&absurd), Nanos::from_millis(5000), AGE);
-        assert_eq!(known.absurd, ["driving_load", "speed_mps", "battery", "range_km", "lead distance"]);
+        let known = Observation::of(Some(&absurd), Nanos::from_millis(5000), AGE);
+        assert_eq!(known.implausible, ["driving_load", "speed_mps", "battery", "range_km", "lead distance"]);
         let f = known.facts;
         assert_eq!((f.speed_mps, f.battery, f.range_km, f.lead_distance_m), (None, None, None, None));
         assert_eq!(f.outside_temp_c, Some(8.0));
@@ -224,8 +224,8 @@ mod tests {
             let path = "Vehicle.Body.Raindetection.Intensity".into();
             let signal = v1::VssSignal { path, value: Some(Value::Number(rain)), ..Default::default() };
             s.vehicle.as_mut().unwrap().signals.push(signal);
-            let known = Known::of(Some(&s), Nanos::from_millis(5000), AGE);
-            (known.lane, known.raining, known.absurd.len())
+            let known = Observation::of(Some(&s), Nanos::from_millis(5000), AGE);
+            (known.lane, known.raining, known.implausible.len())
         };
         assert_eq!(of(0.49, 0.0, Some(0)), (Some(Lane::Keeping), Some(false), 0));
         assert_eq!(of(0.5, 0.4, Some(0)), (Some(Lane::DriftingLeft), Some(true), 0));
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_number_is_known_only_in_its_unit() {
-        let values = values(&Known::of(Some(&scene()), Nanos::from_millis(5000), AGE).facts);
+        let values = values(&Observation::of(Some(&scene()), Nanos::from_millis(5000), AGE).facts);
         let holds = |text: &str| crate::understand::numbers::numbers(text).iter().all(|n| is_one_of(n, &values));
         for text in ["212 kilometres", "64 percent", "50 km/h", "eight degrees", "1.9 bar", "25 metres", "212"] {
             assert!(holds(text), "{text}");
@@ -286,7 +286,7 @@ mod tests {
             s.can_age_ns = Some(age);
             s.vehicle.as_mut().unwrap().speed_mps = Some(v);
             s.tracks[1].x_m = x;
-            let known = Known::of(Some(&s), Nanos::from_millis(5000), AGE);
+            let known = Observation::of(Some(&s), Nanos::from_millis(5000), AGE);
             prop_assert!(known.facts.speed_mps.is_none_or(|v| v.abs() <= 110.0));
             prop_assert!(known.facts.lead_distance_m.is_none_or(|x| (0.0..=300.0).contains(&x)));
         }

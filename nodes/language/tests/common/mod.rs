@@ -3,7 +3,7 @@
 
 use auriga_language::{
     Config, DEFAULTS, LanguageNode,
-    engine::interface::{Ask, Class, Engine, EngineError, Progress},
+    engine::interface::{Class, Engine, EngineError, ModelInput, Progress},
 };
 use auriga_lm::intent::output::IntentOutput;
 use auriga_msgs::{Any, v1};
@@ -80,13 +80,13 @@ fn reply(text: &str) -> &'static str {
 }
 
 impl Engine for Scripted {
-    fn begin_intent(&mut self, ask: &Ask) -> Result<(), EngineError> {
+    fn begin_intent(&mut self, ask: &ModelInput) -> Result<(), EngineError> {
         self.note(format!("intent {}", ask.text));
         self.intent = Some((understood(&ask.text), INTENT_LAYERS));
         Ok(())
     }
 
-    fn begin_reply(&mut self, ask: &Ask, _intent: &IntentOutput, _max_tokens: usize) -> Result<(), EngineError> {
+    fn begin_reply(&mut self, ask: &ModelInput, _intent: &IntentOutput, _max_tokens: usize) -> Result<(), EngineError> {
         self.note(format!("reply {}", ask.text));
         let words = reply(&ask.text).split_inclusive(' ').rev().map(str::to_owned).collect();
         self.reply = Some((words, WORD_LAYERS));
