@@ -1,11 +1,11 @@
-//! How well the next request is foreseen:
+//! How well the next request is predicted:
 //!
 //!     cargo bench -p auriga-language --bench habits
 //!
-//! The drivers are **synthetic**: nobody's log is at hand. Each is drawn from a seed with the structure that [`Driver`]
-//! states, none of which the model is told. It learns as it would in a car, one request after the other, and always says
-//! what it expects before it sees it; the last third of each driver's requests counts. What can be known at all is
-//! bounded by the noise: the last row knows the drivers' own probabilities.
+//! The drivers are **synthetic**, because no logs of real drivers are available. Each is drawn from a seed with the
+//! structure of [`Driver`], which the predictor does not know. The predictor learns as in a car, one request after the
+//! other, and predicts each request before it sees it; the last third of each driver's requests is scored. The noise limits
+//! what can be predicted: the last row uses the probabilities of the drivers themselves.
 
 use auriga_language::{
     Config, DEFAULTS,
@@ -21,17 +21,17 @@ use std::path::Path;
 
 const DRIVERS: u64 = 40;
 const DAYS: i64 = 120;
-/// Requests of a driver that count: the last part of this many.
+/// The last of this many parts of a driver's requests is scored.
 const HELD_OUT: usize = 3;
-/// Of requests that follow no habit at all.
+/// The fraction of requests that follow no habit.
 const NOISE: f64 = 0.15;
-/// That a stretch goes on after a request.
-const GOES_ON: f64 = 0.6;
+/// The probability that another request follows within the lead time.
+const CONTINUES: f64 = 0.6;
 
 /// A driver: habits by the time of day for what comes first in a drive (or after a long pause), habits for what follows
 /// what, an exception to them at high speed, and a change of the first after two fifths of the time.
 struct Driver {
-    /// For each of the twelve time bands, and from the change on: what is asked first, with weights.
+    /// The first requests with weights for each of the twelve time bands, before and after the change.
     first: [Vec<Vec<(usize, f64)>>; 2],
     /// For each operation: what follows.
     then: Vec<Vec<(usize, f64)>>,
@@ -47,7 +47,7 @@ struct Request {
 
 impl Driver {
     fn draw(rng: &mut ChaCha8Rng, ops: usize) -> Self {
-        // Nobody uses all there is.
+        // A driver uses half of the requests.
         let used: Vec<usize> = (0..ops).filter(|_| rng.random_bool(0.5)).collect();
         let mut row = |favourites: usize| -> Vec<(usize, f64)> {
             (0..favourites).map(|i| (used[rng.random_range(0..used.len())], 0.5f64.powi(i as i32))).collect()
@@ -55,7 +55,7 @@ impl Driver {
         let bands = |row: &mut dyn FnMut(usize) -> Vec<(usize, f64)>| (0..12).map(|_| row(3)).collect::<Vec<_>>();
         let before = bands(&mut row);
         let mut after = before.clone();
-        // New work: the mornings of working days are others.
+        // A new job: other requests in the mornings of working days.
         (after[1], after[2]) = (row(3), row(3));
         let then: Vec<_> = (0..ops).map(|_| row(4)).collect();
         let fast = then.iter().map(|usual| if usual[0].0 % 3 == 0 { row(4) } else { usual.clone() }).collect();
@@ -85,9 +85,9 @@ impl Driver {
                     row.iter().for_each(|(op, w)| truth[*op] += (1.0 - NOISE) * w / total);
                     let op = drawn(rng, &truth);
                     log.push(Request { entry: UsageEntry { intent: names[op].clone(), gap_s, circumstances }, truth });
-                    let goes_on = rng.random_bool(GOES_ON);
-                    let gap = if goes_on { rng.random_range(3..40) } else { rng.random_range(120..900) };
-                    (last, gap_s) = (goes_on.then_some(op), Some(gap));
+                    let continues = rng.random_bool(CONTINUES);
+                    let gap = if continues { rng.random_range(3..40) } else { rng.random_range(120..900) };
+                    (last, gap_s) = (continues.then_some(op), Some(gap));
                     minute += i64::from(gap / 60);
                 }
             }
@@ -107,15 +107,15 @@ fn drawn(rng: &mut ChaCha8Rng, weights: &[f64]) -> usize {
         .unwrap_or(0)
 }
 
-/// Something that says how likely each operation is the next, and learns which it was.
-trait Guesser {
+/// A model of the next request.
+trait Model {
     fn guess(&self, next: &Request) -> Vec<f64>;
     fn learn(&mut self, seen: &Request, op: usize);
 }
 
-/// How often each operation was asked for, plus one: the baseline.
+/// The frequency of each request, plus one: the baseline.
 struct Frequency(Vec<f64>);
-impl Guesser for Frequency {
+impl Model for Frequency {
     fn guess(&self, _: &Request) -> Vec<f64> {
         self.0.clone()
     }
@@ -124,13 +124,13 @@ impl Guesser for Frequency {
     }
 }
 
-/// How often each followed the last one, over the frequency.
+/// The frequency of each request after the last one, smoothed with its frequency.
 struct LastOne {
     all: Vec<f64>,
     after: Vec<Vec<f64>>,
     last: usize,
 }
-impl Guesser for LastOne {
+impl Model for LastOne {
     fn guess(&self, _: &Request) -> Vec<f64> {
         let (n, total): (f64, f64) = (self.after[self.last].iter().sum(), self.all.iter().sum());
         self.all
@@ -146,29 +146,29 @@ impl Guesser for LastOne {
     }
 }
 
-/// The node's model.
-struct Ours(Predictor);
-impl Guesser for Ours {
+/// The predictor of the node.
+struct NodePredictor(Predictor);
+impl Model for NodePredictor {
     fn guess(&self, next: &Request) -> Vec<f64> {
         let mut p = self.0.distribution(&next.entry.circumstances, next.entry.gap_s);
-        // Here something always comes next.
+        // A next request always exists here.
         p.pop();
         p
     }
     fn learn(&mut self, seen: &Request, _: usize) {
-        self.0.note(&seen.entry);
+        self.0.observe(&seen.entry);
     }
 }
 
 /// `habits.toml` alone.
-struct Untaught(Ours, PredictorConfig, Catalogue);
-impl Guesser for Untaught {
+struct PriorOnly(NodePredictor, PredictorConfig, Catalogue);
+impl Model for PriorOnly {
     fn guess(&self, next: &Request) -> Vec<f64> {
         self.0.guess(next)
     }
     fn learn(&mut self, seen: &Request, _: usize) {
-        // Only the last request is known, and it has taught nothing.
-        self.0 = Ours(
+        // The last request is known, but nothing is learned from it.
+        self.0 = NodePredictor(
             Predictor::new(&self.2, PredictorConfig { prior_weight: 1e9, half_life: 1e-3, ..self.1 }).expect("shipped"),
         );
         self.0.learn(seen, 0);
@@ -177,7 +177,7 @@ impl Guesser for Untaught {
 
 /// The driver's own probabilities.
 struct Truth;
-impl Guesser for Truth {
+impl Model for Truth {
     fn guess(&self, next: &Request) -> Vec<f64> {
         next.truth.clone()
     }
@@ -195,7 +195,7 @@ struct Score {
 impl Score {
     fn take(&mut self, p: &[f64], op: usize) {
         let total: f64 = p.iter().sum();
-        // Ties count as lost.
+        // Ties count as wrong.
         let better = p.iter().enumerate().filter(|(i, q)| *i != op && **q >= p[op]).count();
         self.count += 1.0;
         self.first += f64::from(u8::from(better == 0));
@@ -208,28 +208,24 @@ fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let config: Config = toml::from_str(DEFAULTS)?;
     let catalogue = Catalogue::load(root.join(&config.catalogue))?;
-    let habit = PredictorConfig {
-        prior_weight: config.habit_prior_weight,
-        half_life: config.habit_half_life,
-        lead_s: config.habit_lead_s as u32,
-    };
+    let habit = config.predictor();
     let predictor = || Predictor::new(&catalogue, habit);
     let names = predictor()?.names().to_vec();
     let ops = names.len();
     let rows =
-        ["frequency (baseline)", "after the last one", "habits.toml alone", "this model", "the drivers themselves"];
+        ["frequency (baseline)", "after the last one", "habits.toml alone", "the predictor", "the drivers themselves"];
     let mut scores = rows.map(|_| Score::default());
     let (mut requests, mut nothing, mut base) = (0, Brier::default(), Brier::default());
     for seed in 0..DRIVERS {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let log = Driver::draw(&mut rng, ops).log(&mut rng, ops, &names);
         requests += log.len();
-        let untaught = Untaught(Ours(predictor()?), habit, catalogue.clone());
-        let mut all: [Box<dyn Guesser>; 5] = [
+        let prior_only = PriorOnly(NodePredictor(predictor()?), habit, catalogue.clone());
+        let mut all: [Box<dyn Model>; 5] = [
             Box::new(Frequency(vec![1.0; ops])),
             Box::new(LastOne { all: vec![1.0; ops], after: vec![vec![0.0; ops]; ops], last: 0 }),
-            Box::new(untaught),
-            Box::new(Ours(predictor()?)),
+            Box::new(prior_only),
+            Box::new(NodePredictor(predictor()?)),
             Box::new(Truth),
         ];
         let mut alone = predictor()?;
@@ -243,8 +239,8 @@ fn main() -> anyhow::Result<()> {
                 }
                 guesser.learn(request, op);
             }
-            // Right after a request: will there be another within the lead?
-            alone.note(&request.entry);
+            // Right after a request: does another one follow within the lead time?
+            alone.observe(&request.entry);
             if let Some(gap) = log.get(i + 1).and_then(|next| next.entry.gap_s) {
                 let none = f64::from(u8::from(gap > habit.lead_s));
                 if counts {
@@ -256,7 +252,9 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
-    println!("{DRIVERS} synthetic drivers, {requests} requests of {ops} kinds, the last third of each driver's counts");
+    println!(
+        "{DRIVERS} synthetic drivers, {requests} requests of {ops} kinds, the last third of each driver's is scored"
+    );
     println!("{:<26} {:>9} {:>9} {:>9} {:>14}", "", "requests", "top 1", "top 3", "log-loss, nats");
     for (name, s) in rows.iter().zip(&scores) {
         let percent = |v: f64| format!("{:.1} %", 100.0 * v / s.count);

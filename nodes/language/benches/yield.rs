@@ -1,13 +1,13 @@
-//! How soon the language model leaves the processor, how soon an utterance is understood and answered, and what slicing
-//! costs:
+//! How soon the language model leaves the processor, how soon the intent of an utterance is known and the reply begins, and
+//! what slicing costs:
 //!
 //!     cargo bench -p auriga-language --bench yield
 //!
-//! The first two are measured from outside: the node's executable runs by itself, this program plays speech, fusion and
-//! arbiter over Zenoh and reads the headers, whose times are of the one monotonic clock. It does so without load, with
-//! every core kept busy by threads of a tenth of the node's weight (what the workload table gives the rest of
-//! infotainment), and by threads of the same weight; the last also with the node at the
-//! lowest real-time priority. The last compares slices with one undivided run of the same requests, in turn.
+//! The first two are measured from outside: the executable of the node runs as a process of its own, this program takes
+//! the place of speech, fusion and arbiter over Zenoh and reads the headers, whose times are of the same monotonic clock.
+//! The settings are: no load; every core kept busy by threads of a tenth of the node's weight, which the workload table
+//! gives to other infotainment; by threads of the same weight; and the same with the node at the lowest real-time priority.
+//! Slicing is compared with undivided runs of the same requests.
 
 use anyhow::{Context, ensure};
 use auriga_language::{
@@ -55,17 +55,17 @@ fn main() -> anyhow::Result<()> {
         ("that, node real-time", cores, 0, true),
     ];
     for (setting, threads, nice, realtime) in settings {
-        let started = Outside::start(&config, realtime);
+        let started = Harness::start(&config, realtime);
         if realtime && started.is_err() {
             println!("skipped: {setting}: SCHED_FIFO needs CAP_SYS_NICE and chrt of util-linux");
             continue;
         }
-        let mut outside = started?;
+        let mut harness = started?;
         let _load = Load::start(threads, nice);
-        outside.measure()?;
-        row(&format!("revocation to having left, {setting}"), "revocation-to-yield", &outside.left);
-        row(&format!("end of speech to intent, {setting}"), "speech-to-intent", &outside.intent);
-        row(&format!("end of speech to first words, {setting}"), "speech-to-first-word", &outside.first_word);
+        harness.measure()?;
+        row(&format!("revocation to having left, {setting}"), "revocation-to-yield", &harness.left);
+        row(&format!("end of speech to intent, {setting}"), "speech-to-intent", &harness.intent);
+        row(&format!("end of speech to first words, {setting}"), "speech-to-first-word", &harness.first_word);
     }
     slicing(&config)
 }
@@ -91,7 +91,7 @@ fn row(what: &str, chain: &str, h: &Histogram<u64>) {
     println!("{what:<52} {:>6} {budget:>7.0} {p50:>8.2} {p99:>8.2} {p999:>8.2} {max:>8.2}", h.len());
 }
 
-/// Threads that never rest.
+/// Threads that keep the cores busy.
 struct Load {
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<u64>>,
@@ -103,8 +103,8 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let work = |stop: Arc<AtomicBool>| {
             move || {
-                // Of this thread alone, as Linux has it.
-                rustix::process::nice(nice).expect("making oneself less important is always allowed");
+                // On Linux this applies to the calling thread only.
+                rustix::process::nice(nice).expect("lowering the priority is always allowed");
                 let mut x = 1u64;
                 while !stop.load(Ordering::Relaxed) {
                     (0..10_000).for_each(|i| x = std::hint::black_box(x.wrapping_mul(6364136223846793005) + i));
@@ -124,8 +124,8 @@ impl Drop for Load {
     }
 }
 
-/// The node's process, and the nodes around it.
-struct Outside {
+/// The process of the node, and the links in place of the nodes around it.
+struct Harness {
     tokio: tokio::runtime::Runtime,
     child: Child,
     speech: Option<Link>,
@@ -139,7 +139,7 @@ struct Outside {
     first_word: Histogram<u64>,
 }
 
-impl Outside {
+impl Harness {
     /// `realtime`: the node's threads at the lowest real-time priority, below all safety nodes.
     fn start(config: &Config, realtime: bool) -> anyhow::Result<Self> {
         let runtime = RuntimeConfig { zenoh_base_port: BASE_PORT, ..Default::default() };
@@ -150,7 +150,7 @@ impl Outside {
             let deliver = deliver.clone();
             let take = move |_: &str, payload| {
                 if let Ok(any) = Any::decode(topic, payload) {
-                    // The bench may be over already.
+                    // The receiver is gone when the bench has ended.
                     let _ = deliver.send(any);
                 }
             };
@@ -173,13 +173,13 @@ impl Outside {
         let histogram = || Histogram::new_with_bounds(1, 60_000_000_000, 3);
         let (left, intent, first_word) = (histogram()?, histogram()?, histogram()?);
         let hud = Some(hud);
-        let mut outside =
+        let mut harness =
             Self { tokio, child, speech, fusion, arbiter, hud, heard, events: 1, left, intent, first_word };
-        outside.connect()?;
-        Ok(outside)
+        harness.connect()?;
+        Ok(harness)
     }
 
-    /// Grants until the node answers: sessions find each other in their own time.
+    /// Publishes grants until the node answers; the discovery of Zenoh sessions takes some time.
     fn connect(&mut self) -> anyhow::Result<()> {
         let start = Nanos::monotonic();
         while Nanos::monotonic().since(start) < PATIENCE {
@@ -214,7 +214,7 @@ impl Outside {
                 });
                 self.first_word.record(latency(words.context("no reply came")?))?;
             } else {
-                // Into the middle of the reply: from the first slice to some way in, never at the same place.
+                // Revoke during the reply, each time at another place.
                 std::thread::sleep(Duration::from_micros(500 + (round as u64 * 2_711) % 25_000));
             }
             let (published, trace) = self.grants(false)?;
@@ -222,8 +222,8 @@ impl Outside {
                 Any::LanguageSlices(status) if !status.running && any.header().trace_id == trace => Some(any.header()),
                 _ => None,
             });
-            let left = left.context("the node did not say that it has left")?;
-            ensure!(left.stamp_ns == published, "the stamp is when the grant was published");
+            let left = left.context("the node did not report that it has left the processor")?;
+            ensure!(left.stamp_ns == published, "the stamp must be the publishing time of the grant");
             self.left.record(latency(left).max(1))?;
         }
         Ok(())
@@ -240,7 +240,7 @@ impl Outside {
         }
     }
 
-    /// A header of an event of its own, published now.
+    /// The header of a new event, published now.
     fn header(&mut self, topic: TopicId) -> v1::Header {
         self.events += 1;
         let now = Nanos::monotonic().0;
@@ -251,8 +251,8 @@ impl Outside {
         }
     }
 
-    /// Both at their highest level and unpaced, so that the machine is measured and not the budget of a driver who
-    /// speaks without pause; or dialogue revoked as by a hazard.
+    /// Both workloads at their highest level and with shares that do not limit them; or dialogue revoked as in the hazard
+    /// mode.
     fn grants(&mut self, run: bool) -> anyhow::Result<(u64, u64)> {
         let header = self.header(TopicId::VehicleState);
         let end = header.published_ns + 30_000_000_000;
@@ -299,9 +299,9 @@ fn latency(header: v1::Header) -> u64 {
     header.published_ns.saturating_sub(header.stamp_ns)
 }
 
-impl Drop for Outside {
+impl Drop for Harness {
     fn drop(&mut self) {
-        // Ours, and nobody else waits for it.
+        // Started by this program, which waits for it.
         let _ = self.child.kill().and_then(|()| self.child.wait());
         for link in [&mut self.speech, &mut self.fusion, &mut self.arbiter, &mut self.hud] {
             if let Some(link) = link.take() {
@@ -311,11 +311,11 @@ impl Drop for Outside {
     }
 }
 
-/// The same requests in slices and undivided, in turn, on this thread.
+/// Compares the same requests in slices and undivided, alternating, on this thread.
 fn slicing(config: &Config) -> anyhow::Result<()> {
     let mut engine = models::open(config, &Catalogue::load(&config.catalogue)?, None).map_err(anyhow::Error::msg)?;
     let cost = measure::layer_cost(engine.as_mut())?;
-    let chosen = config.for_cost(cost);
+    let chosen = config.with_layer_cost(cost);
     println!(
         "\nthe slowest layer takes {:.3} ms: {} layers to a slice of {} ms",
         cost.as_secs_f64() * 1e3,
@@ -352,13 +352,13 @@ fn slicing(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Times of the slices of a request.
+/// The times of the slices of a request.
 fn request(engine: &mut dyn Engine, text: &str, layers: usize) -> anyhow::Result<Vec<Duration>> {
     let scene = SceneFacts { speed_mps: Some(14.0), range_km: Some(212.0), battery: Some(0.64), ..Default::default() };
     let context = context::Context { scene, ..Default::default() };
     let mut times = Vec::new();
-    let ask = ModelInput { text: text.into(), context };
-    engine.begin_intent(&ask)?;
+    let input = ModelInput { text: text.into(), context };
+    engine.begin_intent(&input)?;
     let mut class = Class::Intent;
     loop {
         let begin = Nanos::monotonic();
@@ -366,7 +366,7 @@ fn request(engine: &mut dyn Engine, text: &str, layers: usize) -> anyhow::Result
         times.push(Nanos::monotonic().since(begin));
         match progress {
             Progress::Intent(intent) => {
-                engine.begin_reply(&ask, &intent, 96)?;
+                engine.begin_reply(&input, &intent, 96)?;
                 class = Class::Dialogue;
             }
             Progress::Finished => return Ok(times),

@@ -1,4 +1,4 @@
-//! What the model is taught to say has to pass the checks of what may be said.
+//! The replies of the training corpus pass the check of replies.
 
 mod common;
 
@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 fn a_reply_of_the_corpus_is_never_replaced() {
     let config = common::config();
     let catalogue = Catalogue::load(&config.catalogue).unwrap();
-    let plain = CannedResponses::new(&catalogue).unwrap();
+    let canned = CannedResponses::new(&catalogue).unwrap();
     let corpus = Corpus::load(&common::root().join("models/language/grammar.toml"), &catalogue).unwrap();
     let mut replaced = BTreeSet::new();
     let mut answered = 0;
@@ -30,23 +30,23 @@ fn a_reply_of_the_corpus_is_never_replaced() {
         if let Some(degrees) = e.intent.slot("degrees").and_then(|d| d.parse().ok()) {
             assert!(numbers(&e.utterance).iter().any(|n| n.is_rounded(degrees)), "{degrees}: {}", e.utterance);
         }
-        if plain.lacks_fact(&e.intent.name, &e.scene) {
+        if canned.lacks_fact(&e.intent.name, &e.scene) {
             continue;
         }
         answered += 1;
         let reply = e.spoken_reply();
-        let words = max_words(e.scene.driving_load, config.reply_words_calm, config.reply_words_busy);
+        let words = max_words(e.scene.driving_load, config.reply_max_words_low_load, config.reply_max_words_high_load);
         let spoken = spoken_slots(&catalogue, &e.intent.name);
         let context = Context { scene: e.scene, ..Default::default() };
         let mut draft = Draft::new(ModelInput { text: e.utterance, context }, e.intent.clone(), &spoken, words);
-        let said = match draft.push(&reply, &plain) {
+        let output = match draft.push(&reply, &canned) {
             DraftOutput::Final { text, replaced } => (text, replaced),
-            DraftOutput::Incomplete | DraftOutput::Sentences(_) => match draft.finish(&plain) {
+            DraftOutput::Incomplete | DraftOutput::Sentences(_) => match draft.finish(&canned) {
                 DraftOutput::Final { text, replaced } => (text, replaced),
-                other => panic!("{other:?} after the end"),
+                other => panic!("{other:?} is not final"),
             },
         };
-        if said.1 {
+        if output.1 {
             replaced.insert(format!("{}: {}", e.intent.name, e.reply));
         }
     }

@@ -1,103 +1,112 @@
-//! What is to be done besides talking: actions for the tools of the vehicle, and what becomes of them.
+//! Actions for the tools of the vehicle, and the sentences about their outcomes.
 
-use crate::{LanguageNode, Request, UTTERANCE, actions::tools::Executor, ms, understand::rules::CheckedIntent};
-use auriga_msgs::{Stamped, topic, v1};
-use auriga_runtime::{Nanos, Outbox};
+use super::tools::Tool;
+use crate::understand::{requests::Request, rules::CheckedIntent};
+use auriga_msgs::{node, v1};
+use auriga_runtime::{Nanos, Node, Outbox};
+use std::collections::VecDeque;
 use v1::Severity;
 
-/// Actions whose outcome is waited for, at most.
+const OUTCOME: &str = "cabin/outcome";
+
+/// Actions whose outcome is awaited at most; of more, the oldest is forgotten.
 const MAX_PENDING: usize = 16;
-/// What a tool says is passed on to the driver up to this length, in characters.
+/// Longest outcome text that is said to the driver, in characters.
 const MAX_OUTCOME_CHARS: usize = 160;
 
-/// An action whose outcome is not known yet.
+/// An action whose outcome is awaited.
 pub(crate) struct PendingAction {
     id: u64,
-    heard: Request,
-    /// The tool, as it is called.
-    spoken_name: String,
-    pub until: Nanos,
+    pub request: Request,
+    /// The name of the tool in a sentence.
+    pub spoken_name: String,
+    deadline: Nanos,
 }
 
-impl LanguageNode {
-    /// Asks the tool that the intent needs, if it is one of the vehicle's. Returns what the driver is told when nobody
-    /// could do it.
-    pub(crate) fn act(
-        &mut self,
-        heard: &Request,
-        checked: &CheckedIntent,
-        now: Nanos,
-        out: &mut Outbox<Self>,
-    ) -> Option<String> {
-        let tool = self.tools.of(&checked.output.name).filter(|tool| tool.by == Executor::Vehicle)?;
-        let connected = self.tools.is_connected(tool);
-        if !connected && !checked.proposal {
-            return Some(format!("{} is not connected, so I cannot do that.", tool.spoken_name));
+impl PendingAction {
+    /// What is said about the outcome, if anything.
+    pub fn sentence(&self, outcome: &v1::Outcome) -> Option<String> {
+        let text = one_line(&outcome.text);
+        match (outcome.done, text.is_empty()) {
+            (true, true) => None,
+            (_, false) => Some(text),
+            (false, true) => Some(format!("{} could not do that.", self.spoken_name)),
         }
-        let until = now + ms(self.config.outcome_within_ms);
-        self.last_action = heard.header.stamp_ns.max(self.last_action.saturating_add(1));
-        let slots =
-            checked.output.slots.iter().map(|(name, value)| v1::Slot { name: name.clone(), value: value.clone() });
-        out.publish::<topic::LanguageAction>(v1::Action {
-            header: Some(heard.header),
-            id: self.last_action,
-            tool: tool.name.clone(),
-            intent: checked.output.name.clone(),
-            slots: slots.collect(),
-            proposal: checked.proposal,
-            answer_by_ns: if connected { until.0 } else { 0 },
-        });
-        if connected {
-            if self.pending.len() == MAX_PENDING {
-                self.pending.pop_front();
-            }
-            let (id, spoken_name) = (self.last_action, tool.spoken_name.clone());
-            self.pending.push_back(PendingAction { id, heard: heard.clone(), spoken_name, until });
-        }
-        None
-    }
-
-    /// A tool says what has become of an action.
-    pub(crate) fn on_outcome(&mut self, outcome: &v1::Outcome, now: Nanos, out: &mut Outbox<Self>) {
-        let known = self.pending.iter().position(|pending| pending.id == outcome.action_id);
-        let Some(pending) = known.and_then(|at| self.pending.remove(at)) else {
-            let text = "an outcome of an action that nothing is known of, or whose time is over; it is left out";
-            return out.fault(now, Severity::Info, "outcome-unknown", "cabin/outcome", text);
-        };
-        let told = spoken(&outcome.text);
-        match (outcome.done, told.is_empty()) {
-            (true, true) => {}
-            (_, false) => self.say_afterwards(&pending.heard, &told, outcome.header_copy().trace_id, now),
-            (false, true) => {
-                let text = format!("{} could not do that.", pending.spoken_name);
-                self.say_afterwards(&pending.heard, &text, outcome.header_copy().trace_id, now);
-            }
-        }
-    }
-
-    /// Actions that nobody has answered in time.
-    pub(crate) fn give_up_actions(&mut self, now: Nanos, out: &mut Outbox<Self>) {
-        while let Some(at) = self.pending.iter().position(|pending| pending.until <= now) {
-            let Some(pending) = self.pending.remove(at) else { return };
-            let text = format!(
-                "{} did not answer on cabin/outcome; connect it, or leave it out of connected",
-                pending.spoken_name
-            );
-            out.fault(now, Severity::Info, "tool-silent", UTTERANCE, text);
-            self.say_afterwards(&pending.heard, &format!("{} does not answer.", pending.spoken_name), 0, now);
-        }
-    }
-
-    /// A turn of its own, when nothing else is being said. It is stamped with what led to it, not with the request.
-    fn say_afterwards(&mut self, heard: &Request, text: &str, trace: u64, now: Nanos) {
-        let trace = if trace == 0 { heard.header.trace_id } else { trace };
-        let header = v1::Header::new(now.0, trace);
-        self.wait(&Request { header, text: String::new(), others: Vec::new(), ..*heard }, text, now);
     }
 }
 
-/// A tool's text as it may be spoken: one line, not too long.
-fn spoken(text: &str) -> String {
+/// The text of a tool as it may be said: one line of limited length.
+fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").chars().filter(|c| !c.is_control()).take(MAX_OUTCOME_CHARS).collect()
+}
+
+/// The actions whose outcome is awaited, oldest first.
+#[derive(Default)]
+pub(crate) struct PendingActions {
+    actions: VecDeque<PendingAction>,
+    last_id: u64,
+}
+
+impl PendingActions {
+    /// The message for an action. `deadline`: when the outcome is due; `None`: no tool is connected and none is awaited.
+    pub fn start(
+        &mut self,
+        request: &Request,
+        intent: &CheckedIntent,
+        tool: &Tool,
+        deadline: Option<Nanos>,
+    ) -> v1::Action {
+        self.last_id = request.header.stamp_ns.max(self.last_id.saturating_add(1));
+        if let Some(deadline) = deadline {
+            if self.actions.len() == MAX_PENDING {
+                self.actions.pop_front();
+            }
+            let (request, spoken_name) = (request.clone(), tool.spoken_name.clone());
+            self.actions.push_back(PendingAction { id: self.last_id, request, spoken_name, deadline });
+        }
+        v1::Action {
+            header: Some(request.header),
+            id: self.last_id,
+            tool: tool.name.clone(),
+            intent: intent.output.name.clone(),
+            slots: intent.slots(),
+            proposal: intent.proposal,
+            answer_by_ns: deadline.map_or(0, |deadline| deadline.0),
+        }
+    }
+
+    /// Takes the action with this id. `None` if there is none or its deadline has passed, which is reported.
+    pub fn take<N: Node<Name = node::Language>>(
+        &mut self,
+        id: u64,
+        now: Nanos,
+        out: &mut Outbox<N>,
+    ) -> Option<PendingAction> {
+        let action = self.actions.iter().position(|action| action.id == id).and_then(|at| self.actions.remove(at));
+        if action.is_none() {
+            let text = "an outcome belongs to no action or came after its deadline; it is ignored";
+            out.fault(now, Severity::Info, "outcome-unknown", OUTCOME, text);
+        }
+        action
+    }
+
+    /// Takes an action whose deadline has passed, which is reported.
+    pub fn take_expired<N: Node<Name = node::Language>>(
+        &mut self,
+        now: Nanos,
+        out: &mut Outbox<N>,
+    ) -> Option<PendingAction> {
+        let at = self.actions.iter().position(|action| action.deadline <= now)?;
+        let action = self.actions.remove(at)?;
+        let name = &action.spoken_name;
+        let text = format!("{name} did not answer on cabin/outcome; connect it, or remove it from connected_tools");
+        out.fault(now, Severity::Info, "tool-silent", OUTCOME, text);
+        Some(action)
+    }
+
+    /// The deadlines of all actions.
+    pub fn deadlines(&self) -> impl Iterator<Item = Nanos> {
+        self.actions.iter().map(|action| action.deadline)
+    }
 }

@@ -1,4 +1,5 @@
-//! Which intent needs which tool, what the node asks back, and what it refuses because it distracts (`tools.toml`).
+//! Which tool carries out an intent, which question follows an intent, and which requests are refused because they would
+//! distract the driver (`tools.toml`).
 
 use auriga_lm::intent::{
     catalogue::{Catalogue, Kind},
@@ -10,24 +11,24 @@ use std::collections::BTreeMap;
 
 const SHIPPED: &str = include_str!("../../tools.toml");
 
-/// The table is the project's own: what is wrong with it is found by a test and told at start.
+/// An error in `tools.toml`, which is part of the program and checked by a test, or in the key `connected_tools`.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
     #[error("tools.toml: {0}")]
     Toml(#[from] toml::de::Error),
     #[error("tools.toml: {entry}: {what}")]
     Entry { entry: String, what: String },
-    #[error("connected = {found:?}: expected tools of tools.toml that the vehicle carries out: {known}")]
+    #[error("connected_tools contains {found:?}: expected tools of tools.toml with by = \"vehicle\": {known}")]
     Connected { found: String, known: String },
 }
 
-/// Who carries a tool out.
+/// Who carries out the intents of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Executor {
-    /// The node, from what it knows.
+    /// The node itself.
     Node,
-    /// Whoever answers on `cabin/outcome`.
+    /// A program of the vehicle that answers on `cabin/outcome`.
     Vehicle,
 }
 
@@ -36,6 +37,7 @@ pub enum Executor {
 pub struct Tool {
     pub name: String,
     pub by: Executor,
+    /// Its name in a sentence; empty for tools of the node.
     #[serde(default)]
     pub spoken_name: String,
     intents: Vec<String>,
@@ -60,7 +62,7 @@ struct Then {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Distraction {
-    said: Vec<String>,
+    phrases: Vec<String>,
     max_speed_mps: f64,
     refusal: String,
 }
@@ -73,7 +75,7 @@ struct File {
     distraction: Vec<Distraction>,
 }
 
-/// The table, checked.
+/// The checked table.
 #[derive(Debug)]
 pub struct Tools {
     file: File,
@@ -81,7 +83,10 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// `connected`: tools that somebody in this vehicle carries out.
+    /// The shipped table. `connected`: names of the tools that are present in this vehicle.
+    ///
+    /// # Errors
+    /// When `connected` has a name that is no tool of the vehicle, or the table does not fit the catalogue.
     pub fn new(catalogue: &Catalogue, connected: &[String]) -> Result<Self, ToolError> {
         let file: File = toml::from_str(SHIPPED)?;
         let known: Vec<&str> =
@@ -93,30 +98,26 @@ impl Tools {
         Ok(Self { file, connected: connected.to_vec() })
     }
 
-    /// The tool that an intent needs.
-    pub fn of(&self, intent: &str) -> Option<&Tool> {
+    /// The tool that carries out an intent; `None` if the intent needs none.
+    pub fn for_intent(&self, intent: &str) -> Option<&Tool> {
         self.file.tool.iter().find(|tool| tool.intents.iter().any(|i| i == intent))
     }
 
-    pub fn named(&self, tool: &str) -> Option<&Tool> {
-        self.file.tool.iter().find(|t| t.name == tool)
-    }
-
-    /// Whether somebody is there to carry it out.
+    /// Whether the tool is present in this vehicle.
     pub fn is_connected(&self, tool: &Tool) -> bool {
         self.connected.contains(&tool.name)
     }
 
-    /// What is asked back after an intent, and what a "yes" means.
-    pub fn confirm(&self, intent: &str) -> Option<(&str, IntentOutput)> {
+    /// The question that follows an intent, and the intent that "yes" stands for.
+    pub fn follow_up_question(&self, intent: &str) -> Option<(&str, IntentOutput)> {
         let confirm = self.file.confirm.iter().find(|c| c.after == intent)?;
         Some((&confirm.ask, confirm.then.output()))
     }
 
-    /// Why this is not done now, if it takes the eyes off the road. A speed that is not known is too fast.
+    /// The refusal of a request that would distract the driver at this speed. An unknown speed counts as too fast.
     pub fn distraction(&self, text: &str, speed_mps: Option<f64>) -> Option<&str> {
         let said = format!(" {} ", clean_utterance(text));
-        let names = |d: &&Distraction| d.said.iter().any(|phrase| said.contains(&format!(" {phrase} ")));
+        let names = |d: &&Distraction| d.phrases.iter().any(|phrase| said.contains(&format!(" {phrase} ")));
         let allowed = |d: &Distraction| speed_mps.is_some_and(|v| v.abs() <= d.max_speed_mps);
         self.file.distraction.iter().find(|d| names(d) && !allowed(d)).map(|d| d.refusal.as_str())
     }
@@ -137,7 +138,7 @@ impl File {
                 return Err(fail(&tool.name, format!("the catalogue has no {name}")));
             }
             if tool.by == Executor::Vehicle && tool.spoken_name.is_empty() {
-                return Err(fail(&tool.name, "needs `spoken_name`: it is said when it does not answer".into()));
+                return Err(fail(&tool.name, "needs spoken_name, which is said when the tool does not answer".into()));
             }
         }
         for intent in catalogue.intents().iter().filter(|i| matches!(i.kind, Kind::Action | Kind::Query)) {
@@ -154,9 +155,9 @@ impl File {
             }
         }
         for d in &self.distraction {
-            let sane = d.max_speed_mps >= 0.0 && !d.refusal.is_empty();
-            if !sane || d.said.iter().any(|s| s.is_empty() || clean_utterance(s) != *s) {
-                return Err(fail(&d.refusal, "expected phrases in lower-case words and a speed".into()));
+            let is_valid = d.max_speed_mps >= 0.0 && !d.refusal.is_empty();
+            if !is_valid || d.phrases.iter().any(|s| s.is_empty() || clean_utterance(s) != *s) {
+                return Err(fail(&d.refusal, "expected phrases in lower-case words, a speed and a refusal".into()));
             }
         }
         Ok(())
@@ -176,17 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn every_query_and_action_has_its_tool() {
+    fn every_query_and_action_has_a_tool() {
         let tools = tools(&["telephone"]).unwrap();
-        let call = tools.of("call").unwrap();
+        let call = tools.for_intent("call").unwrap();
         assert_eq!((call.name.as_str(), call.by, tools.is_connected(call)), ("telephone", Executor::Vehicle, true));
-        assert!(!tools.is_connected(tools.of("navigate_to").unwrap()));
-        assert_eq!(tools.of("range_query").unwrap().by, Executor::Node);
-        assert!(tools.of("greeting").is_none());
+        assert!(!tools.is_connected(tools.for_intent("navigate_to").unwrap()));
+        assert_eq!(tools.for_intent("range_query").unwrap().by, Executor::Node);
+        assert!(tools.for_intent("greeting").is_none());
     }
 
     #[test]
-    fn a_tool_that_is_not_there_cannot_be_connected() {
+    fn only_tools_of_the_vehicle_can_be_connected() {
         for name in ["fridge", "signals"] {
             let e = tools(&[name]).unwrap_err().to_string();
             assert!(e.contains(name) && e.contains("navigation"), "{e}");
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_distracts_is_refused_above_its_speed_and_where_that_is_not_known() {
+    fn distracting_requests_are_refused_above_their_speed_limit_and_at_unknown_speed() {
         let tools = tools(&[]).unwrap();
         let refused = |text, speed| tools.distraction(text, speed).is_some();
         for text in ["Play a video!", "please write a message to tom"] {
@@ -208,10 +209,10 @@ mod tests {
     }
 
     #[test]
-    fn a_question_back_leads_to_an_intent_of_the_catalogue() {
+    fn a_follow_up_question_leads_to_an_intent_of_the_catalogue() {
         let tools = tools(&[]).unwrap();
-        let (ask, then) = tools.confirm("driver_unwell").unwrap();
+        let (ask, then) = tools.follow_up_question("driver_unwell").unwrap();
         assert_eq!((ask, then.to_string().as_str()), ("Shall I call for help?", "call who=the emergency services;"));
-        assert!(tools.confirm("call").is_none());
+        assert!(tools.follow_up_question("call").is_none());
     }
 }

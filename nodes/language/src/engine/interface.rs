@@ -1,83 +1,115 @@
-//! What the node asks of a language model. The executable and replay use [`crate::engine::models`]; tests of the state
-//! machine bring a scripted one.
+//! What the node asks of a language model. The executable and replay use [`models`](super::models); tests of the state
+//! machine use a scripted engine.
 
 use auriga_lm::intent::{classifier::context::Context, output::IntentOutput, scene::SceneFacts};
 use std::time::Duration;
 
-/// The two kinds of work, the more urgent first. Of each there is one at most under way.
+/// The model, or the reason why there is none, with what to do about it.
+pub type Model = Result<Box<dyn Engine>, String>;
+
+/// The two classes of model work, the more urgent first. At most one task of each is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
+    /// Working out the intent of an utterance (assist).
     Intent,
+    /// Writing a reply (infotainment).
     Dialogue,
 }
 
-/// What is asked about: what was said, and what is known.
+impl Class {
+    /// Both classes, the more urgent first.
+    pub const ALL: [Class; 2] = [Class::Intent, Class::Dialogue];
+}
+
+/// The input of the model: an utterance and the context in which it was spoken.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelInput {
+    /// The transcript.
     pub text: String,
+    /// The scene, the lane, the weather and the last intents.
     pub context: Context,
 }
 
 impl ModelInput {
+    /// The facts of the scene.
     pub fn facts(&self) -> &SceneFacts {
         &self.context.scene
     }
 }
 
-/// What a slice led to.
+/// The result of a slice.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
-    /// Nothing to show yet.
+    /// The work goes on; there is no result yet.
     Working,
-    /// Intent work is over.
+    /// The intent is known; intent work has ended.
     Intent(IntentOutput),
-    /// A reply goes on with this text.
+    /// The next text of the reply.
     Text(String),
-    /// The reply is over.
+    /// The reply has ended.
     Finished,
 }
 
-/// What a slice has taken, measured outside the state machine.
+/// The measured cost of a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
+    /// Layers that were computed.
     pub layers: usize,
-    /// From its beginning to its end.
-    pub wall: Duration,
-    /// Of it on the processor.
+    /// Time from the slice's beginning to its end.
+    pub elapsed: Duration,
+    /// Processor time of the calling thread.
     pub cpu: Duration,
 }
 
-/// The model failed: what it said of it, without any of the driver's words.
+/// Why the model failed, without any of the driver's words.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct EngineError(pub String);
 
-/// A language model whose work is done in slices and whose unfinished work keeps its state in between.
-pub trait Engine: Send {
-    /// Begins to work out the intent; replaces intent work under way.
-    fn begin_intent(&mut self, ask: &ModelInput) -> Result<(), EngineError>;
+/// A part of the model is missing or failed, and another part does its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong and what to do about it, without any of the driver's words.
+    pub text: String,
+    /// The part is missing; otherwise it failed at one request.
+    pub is_lasting: bool,
+}
 
-    /// Whether it can say something, and not only understand.
+/// A language model that works in slices and keeps the state of unfinished work between them.
+pub trait Engine: Send {
+    /// Starts to work out the intent of `input`. Replaces intent work in progress.
+    ///
+    /// # Errors
+    /// When the input cannot be read by the model.
+    fn begin_intent(&mut self, input: &ModelInput) -> Result<(), EngineError>;
+
+    /// Whether the engine can write replies. Without a decoder it only works out intents.
     fn can_reply(&self) -> bool {
         true
     }
 
-    /// Begins the reply to what was understood, in at most `max_tokens`; replaces the reply under way.
-    fn begin_reply(&mut self, ask: &ModelInput, intent: &IntentOutput, max_tokens: usize) -> Result<(), EngineError>;
+    /// Starts a reply of at most `max_tokens` tokens to an intent. Replaces the reply in progress.
+    ///
+    /// # Errors
+    /// When there is no decoder, or the input cannot be read by it.
+    fn begin_reply(&mut self, input: &ModelInput, intent: &IntentOutput, max_tokens: usize) -> Result<(), EngineError>;
 
-    /// Does the work of about `layers` layers for one token, then returns. Outside the call nothing runs.
+    /// Computes about `layers` layers for one token, then returns. Nothing runs outside this call.
+    ///
+    /// # Errors
+    /// When no work of this class is in progress, or the model failed.
     fn advance(&mut self, class: Class, layers: usize) -> Result<Progress, EngineError>;
 
-    /// What the last [`Self::advance`] has taken; `None` where nothing is measured, in replay.
+    /// The cost of the last [`Self::advance`]; `None` where nothing is measured, as in replay.
     fn last_slice(&self) -> Option<Slice> {
         None
     }
 
-    /// What has gone wrong without stopping the work, once: a part of the model that is missing or failed.
-    fn problem(&mut self) -> Option<String> {
+    /// A problem that did not stop the work, returned once.
+    fn problem(&mut self) -> Option<Problem> {
         None
     }
 
-    /// Forgets the work of a class.
+    /// Discards the work of a class.
     fn abandon(&mut self, class: Class);
 }

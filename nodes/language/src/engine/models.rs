@@ -1,13 +1,11 @@
-//! The real models behind [`Engine`]: the encoder that understands, if there is one, and the decoder that replies and
-//! otherwise understands as well.
+//! The real models behind [`Engine`]: an encoder that recognises intents, if there is one, and a decoder that writes
+//! replies and recognises intents where there is no encoder.
 
-use crate::{
-    Config,
-    engine::{
-        interface::{Class, Engine, EngineError, ModelInput, Progress, Slice},
-        measure::Stopwatch,
-    },
+use super::{
+    interface::{Class, Engine, EngineError, Model, ModelInput, Problem, Progress, Slice},
+    measure::Stopwatch,
 };
+use crate::config::Config;
 use auriga_lm::{
     decoder::session::Budget,
     dialogue::{
@@ -22,16 +20,18 @@ use auriga_lm::{
 };
 use std::{fmt::Display, time::Duration};
 
-/// The models, an utterance that is being understood, and a reply. A reply to what the decoder understood goes on in the
-/// turn of its intent, so nothing that was read is read again.
+/// The models, the intent work in progress and the reply in progress. A reply to an intent that the decoder recognised
+/// continues the same turn, so that the decoder does not read its input twice.
 struct Models {
     decoder: Option<Lm>,
-    encoder: Option<IntentEncoder>,
+    encoder: Option<IntentClassifier>,
     intent: Option<IntentRun>,
-    understood: Option<(Turn, ModelInput)>,
+    /// The turn in which the decoder recognised the last intent.
+    recognised: Option<(Turn, ModelInput)>,
+    /// The reply in progress, and its limit in tokens.
     reply: Option<(Turn, usize)>,
-    problem: Option<String>,
-    /// Live only.
+    problem: Option<Problem>,
+    /// `None` in replay.
     stopwatch: Option<Stopwatch>,
     last: Option<Slice>,
 }
@@ -41,13 +41,16 @@ enum IntentRun {
     Decoder(Box<(Turn, ModelInput)>),
 }
 
-/// The models of the configuration's folders, or the reason why there are none, with what to do about it. `stopwatch`:
-/// slices are to be measured.
-pub fn open(config: &Config, catalogue: &Catalogue, stopwatch: Option<Stopwatch>) -> crate::Model {
+/// Loads the models from the folders of the configuration. `stopwatch`: clocks for the measurement of slices; `None`: do
+/// not measure.
+///
+/// # Errors
+/// When neither model can be loaded: the reason, with what to do about it.
+pub fn open(config: &Config, catalogue: &Catalogue, stopwatch: Option<Stopwatch>) -> Model {
     one_thread();
     let checkpoint = config.checkpoint.display();
     let decoder = Lm::load_as(&config.checkpoint, catalogue.clone(), config.precision)
-        .map_err(|e| format!("no language model in {checkpoint} ({e}); set checkpoint to a folder with one"));
+        .map_err(|e| format!("no language model in {checkpoint} ({e}); set checkpoint to a folder with a model"));
     let encoder = encoder(config, catalogue);
     if let (Err(no_decoder), Ok(None) | Err(_)) = (&decoder, &encoder) {
         return Err(no_decoder.clone());
@@ -57,21 +60,21 @@ pub fn open(config: &Config, catalogue: &Catalogue, stopwatch: Option<Stopwatch>
         decoder: decoder.ok(),
         encoder: encoder.ok().flatten(),
         intent: None,
-        understood: None,
+        recognised: None,
         reply: None,
-        problem: (!problems.is_empty()).then(|| problems.join("; ")),
+        problem: (!problems.is_empty()).then(|| Problem { text: problems.join("; "), is_lasting: true }),
         stopwatch,
         last: None,
     }))
 }
 
-/// One thread: a slice then takes one core and no more, and sums come out in the same order each time. OpenMP keeps the
-/// number for each calling thread, and a node need not be run by the thread that opened its models.
+/// Limits libtorch to one thread: a slice then takes one core at most, and sums are computed in the same order each time.
+/// OpenMP keeps the number per calling thread, and a node need not run on the thread that loaded its models.
 fn one_thread() {
     tch::set_num_threads(1);
 }
 
-/// The encoder, if its adapter is there.
+/// The encoder; `None` if none is configured or its adapter is absent.
 fn encoder(config: &Config, catalogue: &Catalogue) -> Result<Option<IntentClassifier>, String> {
     let (base, adapter) = (&config.encoder, &config.adapter);
     if base.as_os_str().is_empty() || !adapter.join(ADAPTER_CONFIG).exists() {
@@ -79,10 +82,14 @@ fn encoder(config: &Config, catalogue: &Catalogue) -> Result<Option<IntentClassi
     }
     if !base.exists() {
         let base = base.display();
-        return Err(format!("no encoder in {base} (encoder): run make setup; the decoder understands in its place"));
+        return Err(format!(
+            "no encoder in {base} (encoder): run make setup; the decoder recognises intents in its place"
+        ));
     }
     let loaded = IntentClassifier::load(base, adapter, catalogue.clone());
-    loaded.map(Some).map_err(|e| format!("the encoder cannot be used ({e}); the decoder understands in its place"))
+    loaded
+        .map(Some)
+        .map_err(|e| format!("the encoder cannot be used ({e}); the decoder recognises intents in its place"))
 }
 
 impl From<LmError> for EngineError {
@@ -92,20 +99,23 @@ impl From<LmError> for EngineError {
 }
 
 impl Models {
-    fn decode(&mut self, ask: &ModelInput) -> Result<(), EngineError> {
-        let Some(lm) = &self.decoder else { return Err(EngineError("there is no decoder to understand with".into())) };
-        let turn = lm.turn(ask.facts(), &ask.text, lm.sampling())?;
-        self.intent = Some(IntentRun::Decoder(Box::new((turn, ask.clone()))));
+    fn decode(&mut self, input: &ModelInput) -> Result<(), EngineError> {
+        let Some(lm) = &self.decoder else {
+            return Err(EngineError("there is no decoder to recognise intents with".into()));
+        };
+        let turn = lm.turn(input.facts(), &input.text, lm.sampling())?;
+        self.intent = Some(IntentRun::Decoder(Box::new((turn, input.clone()))));
         Ok(())
     }
 
-    /// The encoder failed: told, and the decoder takes over if there is one.
-    fn encoder_failed(&mut self, ask: &ModelInput, error: &impl Display) -> Result<(), EngineError> {
+    /// The encoder failed: keeps the problem for [`Engine::problem`], and the decoder takes over if there is one.
+    fn encoder_failed(&mut self, input: &ModelInput, error: &impl Display) -> Result<(), EngineError> {
         if self.decoder.is_none() {
             return Err(EngineError(error.to_string()));
         }
-        self.problem = Some(format!("the encoder failed ({error}); the decoder understood in its place"));
-        self.decode(ask)
+        let text = format!("the encoder failed ({error}); the decoder recognised the intent in its place");
+        self.problem = Some(Problem { text, is_lasting: false });
+        self.decode(input)
     }
 
     fn step_intent(&mut self, layers: usize) -> Result<(usize, Progress), EngineError> {
@@ -119,18 +129,17 @@ impl Models {
                     Classified::Paused => (step.layers, Progress::Working),
                 }),
                 Err(e) => {
-                    let ask = work.1.clone();
-                    self.encoder_failed(&ask, &e).map(|()| (0, Progress::Working))
+                    let input = work.1.clone();
+                    self.encoder_failed(&input, &e).map(|()| (0, Progress::Working))
                 }
             },
             (Some(IntentRun::Decoder(work)), _, Some(lm)) => {
                 let step = work.0.step(lm, Budget::layers(layers))?;
-                let intent = work.0.intent().cloned();
-                match (step.state, intent) {
-                    (TurnState::Paused, _) => Ok((step.layers, Progress::Working)),
-                    (TurnState::Understood, Some(intent)) => {
+                match step.state {
+                    TurnState::Paused => Ok((step.layers, Progress::Working)),
+                    TurnState::Understood(intent) => {
                         if let Some(IntentRun::Decoder(work)) = self.intent.take() {
-                            self.understood = Some(*work);
+                            self.recognised = Some(*work);
                         }
                         Ok((step.layers, Progress::Intent(intent)))
                     }
@@ -152,7 +161,7 @@ impl Models {
         }
         let text = turn.take_text();
         Ok(match (text.is_empty(), finished) {
-            // What came with the end is told first; asked again, a finished turn has nothing to compute.
+            // Text that came with the end is returned first; the next call returns `Finished` without computing anything.
             (false, _) => (ran, Progress::Text(text)),
             (true, true) => (ran, Progress::Finished),
             (true, false) => (ran, Progress::Working),
@@ -161,13 +170,13 @@ impl Models {
 }
 
 impl Engine for Models {
-    fn begin_intent(&mut self, ask: &ModelInput) -> Result<(), EngineError> {
+    fn begin_intent(&mut self, input: &ModelInput) -> Result<(), EngineError> {
         one_thread();
-        self.understood = None;
-        let Some(encoder) = &self.encoder else { return self.decode(ask) };
-        match encoder.classify(&ask.context, &ask.text) {
-            Ok(run) => self.intent = Some(IntentRun::Encoder(Box::new((run, ask.clone())))),
-            Err(e) => return self.encoder_failed(ask, &e),
+        self.recognised = None;
+        let Some(encoder) = &self.encoder else { return self.decode(input) };
+        match encoder.classify(&input.context, &input.text) {
+            Ok(run) => self.intent = Some(IntentRun::Encoder(Box::new((run, input.clone())))),
+            Err(e) => return self.encoder_failed(input, &e),
         }
         Ok(())
     }
@@ -176,14 +185,14 @@ impl Engine for Models {
         self.decoder.is_some()
     }
 
-    fn begin_reply(&mut self, ask: &ModelInput, intent: &IntentOutput, max_tokens: usize) -> Result<(), EngineError> {
+    fn begin_reply(&mut self, input: &ModelInput, intent: &IntentOutput, max_tokens: usize) -> Result<(), EngineError> {
         one_thread();
         let same = |(turn, of): &(Turn, ModelInput)| {
-            of == ask && turn.intent().is_some_and(|i| i.name == intent.name && i.slots == intent.slots)
+            of == input && turn.intent().is_some_and(|i| i.name == intent.name && i.slots == intent.slots)
         };
-        let turn = match (self.understood.take().filter(same), &self.decoder) {
+        let turn = match (self.recognised.take().filter(same), &self.decoder) {
             (Some((turn, _)), _) => turn,
-            (None, Some(lm)) => lm.reply(ask.facts(), &ask.text, intent, lm.sampling())?,
+            (None, Some(lm)) => lm.reply(input.facts(), &input.text, intent, lm.sampling())?,
             (None, None) => return Err(EngineError("there is no decoder to reply with".into())),
         };
         self.reply = Some((turn, max_tokens));
@@ -200,7 +209,7 @@ impl Engine for Models {
         self.last = begin.zip(self.stopwatch).map(|(begin, now)| {
             let end = now();
             let since = |a: Duration, b: Duration| a.saturating_sub(b);
-            Slice { layers, wall: since(end.wall, begin.wall), cpu: since(end.cpu, begin.cpu) }
+            Slice { layers, elapsed: since(end.monotonic, begin.monotonic), cpu: since(end.cpu, begin.cpu) }
         });
         Ok(progress)
     }
@@ -209,18 +218,18 @@ impl Engine for Models {
         self.last
     }
 
-    fn problem(&mut self) -> Option<String> {
+    fn problem(&mut self) -> Option<Problem> {
         self.problem.take()
     }
 
     fn abandon(&mut self, class: Class) {
         match class {
-            Class::Intent => (self.intent, self.understood) = (None, None),
+            Class::Intent => (self.intent, self.recognised) = (None, None),
             Class::Dialogue => self.reply = None,
         }
     }
 }
 
 fn no_work(class: Class) -> EngineError {
-    EngineError(format!("{class:?} work was to go on, but none was begun"))
+    EngineError(format!("{class:?} work was continued, but none had been started"))
 }

@@ -1,10 +1,10 @@
-//! What a class of work may take of the processor: its lease, and the pace that follows from it.
+//! The CPU share of a class of work: its lease, and a token bucket that keeps the work to it.
 //!
-//! The workload table gives a level so many milliseconds of CPU in each period, and the grant repeats it as a share of
-//! the machine. A share is kept as a budget that fills at its rate up to what one period holds: a request that comes
-//! after a silence is worked off at once, a driver who speaks without pause gets the share and no more.
+//! The workload table gives each level some milliseconds of CPU per period, and the grant repeats them as a share of the
+//! machine. The bucket fills at that rate up to one period's worth: a request after a silence is served at once, a driver
+//! who speaks without pause gets the share and no more.
 
-use crate::engine::workloads::Workload;
+use super::workloads::Workload;
 use auriga_msgs::v1;
 use auriga_runtime::{Lease, Nanos};
 use std::time::Duration;
@@ -14,56 +14,65 @@ use std::time::Duration;
 pub struct Share {
     table: Workload,
     lease: Lease,
-    /// Publishing time and trace of the newest grants that named this workload.
+    /// Header of the newest grants that named this workload.
     granted: v1::Header,
-    /// As last told on `language/slices`; `None` before anything was.
-    told: Option<bool>,
-    /// Nanoseconds of one core that may be used now; below zero they are owed.
+    /// As last published on `language/slices`; `None` before the first time.
+    reported: Option<bool>,
+    /// CPU time that may be used now, in nanoseconds of one core; negative: debt.
     credit: i64,
-    /// Until when the credit is counted.
-    counted: Nanos,
-    /// The rate at that time, of one core.
+    /// The time up to which the bucket has been filled.
+    filled_until: Nanos,
+    /// The fill rate since then, as a fraction of one core.
     rate: f64,
 }
 
-/// Whether the work may run has changed.
+/// A change of whether the work may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     pub running: bool,
-    /// When the cause was published, and its trace; the end of the lease and no trace when it ran out.
+    /// When the grant was published; the end of the lease if that has run out.
     pub stamp: Nanos,
+    /// Trace of the grant; 0 if the lease has run out.
     pub trace: u64,
 }
 
 impl Share {
+    /// Without a lease, with a full bucket.
     pub fn new(table: Workload) -> Self {
         let lease = Lease::new(table.name);
-        let mut share =
-            Self { table, lease, granted: Default::default(), told: None, credit: 0, counted: Nanos::ZERO, rate: 0.0 };
+        let mut share = Self {
+            table,
+            lease,
+            granted: Default::default(),
+            reported: None,
+            credit: 0,
+            filled_until: Nanos::ZERO,
+            rate: 0.0,
+        };
         share.rate = share.rate_at(Nanos::ZERO);
         share.credit = share.capacity();
         share
     }
 
-    /// As in the workload table.
+    /// The name of the workload in the table.
     pub fn name(&self) -> &'static str {
         self.table.name
     }
 
-    /// Takes the arbiter's word. An older one than the last is ignored.
+    /// Takes the arbiter's grants. Grants older than the last are ignored.
     pub fn update(&mut self, grants: &v1::Grants, now: Nanos) {
-        self.count(now);
+        self.refill(now);
         let header = grants.header.unwrap_or_default();
-        let names_us = grants.grants.iter().any(|g| g.workload == self.table.name);
-        if !names_us || header.published_ns < self.granted.published_ns {
+        let is_named = grants.grants.iter().any(|g| g.workload == self.table.name);
+        if !is_named || header.published_ns < self.granted.published_ns {
             return;
         }
         self.lease.update(grants);
         self.granted = header;
-        self.count(now);
+        self.refill(now);
     }
 
-    /// Whether the work may use the processor. Without a lease the workload is at its floor.
+    /// Whether the work may use the processor. Without a lease the floor of the workload decides.
     pub fn may_run(&self, now: Nanos) -> bool {
         self.lease.current(now).map_or(self.table.floor_runs, |g| g.run) && self.rate_at(now) > 0.0
     }
@@ -73,19 +82,19 @@ impl Share {
         self.lease.current(now).map_or(0, |g| g.level)
     }
 
-    /// When the lease ends, if it has not.
+    /// When the lease ends; `None` if it has ended.
     pub fn lease_end(&self, now: Nanos) -> Option<Nanos> {
         self.lease.end().filter(|end| *end > now)
     }
 
-    /// What has to be told: whether the work may run, when that is news.
+    /// Whether the work may run, if that has changed since the last call.
     pub fn change(&mut self, now: Nanos) -> Option<Change> {
-        self.count(now);
+        self.refill(now);
         let running = self.may_run(now);
-        if self.told.unwrap_or(self.table.floor_runs) == running {
+        if self.reported.unwrap_or(self.table.floor_runs) == running {
             return None;
         }
-        self.told = Some(running);
+        self.reported = Some(running);
         let by_grant = self.lease.current(now).is_some();
         let (stamp, trace) = match self.lease.end() {
             Some(end) if !by_grant => (end.min(now), 0),
@@ -94,15 +103,15 @@ impl Share {
         Some(Change { running, stamp, trace })
     }
 
-    /// The work used the processor for `busy`.
+    /// The work has used `busy` of CPU time.
     pub fn charge(&mut self, busy: Duration, now: Nanos) {
-        self.count(now);
+        self.refill(now);
         self.credit = self.credit.saturating_sub(i64::try_from(busy.as_nanos()).unwrap_or(i64::MAX));
     }
 
-    /// When the next slice may run: at once while there is credit.
+    /// When the next slice may run: now while there is credit.
     pub fn ready_at(&mut self, now: Nanos) -> Nanos {
-        self.count(now);
+        self.refill(now);
         if self.credit > 0 || self.rate <= 0.0 {
             return now;
         }
@@ -110,18 +119,18 @@ impl Share {
         now + Duration::from_nanos(((1 - self.credit) as f64 / self.rate).ceil() as u64)
     }
 
-    /// Fills the budget up to `now`. What was off the processor comes back with a whole period's.
-    fn count(&mut self, now: Nanos) {
-        let filled = (now.since(self.counted).as_nanos() as f64 * self.rate) as i64;
+    /// Fills the bucket up to `now`. A workload that was off the processor returns with a full bucket.
+    fn refill(&mut self, now: Nanos) {
+        let filled = (now.since(self.filled_until).as_nanos() as f64 * self.rate) as i64;
         let rate = self.rate_at(now);
         let returns = self.rate <= 0.0 && rate > 0.0;
         self.rate = rate;
-        self.counted = self.counted.max(now);
+        self.filled_until = self.filled_until.max(now);
         let capacity = self.capacity();
         self.credit = if returns { capacity } else { self.credit.saturating_add(filled).min(capacity) };
     }
 
-    /// Fraction of one core. A grant to run whose share is no number is paced like the floor.
+    /// The fill rate as a fraction of one core. A grant to run whose share is not a positive number counts as the floor.
     fn rate_at(&self, now: Nanos) -> f64 {
         let floor = if self.table.floor_runs { self.table.floor_rate } else { 0.0 };
         match self.lease.current(now) {
@@ -167,9 +176,9 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_told_once_with_the_grants_time_and_trace_or_the_leases_end() {
+    fn a_change_is_reported_once_with_the_time_of_the_grant_or_of_the_end_of_the_lease() {
         let mut share = Share::new(table(false));
-        assert_eq!(share.change(ms(0)), None, "paused, as the floor says");
+        assert_eq!(share.change(ms(0)), None, "paused at the floor");
         share.update(&grants(10, true, 0.3, 310), ms(11));
         assert_eq!(share.change(ms(11)), Some(Change { running: true, stamp: ms(10), trace: 10 }));
         assert_eq!(share.change(ms(12)), None);
@@ -181,18 +190,18 @@ mod tests {
     }
 
     #[test]
-    fn grants_from_the_past_change_nothing() {
+    fn old_grants_are_ignored() {
         let mut share = Share::new(table(false));
         share.update(&grants(50, true, 0.3, 350), ms(50));
         share.update(&grants(40, false, 0.3, 340), ms(51));
         assert!(share.may_run(ms(51)));
         let mut share = Share::new(table(false));
         share.update(&grants(50, true, 0.3, 60), ms(100));
-        assert!(!share.may_run(ms(100)), "its lease was over when it came");
+        assert!(!share.may_run(ms(100)), "the lease had ended before the grants arrived");
     }
 
     #[test]
-    fn a_burst_of_one_period_is_free_and_then_the_share_is_kept() {
+    fn a_full_bucket_allows_a_burst_and_then_the_rate_is_the_share() {
         let mut share = Share::new(table(false));
         share.update(&grants(0, true, 0.1, 60_000), ms(0));
         let slice = Duration::from_millis(2);
@@ -207,22 +216,22 @@ mod tests {
                 first_second = busy;
             }
         }
-        // 0.1 of two cores: 200 ms in a second, plus the first period's burst.
+        // 0.1 of two cores is 200 ms per second, plus the burst of the first period.
         assert!((2180..=2220).contains(&busy.as_millis()), "{busy:?}");
-        assert!(first_second >= Duration::from_millis(240), "the burst runs without a pause: {first_second:?}");
+        assert!(first_second >= Duration::from_millis(240), "the burst runs without pause: {first_second:?}");
     }
 
     #[test]
-    fn what_is_owed_is_waited_for() {
+    fn debt_delays_the_next_slice() {
         let mut share = Share::new(table(false));
         share.update(&grants(0, true, 0.1, 60_000), ms(0));
         share.charge(Duration::from_millis(260), ms(0));
-        // 60 ms more than the 200 ms of the burst, at a fifth of a core.
+        // 60 ms more than the burst of 200 ms, at a rate of a fifth of a core.
         assert_eq!(share.ready_at(ms(0)).as_millis_f64().round(), 300.0);
     }
 
     #[test]
-    fn a_share_that_is_no_number_is_paced_like_the_floor() {
+    fn a_share_that_is_not_a_positive_number_counts_as_the_floor() {
         for broken in [f64::NAN, -1.0, 0.0] {
             let mut share = Share::new(table(true));
             share.update(&grants(0, true, broken, 1000), ms(0));

@@ -1,29 +1,32 @@
-//! What the workload table (`launch/workloads.toml`) says of the two workloads of this node.
+//! The two workloads of this node in the workload table (`launch/workloads.toml`).
 
 use serde::Deserialize;
 use std::{path::Path, time::Duration};
 
-/// The driver's intent: assist.
-pub const INTENT: &str = "language-intent";
-/// The replies: infotainment.
-pub const DIALOGUE: &str = "language-dialogue";
+/// Intent recognition, of the class assist.
+const INTENT: &str = "language-intent";
+/// Replies, of the class infotainment.
+const DIALOGUE: &str = "language-dialogue";
 
-/// One workload, as far as it paces itself.
+/// The columns of a workload that this node uses.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
+    /// Its name in the table.
     pub name: &'static str,
+    /// The period over which its CPU time is counted.
     pub period: Duration,
-    /// CPU of the lowest level, as a fraction of one core, and whether it runs there at all.
+    /// CPU time of the lowest level as a fraction of one core.
     pub floor_rate: f64,
+    /// Whether the workload runs at its lowest level.
     pub floor_runs: bool,
-    /// Of the whole machine: a grant's share is of all of them.
+    /// Cores of the machine: the share of a grant is a fraction of all of them.
     pub cores: f64,
 }
 
-/// Why the table cannot be used.
+/// Why the workload table cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkloadError {
-    #[error("workload table {path}: {source}; start in the repository's root or set workloads")]
+    #[error("workload table {path}: {source}; start in the root of the repository or set the key workloads")]
     Read { path: String, source: std::io::Error },
     #[error("workload table {path}: {source}")]
     Toml { path: String, source: toml::de::Error },
@@ -57,7 +60,7 @@ fn yes() -> bool {
     true
 }
 
-/// Intent and dialogue from the table at `path`.
+/// The workloads of intent and dialogue from the table at `path`.
 pub fn load(path: &Path) -> Result<[Workload; 2], WorkloadError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|source| WorkloadError::Read { path: name.clone(), source })?;
@@ -66,18 +69,21 @@ pub fn load(path: &Path) -> Result<[Workload; 2], WorkloadError> {
 
 fn parse(text: &str, path: &str) -> Result<[Workload; 2], WorkloadError> {
     let table: Table = toml::from_str(text).map_err(|source| WorkloadError::Toml { path: path.into(), source })?;
-    let wrong = |what: String| WorkloadError::Value { path: path.into(), what };
+    let invalid = |what: String| WorkloadError::Value { path: path.into(), what };
     let cores = table.capacity.cpu_cores;
     if !(0.01..=1e4).contains(&cores) {
-        return Err(wrong(format!("capacity.cpu_cores = {cores}: expected 0.01 to 10000")));
+        return Err(invalid(format!("capacity.cpu_cores = {cores}: expected 0.01 to 10000")));
     }
     let find = |name: &'static str| {
         let row = table.workload.iter().find(|w| w.name == name);
-        let row = row.ok_or_else(|| wrong(format!("there is no workload {name:?}, which the language node runs")))?;
-        let floor = row.level.first().ok_or_else(|| wrong(format!("{name} has no level")))?;
+        let row = row.ok_or_else(|| invalid(format!("it has no workload {name:?}, which the language node runs")))?;
+        let floor = row.level.first().ok_or_else(|| invalid(format!("{name} has no level")))?;
         if !(1.0..=1e6).contains(&row.period_ms) || !(0.0..=row.period_ms).contains(&floor.cpu_ms) {
             let (period, cpu) = (row.period_ms, floor.cpu_ms);
-            return Err(wrong(format!("{name}: period_ms = {period}, cpu_ms = {cpu} at the lowest level")));
+            return Err(invalid(format!(
+                "{name}: period_ms = {period}, cpu_ms = {cpu} at the lowest level: expected a period of 1 to 1000000 ms and at \
+                 most that much CPU time"
+            )));
         }
         Ok(Workload {
             name,
@@ -97,14 +103,14 @@ mod tests {
     const SHIPPED: &str = include_str!("../../../../launch/workloads.toml");
 
     #[test]
-    fn in_the_shipped_table_intent_keeps_going_at_its_floor_and_dialogue_pauses() {
+    fn in_the_shipped_table_intent_runs_at_its_floor_and_dialogue_pauses() {
         let [intent, dialogue] = parse(SHIPPED, "shipped").unwrap();
         assert!(intent.floor_runs && intent.floor_rate > 0.0, "{intent:?}");
         assert!(!dialogue.floor_runs, "{dialogue:?}");
     }
 
     #[test]
-    fn a_broken_table_is_refused_with_what_is_wrong() {
+    fn an_invalid_table_is_refused_with_the_reason() {
         for (old, new, expect) in [
             ("cpu_cores = 2.0", "cpu_cores = nan", "cpu_cores"),
             ("name = \"language-dialogue\"", "name = \"talk\"", "language-dialogue"),

@@ -1,36 +1,37 @@
-//! What the machine will need next: from the intents of late (the catalogue says), and from what is likely asked next
-//! ([`crate::habits::predictor`]).
+//! The workloads that will be needed: by the last intents, as the catalogue has them, and by the intents that are likely
+//! next (see [`predictor`](super::predictor)).
 
 use auriga_lm::intent::catalogue::{Catalogue, Demand};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use std::time::Duration;
 
-/// Next intents that are looked at, and from which probability on.
+/// How many of the likely next intents are used.
 pub const MAX_LIKELY: usize = 3;
+/// From which probability on a next intent is used.
 pub const MIN_PROBABILITY: f64 = 0.1;
-/// Needs of late that are kept: an intent has a few, and they end by themselves.
+/// Needs that are kept; an intent has a few, and they expire.
 const MAX_NEEDS: usize = 32;
-/// Probabilities that differ by less make no new forecast.
+/// Smaller differences of a probability do not make a new forecast.
 const PROBABILITY_TOLERANCE: f32 = 0.05;
 
-/// A need that follows from an intent, until when.
+/// The need of an intent for a workload, and when it expires.
 #[derive(Debug, Clone)]
 struct Need {
     demand: Demand,
     until: Nanos,
 }
 
-/// The forecast that stands.
+/// The needs of the last intents, and the last published forecast.
 #[derive(Debug, Default)]
 pub struct DemandForecast {
     needs: Vec<Need>,
-    told: Vec<v1::DemandItem>,
+    published: Vec<v1::DemandItem>,
 }
 
 impl DemandForecast {
-    /// An intent was understood: what it will need replaces what the same intent needed.
-    pub fn note(&mut self, intent: &str, catalogue: &Catalogue, now: Nanos) {
+    /// Adds the needs of an intent. They replace the earlier needs of the same intent.
+    pub fn add(&mut self, intent: &str, catalogue: &Catalogue, now: Nanos) {
         let demands = catalogue.get(intent).map_or(&[][..], |i| &i.demand);
         self.needs.retain(|need| now < need.until && !demands.contains(&need.demand));
         let needs = demands.iter().map(|demand| Need { demand: demand.clone(), until: now + horizon(demand) });
@@ -39,7 +40,7 @@ impl DemandForecast {
         self.needs.drain(..surplus);
     }
 
-    /// What is needed from now on, with what is likely asked next within `lead`: (intent, probability).
+    /// The forecast from `now` on. `likely`: next intents and their probabilities, expected within `lead`.
     pub fn items(
         &self,
         catalogue: &Catalogue,
@@ -51,7 +52,7 @@ impl DemandForecast {
         let mut items: Vec<_> =
             valid.map(|n| item(&n.demand, n.demand.probability, n.until.since(now), n.demand.reason.clone())).collect();
         for (next, p) in likely {
-            // Reasons name no intent: the topic is not private and what the driver asks is.
+            // The reason does not name the intent: the topic is not private, but requests are.
             let reason = || "what is often asked next would need it".to_owned();
             let of = catalogue.get(next).map_or(&[][..], |i| &i.demand);
             items.extend(of.iter().map(|d| item(d, d.probability * p, lead + horizon(d), reason())));
@@ -59,18 +60,18 @@ impl DemandForecast {
         items
     }
 
-    /// Whether these say something else than what was told last; then they count as told.
-    pub fn has_changed(&mut self, items: &[v1::DemandItem]) -> bool {
+    /// Replaces the last forecast if this one differs. Returns whether it did.
+    pub fn replace_if_changed(&mut self, items: &[v1::DemandItem]) -> bool {
         let same = |(a, b): (&v1::DemandItem, &v1::DemandItem)| {
             a.workload == b.workload
                 && a.weight == b.weight
                 && (a.probability - b.probability).abs() < PROBABILITY_TOLERANCE
         };
-        let news = items.len() != self.told.len() || !items.iter().zip(&self.told).all(same);
-        if news {
-            self.told = items.to_vec();
+        let changed = items.len() != self.published.len() || !items.iter().zip(&self.published).all(same);
+        if changed {
+            self.published = items.to_vec();
         }
-        news
+        changed
     }
 }
 
@@ -103,11 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn the_forecast_has_the_intents_own_needs_and_those_of_what_comes_next() {
+    fn the_forecast_has_the_needs_of_the_last_intent_and_of_likely_next_intents() {
         let catalogue = catalogue();
-        let mut outlook = DemandForecast::default();
-        outlook.note("range_query", &catalogue, s(0));
-        let items = outlook.items(&catalogue, &[("find_charging", 0.4)], LEAD, s(0));
+        let mut forecast = DemandForecast::default();
+        forecast.add("range_query", &catalogue, s(0));
+        let items = forecast.items(&catalogue, &[("find_charging", 0.4)], LEAD, s(0));
         assert_eq!((items[0].workload.as_str(), items[0].probability), ("language-dialogue", 0.9));
         assert_eq!(items[0].horizon_ns, 4_000_000_000);
         // find_charging draws stations with 0.8, and follows with 0.4.
@@ -120,33 +121,33 @@ mod tests {
     }
 
     #[test]
-    fn a_need_lasts_as_long_as_it_was_said_to_and_the_same_intent_renews_it() {
+    fn a_need_expires_and_the_same_intent_renews_it() {
         let catalogue = catalogue();
-        let mut outlook = DemandForecast::default();
+        let mut forecast = DemandForecast::default();
         // Recording for 300 s.
-        outlook.note("emergency", &catalogue, s(0));
-        outlook.note("greeting", &catalogue, s(100));
-        let recording = |outlook: &DemandForecast, t| {
-            let items = outlook.items(&catalogue, &[], LEAD, s(t));
+        forecast.add("emergency", &catalogue, s(0));
+        forecast.add("greeting", &catalogue, s(100));
+        let recording = |forecast: &DemandForecast, t| {
+            let items = forecast.items(&catalogue, &[], LEAD, s(t));
             items.iter().filter(|i| i.workload == "recording").map(|i| i.horizon_ns / 1_000_000_000).collect::<Vec<_>>()
         };
-        assert_eq!([recording(&outlook, 100), recording(&outlook, 299)], [vec![200], vec![1]]);
-        assert_eq!(recording(&outlook, 300), [0; 0]);
-        outlook.note("emergency", &catalogue, s(200));
-        assert_eq!(recording(&outlook, 300), [200]);
-        (0..1000).for_each(|_| outlook.note("driver_unwell", &catalogue, s(200)));
-        assert!(outlook.needs.len() <= MAX_NEEDS);
+        assert_eq!([recording(&forecast, 100), recording(&forecast, 299)], [vec![200], vec![1]]);
+        assert_eq!(recording(&forecast, 300), [0; 0]);
+        forecast.add("emergency", &catalogue, s(200));
+        assert_eq!(recording(&forecast, 300), [200]);
+        (0..1000).for_each(|_| forecast.add("driver_unwell", &catalogue, s(200)));
+        assert!(forecast.needs.len() <= MAX_NEEDS);
     }
 
     #[test]
-    fn only_news_are_told() {
+    fn a_forecast_changes_only_by_more_than_the_tolerance() {
         let catalogue = catalogue();
-        let mut outlook = DemandForecast::default();
+        let mut forecast = DemandForecast::default();
         let items = |p| DemandForecast::default().items(&catalogue, &[("find_charging", p)], LEAD, s(0));
-        assert!(!outlook.has_changed(&[]), "nothing was expected before either");
-        assert!(outlook.has_changed(&items(0.4)));
-        assert!(!outlook.has_changed(&items(0.42)));
-        assert!(outlook.has_changed(&items(0.6)));
-        assert!(outlook.has_changed(&[]));
+        assert!(!forecast.replace_if_changed(&[]), "the first forecast is empty too");
+        assert!(forecast.replace_if_changed(&items(0.4)));
+        assert!(!forecast.replace_if_changed(&items(0.42)));
+        assert!(forecast.replace_if_changed(&items(0.6)));
+        assert!(forecast.replace_if_changed(&[]));
     }
 }

@@ -1,96 +1,110 @@
-//! From what was asked to what will be needed: the log of operations, the prediction from it, and the forecast that the
-//! arbiter reads.
+//! The forecast that the arbiter reads: what is recorded of a request, and when a forecast has changed.
 
-use crate::{
-    Effect, LanguageNode,
-    habits::{
-        demand::{MAX_LIKELY, MIN_PROBABILITY},
-        usage_history::{Circumstances, SpeedClass, UsageEntry},
-    },
-    ms,
-    understand::facts::Observation,
+use super::{
+    demand::{DemandForecast, MAX_LIKELY, MIN_PROBABILITY},
+    predictor::Predictor,
+    usage_history::{Circumstances, SpeedClass, UsageEntry},
 };
-use auriga_msgs::{topic, v1};
-use auriga_runtime::{Nanos, Outbox};
+use auriga_lm::intent::catalogue::Catalogue;
+use auriga_msgs::v1;
+use auriga_runtime::Nanos;
 use std::time::Duration;
 
-/// What a forecast between two requests depends on.
+/// What the forecast between two requests depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Situation {
+struct Situation {
     time: Option<u8>,
     speed: Option<SpeedClass>,
     place: Option<[i16; 2]>,
-    /// The last request is so long ago that nothing follows from it any more.
-    over: bool,
+    /// The last request is longer ago than the lead time.
+    lead_is_over: bool,
 }
 
-impl LanguageNode {
-    /// Begins with what was logged before, oldest first.
-    pub fn with_history(mut self, entries: &[UsageEntry]) -> Self {
-        entries.iter().for_each(|entry| self.predictor.note(entry));
-        self
+/// The predictor of requests and the demand that follows from it.
+pub(crate) struct Forecaster {
+    predictor: Predictor,
+    demand: DemandForecast,
+    /// A request later than this after the last one does not follow from it.
+    lead: Duration,
+    last_request: Option<Nanos>,
+    /// The situation of the last forecast.
+    situation: Option<Situation>,
+}
+
+impl Forecaster {
+    /// `lead`: as the predictor has it.
+    pub fn new(predictor: Predictor, lead: Duration) -> Self {
+        Self { predictor, demand: DemandForecast::default(), lead, last_request: None, situation: None }
     }
 
-    fn circumstances(&self, now: Nanos) -> Circumstances {
-        let known = Observation::of(self.scene.as_deref(), now, ms(self.config.scene_max_age_ms));
-        Circumstances::of(self.scene.as_deref(), known.facts.speed_mps, self.wall, now)
+    /// Learns the usage history, oldest first.
+    pub fn learn(&mut self, entries: &[UsageEntry]) {
+        entries.iter().for_each(|entry| self.predictor.observe(entry));
     }
 
-    fn lead(&self) -> Duration {
-        Duration::try_from_secs_f64(self.config.habit_lead_s).unwrap_or_default()
-    }
-
-    /// The driver asked for this.
-    pub(crate) fn remember(&mut self, intent: &str, now: Nanos, out: &mut Outbox<Self>) {
-        let gap_s = self.last_operation.map(|at| seconds(now.since(at)));
-        let entry = UsageEntry { intent: intent.to_owned(), gap_s, circumstances: self.circumstances(now) };
-        self.predictor.note(&entry);
-        self.outlook.note(intent, &self.catalogue, now);
-        self.last_operation = Some(now);
-        out.effect(Effect::Keep(entry));
-    }
-
-    fn items(&self, now: Nanos) -> Vec<v1::DemandItem> {
-        let since = self.last_operation.map(|at| seconds(now.since(at)));
-        let likely = self.predictor.likely(&self.circumstances(now), since, MAX_LIKELY, MIN_PROBABILITY);
-        self.outlook.items(&self.catalogue, &likely, self.lead(), now)
+    /// The driver asked for this intent. Returns the entry for the usage history.
+    pub fn record(
+        &mut self,
+        intent: &str,
+        circumstances: Circumstances,
+        catalogue: &Catalogue,
+        now: Nanos,
+    ) -> UsageEntry {
+        let entry = UsageEntry { intent: intent.to_owned(), gap_s: self.since_last_s(now), circumstances };
+        self.predictor.observe(&entry);
+        self.demand.add(intent, catalogue, now);
+        self.last_request = Some(now);
+        entry
     }
 
     /// The forecast after an utterance.
-    pub(crate) fn publish_demand(&mut self, header: v1::Header, now: Nanos, out: &mut Outbox<Self>) {
-        let items = self.items(now);
-        self.outlook.has_changed(&items);
-        out.publish::<topic::LanguageDemand>(v1::Demand { header: Some(header), items });
-        self.situation = Some(self.situation(now));
+    pub fn forecast(
+        &mut self,
+        circumstances: &Circumstances,
+        catalogue: &Catalogue,
+        now: Nanos,
+    ) -> Vec<v1::DemandItem> {
+        let items = self.items(circumstances, catalogue, now);
+        self.demand.replace_if_changed(&items);
+        self.situation = Some(self.situation(circumstances, now));
+        items
     }
 
-    /// The forecast between two requests, when the situation is another and something else follows from it.
-    pub(crate) fn look_ahead(&mut self, now: Nanos, out: &mut Outbox<Self>) {
-        let situation = self.situation(now);
-        if self.scene.is_none() || self.situation.replace(situation) == Some(situation) {
-            return;
+    /// The forecast between two utterances, if the situation and with it the forecast has changed.
+    pub fn update(
+        &mut self,
+        circumstances: &Circumstances,
+        catalogue: &Catalogue,
+        now: Nanos,
+    ) -> Option<Vec<v1::DemandItem>> {
+        let situation = self.situation(circumstances, now);
+        if self.situation.replace(situation) == Some(situation) {
+            return None;
         }
-        let items = self.items(now);
-        if self.outlook.has_changed(&items) {
-            let header = Some(v1::Header::new(now.0, 0));
-            out.publish::<topic::LanguageDemand>(v1::Demand { header, items });
-        }
+        let items = self.items(circumstances, catalogue, now);
+        self.demand.replace_if_changed(&items).then_some(items)
     }
 
-    fn situation(&self, now: Nanos) -> Situation {
-        let c = self.circumstances(now);
-        let over = self.last_operation.is_none_or(|at| now.since(at) > self.lead());
-        Situation { time: c.time_band(), speed: c.speed, place: c.place, over }
+    /// When the situation changes with time alone.
+    pub fn next_change(&self, now: Nanos) -> Option<Nanos> {
+        let lead_ends = self.last_request? + self.lead + Duration::from_nanos(1);
+        (lead_ends > now).then_some(lead_ends)
     }
 
-    /// When the situation changes by the clock alone.
-    pub(crate) fn outlook_changes(&self, now: Nanos) -> Option<Nanos> {
-        let over = self.last_operation? + self.lead() + Duration::from_nanos(1);
-        (over > now).then_some(over)
+    fn items(&self, circumstances: &Circumstances, catalogue: &Catalogue, now: Nanos) -> Vec<v1::DemandItem> {
+        let likely = self.predictor.likely(circumstances, self.since_last_s(now), MAX_LIKELY, MIN_PROBABILITY);
+        self.demand.items(catalogue, &likely, self.lead, now)
     }
-}
 
-/// Whole seconds, those begun included.
-fn seconds(time: Duration) -> u32 {
-    u32::try_from(time.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u32::MAX)
+    fn situation(&self, circumstances: &Circumstances, now: Nanos) -> Situation {
+        let &Circumstances { speed, place, .. } = circumstances;
+        let lead_is_over = self.last_request.is_none_or(|at| now.since(at) > self.lead);
+        Situation { time: circumstances.time_band(), speed, place, lead_is_over }
+    }
+
+    /// Seconds since the last request, rounded up.
+    fn since_last_s(&self, now: Nanos) -> Option<u32> {
+        let since = now.since(self.last_request?).as_nanos().div_ceil(1_000_000_000);
+        Some(u32::try_from(since).unwrap_or(u32::MAX))
+    }
 }

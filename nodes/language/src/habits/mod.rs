@@ -1,8 +1,17 @@
-//! What the driver tends to ask for, and what follows from it.
+//! What this driver tends to ask for, and what the vehicle computer will need for it.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`usage_history`] | the entries of the usage history: which request, when and where |
+//! | [`store`] | the usage history on disk, encrypted |
+//! | [`predictor`] | the probability of the next request |
+//! | `demand` | the workloads that the last and the next requests need |
+//! | `forecast` | when a new forecast is published, and with what |
+//! | `wall_clock` | the local time, from the drive's message |
 
-pub mod demand;
+pub(crate) mod demand;
 pub(crate) mod forecast;
 pub mod predictor;
 pub mod store;
 pub mod usage_history;
-pub mod wall_clock;
+pub(crate) mod wall_clock;

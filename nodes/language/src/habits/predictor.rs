@@ -1,37 +1,46 @@
-//! What the driver will ask for next: a small model of which operation follows which, by the time of day, the speed and
-//! the place.
+//! The probability of the next request: an n-gram model of requests with back-off, by the time of day, the speed and the
+//! place.
 //!
-//! For each context it counts what came next, and contexts back off from the general to the particular: all operations,
-//! those at this time, those after the last one, after the last one at this time, after the last two, after the last one
-//! here and now. Each level is its own counts over the level before (a Dirichlet prior: Bayesian back-off), so that a
-//! context seen twice says little and one seen often says all. How deep this driver's habits go is learnt as well: the
-//! levels are mixed with weights that follow how well each has foretold (fixed share, Herbster and Warmuth 1998).
-//! `habits.toml` stands in for a driver nobody knows yet. Counts fade: habits change.
+//! For each context the predictor counts which request came next. Contexts go from the general to the specific: all
+//! requests, those at this time, those after the last one, after the last one at this time, after the last two, after the
+//! last one at this time, speed and place. The counts of each level are smoothed with the distribution of the level before
+//! (Dirichlet prior, Bayesian back-off), so that rare contexts have little effect. The levels are mixed by weights that
+//! follow how well each level has predicted (fixed share, Herbster and Warmuth 1998). `habits.toml` is the prior before
+//! anything is known of the driver. Counts decay exponentially, because habits change.
 
-use crate::habits::usage_history::{Circumstances, SpeedClass, UsageEntry};
-use auriga_lm::catalogue::{Catalogue, OUT_OF_SCOPE};
+use super::usage_history::{Circumstances, SpeedClass, UsageEntry};
+use auriga_lm::intent::catalogue::{Catalogue, OUT_OF_SCOPE};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 const PRIOR: &str = include_str!("../../habits.toml");
 
-/// Contexts remembered at most; the one not seen for the longest is forgotten.
+/// Contexts that are kept; of more, the one that was not observed for the longest time is dropped.
 const MAX_CONTEXTS: usize = 8192;
-/// Observations that the level before is worth, against a level's own counts.
+/// Weight of the level before, in observations.
 const BACKOFF_STRENGTH: f64 = 3.0;
-/// Nothing known, and a level for each kind of [`Context`]: the weight each begins with. The prior comes in at the fourth.
+/// Initial weights of the levels: the uniform distribution, then one level for each kind of [`Context`]. The prior of
+/// `habits.toml` is part of the fourth.
 const INITIAL_WEIGHTS: [f64; 7] = [1.0, 1.0, 1.0, 8.0, 4.0, 2.0, 4.0];
-/// How quickly the weights follow, and the share of them that is dealt out anew each time, so that none is lost for good.
+/// Learning rate of the weights.
 const LEARNING_RATE: f64 = 0.2;
+/// Fraction of the weights that is distributed equally at each step, so that none vanishes.
 const SHARE_RATE: f64 = 0.02;
 
-/// `habits.toml` is the project's own: what is wrong with it is found by a test and told at start.
+/// An error in `habits.toml`. The file is part of the program; a test checks it.
 #[derive(Debug, thiserror::Error)]
 pub enum PriorError {
+    /// Not the expected TOML.
     #[error("habits.toml: {0}")]
     Toml(#[from] toml::de::Error),
+    /// A row that is invalid.
     #[error("habits.toml: after {intent}: {what}")]
-    Entry { intent: String, what: String },
+    Entry {
+        /// The intent of the row.
+        intent: String,
+        /// What is wrong with the row.
+        what: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -40,33 +49,34 @@ struct Prior {
     after: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
-/// What can be set.
+/// The parameters of the predictor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PredictorConfig {
-    /// Observations that a row of `habits.toml` is worth.
+    /// Weight of a row of `habits.toml`, in observations.
     pub prior_weight: f64,
-    /// After this many operations a count is worth half.
+    /// Half-life of a count, in requests.
     pub half_life: f64,
-    /// What comes later than this after an operation does not follow from it.
+    /// Lead time in seconds: a later request does not follow from the one before.
     pub lead_s: u32,
 }
 
-/// An operation as an index into the names; one more is "nothing within the lead".
-type Op = u16;
+/// A request as an index into the names; the index after the last name is "no request within the lead time".
+type Request = u16;
 
-/// What is counted apart.
+/// A context with counts of its own, from the general to the specific.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Context {
     Always,
     At(u8),
-    After(Option<Op>),
-    AfterAt(Option<Op>, u8),
-    AfterTwo(Option<Op>, Option<Op>),
-    Here(Option<Op>, Option<u8>, Option<SpeedClass>, Option<[i16; 2]>),
+    After(Option<Request>),
+    AfterAt(Option<Request>, u8),
+    AfterTwo(Option<Request>, Option<Request>),
+    /// After the last request, at this time, speed and place.
+    Here(Option<Request>, Option<u8>, Option<SpeedClass>, Option<[i16; 2]>),
 }
 
 impl Context {
-    /// Which of [`INITIAL_WEIGHTS`] is its level's.
+    /// The index of its level in [`INITIAL_WEIGHTS`].
     fn level(&self) -> usize {
         match self {
             Self::Always => 1,
@@ -79,29 +89,34 @@ impl Context {
     }
 }
 
-/// What came next in one context, as of operation number `at`.
+/// The counts of the next requests in one context.
 #[derive(Debug, Clone, Default)]
 struct Row {
+    /// Number of the request at which the counts were updated last.
     at: u64,
-    next: BTreeMap<Op, f64>,
+    next: BTreeMap<Request, f64>,
 }
 
-/// The model.
+/// The model of one driver.
 #[derive(Debug)]
 pub struct Predictor {
     names: Vec<String>,
-    prior: BTreeMap<Op, BTreeMap<Op, f64>>,
+    prior: BTreeMap<Request, BTreeMap<Request, f64>>,
     habit: PredictorConfig,
     rows: BTreeMap<Context, Row>,
-    /// Of the levels; their sum stays the same.
+    /// Weights of the levels; their sum is constant.
     weights: [f64; INITIAL_WEIGHTS.len()],
-    /// Operations so far.
+    /// Number of requests so far.
     count: u64,
-    /// The last operation and the one before it, of this stretch.
-    last: [Option<Op>; 2],
+    /// The last request and the one before it, as far as each followed within the lead time.
+    last: [Option<Request>; 2],
 }
 
 impl Predictor {
+    /// A predictor that knows only the prior.
+    ///
+    /// # Errors
+    /// When `habits.toml` does not fit the catalogue.
     pub fn new(catalogue: &Catalogue, habit: PredictorConfig) -> Result<Self, PriorError> {
         let Prior { after } = toml::from_str(PRIOR)?;
         let names = catalogue.intents().iter().map(|i| i.name.clone()).filter(|n| n != OUT_OF_SCOPE).collect();
@@ -116,10 +131,10 @@ impl Predictor {
         };
         for (intent, next) in after {
             let fail = |what: String| PriorError::Entry { intent: intent.clone(), what };
-            let op = |name: &str| predictor.op(name).ok_or_else(|| fail(format!("the catalogue has no {name}")));
+            let op = |name: &str| predictor.index(name).ok_or_else(|| fail(format!("the catalogue has no {name}")));
             let sum: f64 = next.values().sum();
             if !next.values().all(|p| (0.0..=1.0).contains(p)) || sum > 1.0 {
-                return Err(fail(format!("probabilities that sum to {sum}: expected 0 to 1 each, 1 at most in all")));
+                return Err(fail(format!("the probabilities sum to {sum}: expected 0 to 1 each, at most 1 in total")));
             }
             let next = next.iter().map(|(name, p)| Ok((op(name)?, *p))).collect::<Result<_, PriorError>>()?;
             let of = op(&intent)?;
@@ -128,27 +143,27 @@ impl Predictor {
         Ok(predictor)
     }
 
-    /// Operations that are told apart, by index.
+    /// The names of the requests, by index.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The driver asked for this. An intent of another catalogue's is passed over.
-    pub fn note(&mut self, entry: &UsageEntry) {
-        let Some(op) = self.op(&entry.intent) else { return };
+    /// Learns a request. An intent that is not in the catalogue is ignored.
+    pub fn observe(&mut self, entry: &UsageEntry) {
+        let Some(op) = self.index(&entry.intent) else { return };
         self.count += 1;
         if !self.follows(entry.gap_s) {
             if entry.gap_s.is_some() && self.last[0].is_some() {
-                self.observe(self.nothing(), &entry.circumstances);
+                self.count_next(self.none(), &entry.circumstances);
             }
             self.last = [None; 2];
         }
-        self.observe(op, &entry.circumstances);
+        self.count_next(op, &entry.circumstances);
         self.last = [Some(op), self.last[0]];
     }
 
-    /// How likely each operation is the next, and that there is none within the lead: the last of all. `since_last_s`:
-    /// since the operation before; `None` in a drive without any.
+    /// The probability of each request to be the next; the last value is the probability of none within the lead time.
+    /// `since_last_s`: seconds since the last request; `None` if this drive had none.
     pub fn distribution(&self, now: &Circumstances, since_last_s: Option<u32>) -> Vec<f64> {
         let last = if self.follows(since_last_s) { self.last } else { [None; 2] };
         let levels = self.levels(last, now);
@@ -157,8 +172,8 @@ impl Predictor {
         (0..=self.names.len()).map(mixed).collect()
     }
 
-    /// What each level says that there is, from the general to the particular.
-    fn levels(&self, last: [Option<Op>; 2], now: &Circumstances) -> Vec<(usize, Vec<f64>)> {
+    /// The distribution of each level that exists, from the general to the specific, with the index of its weight.
+    fn levels(&self, last: [Option<Request>; 2], now: &Circumstances) -> Vec<(usize, Vec<f64>)> {
         let outcomes = self.names.len() + 1;
         let mut p = vec![1.0 / outcomes as f64; outcomes];
         let mut levels = vec![(0, p.clone())];
@@ -167,18 +182,18 @@ impl Predictor {
             if let Context::After(Some(op)) = context
                 && let Some(prior) = self.prior.get(&op)
             {
-                // What the prior says nothing of stays as the level before has it.
+                // The rest of the probability is distributed as in the level before.
                 let rest = 1.0 - prior.values().sum::<f64>();
                 p.iter_mut().for_each(|p| *p *= rest);
                 prior.iter().for_each(|(op, prior)| p[usize::from(*op)] += prior);
                 weight = self.habit.prior_weight;
             }
             if let Some(row) = self.rows.get(&context) {
-                let fade = self.fade(row);
-                let total = weight + row.next.values().sum::<f64>() * fade;
+                let decay = self.decay(row);
+                let total = weight + row.next.values().sum::<f64>() * decay;
                 if total > 0.0 {
                     p.iter_mut().for_each(|p| *p *= weight / total);
-                    row.next.iter().for_each(|(op, n)| p[usize::from(*op)] += n * fade / total);
+                    row.next.iter().for_each(|(op, n)| p[usize::from(*op)] += n * decay / total);
                 }
             }
             levels.push((context.level(), p.clone()));
@@ -186,55 +201,55 @@ impl Predictor {
         levels
     }
 
-    /// The likeliest operations, likeliest first, as far as they reach `least`.
-    pub fn likely(&self, now: &Circumstances, since_last_s: Option<u32>, most: usize, least: f64) -> Vec<(&str, f64)> {
+    /// At most `max` requests of at least the probability `min`, the most likely first.
+    pub fn likely(&self, now: &Circumstances, since_last_s: Option<u32>, max: usize, min: f64) -> Vec<(&str, f64)> {
         let p = self.distribution(now, since_last_s);
         let mut likely: Vec<(&str, f64)> = self.names.iter().map(String::as_str).zip(p).collect();
         // The sort is stable: equal probabilities stay in the catalogue's order.
         likely.sort_by(|a, b| b.1.total_cmp(&a.1));
-        likely.retain(|(_, p)| *p >= least);
-        likely.truncate(most);
+        likely.retain(|(_, p)| *p >= min);
+        likely.truncate(max);
         likely
     }
 
-    fn op(&self, name: &str) -> Option<Op> {
-        self.names.iter().position(|n| n == name).and_then(|i| Op::try_from(i).ok())
+    fn index(&self, name: &str) -> Option<Request> {
+        self.names.iter().position(|n| n == name).and_then(|i| Request::try_from(i).ok())
     }
 
-    fn nothing(&self) -> Op {
-        Op::try_from(self.names.len()).unwrap_or(Op::MAX)
+    fn none(&self) -> Request {
+        Request::try_from(self.names.len()).unwrap_or(Request::MAX)
     }
 
     fn follows(&self, gap_s: Option<u32>) -> bool {
         gap_s.is_some_and(|gap| gap <= self.habit.lead_s)
     }
 
-    /// What is left of counts that were made at this row's time.
-    fn fade(&self, row: &Row) -> f64 {
+    /// The decay of the counts of a row since its last update.
+    fn decay(&self, row: &Row) -> f64 {
         (-((self.count - row.at) as f64) / self.habit.half_life).exp2()
     }
 
-    /// Weighs the levels by how likely each held what came.
-    fn weigh(&mut self, next: Op, now: &Circumstances) {
+    /// Updates the weights of the levels by the probability that each gave to the request that came.
+    fn update_weights(&mut self, next: Request, now: &Circumstances) {
         let levels = self.levels(self.last, now);
-        let before: f64 = levels.iter().map(|(level, _)| self.weights[*level]).sum();
+        let total: f64 = levels.iter().map(|(level, _)| self.weights[*level]).sum();
         let scored: Vec<(usize, f64)> = levels
             .iter()
             .map(|(level, p)| (*level, self.weights[*level] * p[usize::from(next)].max(1e-9).powf(LEARNING_RATE)))
             .collect();
         let after: f64 = scored.iter().map(|(_, weight)| weight).sum();
-        let shared = SHARE_RATE * before / scored.len() as f64;
+        let shared = SHARE_RATE * total / scored.len() as f64;
         for (level, weight) in scored {
-            self.weights[level] = (1.0 - SHARE_RATE) * before * weight / after + shared;
+            self.weights[level] = (1.0 - SHARE_RATE) * total * weight / after + shared;
         }
     }
 
-    fn observe(&mut self, next: Op, now: &Circumstances) {
-        self.weigh(next, now);
+    fn count_next(&mut self, next: Request, now: &Circumstances) {
+        self.update_weights(next, now);
         for context in contexts(self.last, now) {
             let mut row = self.rows.remove(&context).unwrap_or_default();
-            let fade = self.fade(&row);
-            row.next.values_mut().for_each(|n| *n *= fade);
+            let decay = self.decay(&row);
+            row.next.values_mut().for_each(|n| *n *= decay);
             row.at = self.count;
             *row.next.entry(next).or_default() += 1.0;
             if self.rows.len() >= MAX_CONTEXTS
@@ -247,8 +262,8 @@ impl Predictor {
     }
 }
 
-/// From the general to the particular.
-fn contexts([last, before]: [Option<Op>; 2], now: &Circumstances) -> impl Iterator<Item = Context> {
+/// The contexts of the next request, from the general to the specific.
+fn contexts([last, before]: [Option<Request>; 2], now: &Circumstances) -> impl Iterator<Item = Context> {
     let time = now.time_band();
     [
         Some(Context::Always),
@@ -293,71 +308,71 @@ mod tests {
     }
 
     #[test]
-    fn the_prior_holds_until_the_driver_shows_other_habits() {
+    fn observed_habits_outweigh_the_prior() {
         let mut p = predictor();
-        p.note(&entry("range_query", None, 8));
+        p.observe(&entry("range_query", None, 8));
         let (name, probability) = first(&p, 8, Some(1));
         assert!(name == "find_charging" && (0.3..0.45).contains(&probability), "{name} {probability}");
         for _ in 0..8 {
-            p.note(&entry("weather", Some(5), 8));
-            p.note(&entry("range_query", Some(5), 8));
+            p.observe(&entry("weather", Some(5), 8));
+            p.observe(&entry("range_query", Some(5), 8));
         }
         let (name, probability) = first(&p, 8, Some(1));
         assert!(name == "weather" && probability > 0.5, "{name} {probability}");
     }
 
     #[test]
-    fn a_habit_of_the_morning_is_none_of_the_evening() {
+    fn habits_depend_on_the_time_of_day() {
         let mut p = predictor();
         for _ in 0..10 {
-            p.note(&entry("navigate_to", None, 8));
-            p.note(&entry("play_music", None, 19));
+            p.observe(&entry("navigate_to", None, 8));
+            p.observe(&entry("play_music", None, 19));
         }
         assert_eq!(first(&p, 9, None).0, "navigate_to");
         assert_eq!(first(&p, 20, None).0, "play_music");
     }
 
     #[test]
-    fn what_comes_after_a_long_time_does_not_follow() {
+    fn a_request_after_the_lead_time_does_not_follow_from_the_last() {
         let mut p = predictor();
         for _ in 0..20 {
-            p.note(&entry("call", None, 8));
-            p.note(&entry("weather", Some(600), 8));
+            p.observe(&entry("call", None, 8));
+            p.observe(&entry("weather", Some(600), 8));
         }
-        p.note(&entry("call", None, 8));
-        let nothing = *p.distribution(&at(8), Some(1)).last().unwrap();
-        assert!(nothing > 0.5, "{nothing}");
+        p.observe(&entry("call", None, 8));
+        let none = *p.distribution(&at(8), Some(1)).last().unwrap();
+        assert!(none > 0.5, "{none}");
         let long_after = *p.distribution(&at(8), Some(61)).last().unwrap();
-        assert!(long_after < 0.3, "a new stretch begins: {long_after}");
+        assert!(long_after < 0.3, "after the lead time the last request has no effect: {long_after}");
     }
 
     #[test]
-    fn old_habits_fade() {
+    fn old_habits_decay() {
         let mut p = Predictor::new(&catalogue(), PredictorConfig { half_life: 10.0, ..HABIT }).unwrap();
-        (0..100).for_each(|_| p.note(&entry("call", None, 8)));
-        (0..20).for_each(|_| p.note(&entry("weather", None, 8)));
+        (0..100).for_each(|_| p.observe(&entry("call", None, 8)));
+        (0..20).for_each(|_| p.observe(&entry("weather", None, 8)));
         assert_eq!(first(&p, 8, None).0, "weather");
     }
 
     #[test]
-    fn the_same_operations_in_another_catalogue_are_passed_over() {
+    fn an_intent_that_is_not_in_the_catalogue_is_ignored() {
         let mut p = predictor();
-        p.note(&entry("fly_to_the_moon", None, 8));
+        p.observe(&entry("fly_to_the_moon", None, 8));
         assert_eq!((p.count, p.rows.len()), (0, 0));
     }
 
     #[test]
-    fn contexts_are_bounded() {
+    fn the_number_of_contexts_is_bounded() {
         let mut p = predictor();
         for i in 0..3000i16 {
             let circumstances = Circumstances { place: Some([i, i]), ..at(i64::from(i % 24)) };
-            p.note(&UsageEntry { intent: p.names[i as usize % 7].clone(), gap_s: None, circumstances });
+            p.observe(&UsageEntry { intent: p.names[i as usize % 7].clone(), gap_s: None, circumstances });
             assert!(p.rows.len() <= MAX_CONTEXTS);
         }
-        // Ever new places fill it up to its bound and not further.
+        // New places fill the table up to its bound and not further.
         for i in 0..9000i32 {
             let circumstances = Circumstances { place: Some([(i % 180) as i16, (i / 180) as i16 + 10_000]), ..at(8) };
-            p.note(&UsageEntry { intent: "call".into(), gap_s: None, circumstances });
+            p.observe(&UsageEntry { intent: "call".into(), gap_s: None, circumstances });
         }
         assert_eq!(p.rows.len(), MAX_CONTEXTS);
         assert_eq!(first(&p, 8, None).0, "call");
@@ -365,7 +380,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn probabilities_are_probabilities(
+        fn the_distribution_sums_to_one(
             ops in prop::collection::vec((0usize..38, any::<Option<u32>>(), any::<Option<i64>>(), any::<Option<[i16; 2]>>()), 0..100),
             prior_weight in 0.0..20.0f64,
             half_life in 1.0..1000.0f64,
@@ -373,7 +388,7 @@ mod tests {
             let mut p = Predictor::new(&catalogue(), PredictorConfig { prior_weight, half_life, lead_s: 60 }).unwrap();
             for (op, gap_s, minute, place) in ops {
                 let circumstances = Circumstances { minute, place, speed: None };
-                p.note(&UsageEntry { intent: p.names[op].clone(), gap_s, circumstances });
+                p.observe(&UsageEntry { intent: p.names[op].clone(), gap_s, circumstances });
                 let all = p.distribution(&circumstances, gap_s);
                 let sum: f64 = all.iter().sum();
                 prop_assert!((sum - 1.0).abs() < 1e-9 && all.iter().all(|p| (0.0..=1.0 + 1e-9).contains(p)), "{}", sum);

@@ -1,11 +1,11 @@
-//! The private log on disk, for the executable: encrypted with age (X25519), with a key beside it that only its owner can
-//! read.
+//! The usage history on disk, for the executable: encrypted with age (X25519), with the key in a file beside it that only
+//! its owner can read.
 //!
-//! The file is small (a few thousand entries), so each change writes it anew, under another name first: a power cut
-//! leaves the old one or the new one. A thread of its own writes, so that the disk never holds up the model. What cannot
-//! be read is set aside under another name and told; the node starts without it.
+//! The file is small (a few thousand entries), so each change writes a new file under another name and renames it: after a
+//! power cut the old or the new file is there. A thread of its own writes, so that the disk never delays the model. A file
+//! that cannot be read is renamed and reported, and the node starts with an empty history.
 
-use crate::habits::usage_history::{self, UsageEntry};
+use super::usage_history::{self, UsageEntry};
 use age::{
     secrecy::ExposeSecret,
     x25519::{Identity, Recipient},
@@ -21,41 +21,62 @@ use std::{
 
 const KEY: &str = "habits.key";
 const LOG: &str = "habits.age";
-/// A larger file is none of this program's.
+/// Larger files are refused: this program writes none.
 const MAX_BYTES: u64 = 16 << 20;
-/// Damaged files kept for whoever wants to look at them.
-const SET_ASIDE: usize = 3;
+/// Damaged files that are kept for diagnosis.
+const MAX_DAMAGED: usize = 3;
 
-/// What is wrong with the state folder: the node goes on with its memory alone.
+/// Why the state folder cannot be used. The node then keeps the usage history in memory only.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("{path}: {source}; give a folder that this user can write to (state)")]
-    Io { path: PathBuf, source: io::Error },
-    #[error("{path}: others than its owner can read it (mode {mode:o}); chmod 600 it, or remove it to begin anew")]
-    KeyIsOpen { path: PathBuf, mode: u32 },
-    #[error("{path} is no age key; remove it to begin anew")]
-    Key { path: PathBuf },
+    /// A file or folder cannot be read or written.
+    #[error("{path}: {source}; set state to a folder that this user can write to")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// Other users can read the key.
+    #[error("{path}: other users can read this key (mode {mode:o}); chmod 600 it, or remove it to start a new history")]
+    KeyIsOpen {
+        /// The file of the key.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file of the key has no key.
+    #[error("{path} is not an age key; remove it to start a new history")]
+    Key {
+        /// The file of the key.
+        path: PathBuf,
+    },
 }
 
-/// A log that is kept.
+/// An open usage history.
 #[derive(Debug)]
 pub struct Store {
     recipient: Recipient,
     file: PathBuf,
     entries: Vec<UsageEntry>,
-    most: usize,
+    max_entries: usize,
 }
 
-/// A log that could not be read and was set aside.
+/// A usage history that could not be read and was renamed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged {
-    pub what: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Its new path.
     pub kept_as: PathBuf,
 }
 
 impl Store {
-    /// Opens or begins the log in `folder`, of at most `most` entries.
-    pub fn open(folder: &Path, most: usize) -> Result<(Self, Option<Damaged>), StoreError> {
+    /// Opens or creates the usage history in `folder`, of at most `max_entries` entries. A damaged file is renamed.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or the key is invalid or readable by other users.
+    pub fn open(folder: &Path, max_entries: usize) -> Result<(Self, Option<Damaged>), StoreError> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| StoreError::Io { path, source }
@@ -67,23 +88,26 @@ impl Store {
         let entries = match read(&file, &identity) {
             Ok(entries) => entries,
             Err(Unreadable::Io(e)) => return Err(at(&file)(e)),
-            Err(Unreadable::Damaged(what)) => {
+            Err(Unreadable::Damaged(reason)) => {
                 let kept_as = set_aside(folder, &file).map_err(at(&file))?;
-                damaged = Some(Damaged { what, kept_as });
+                damaged = Some(Damaged { reason, kept_as });
                 Vec::new()
             }
         };
-        let mut store = Self { recipient: identity.to_public(), file, entries, most: most.max(1) };
+        let mut store = Self { recipient: identity.to_public(), file, entries, max_entries: max_entries.max(1) };
         store.trim();
         Ok((store, damaged))
     }
 
-    /// What is in it, oldest first.
+    /// The entries, oldest first.
     pub fn entries(&self) -> &[UsageEntry] {
         &self.entries
     }
 
-    /// Adds entries and writes the file; the oldest make room.
+    /// Adds entries, drops the oldest beyond the limit, and writes the file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
     pub fn append(&mut self, entries: impl IntoIterator<Item = UsageEntry>) -> Result<(), StoreError> {
         self.entries.extend(entries);
         self.trim();
@@ -94,20 +118,23 @@ impl Store {
     }
 
     fn trim(&mut self) {
-        let surplus = self.entries.len().saturating_sub(self.most);
+        let surplus = self.entries.len().saturating_sub(self.max_entries);
         self.entries.drain(..surplus);
     }
 
-    /// Hands the store to a thread that keeps what is sent to it; the thread ends with the last sender. `failed` is told
-    /// what went wrong.
-    pub fn keep(
+    /// Moves the store to a thread that appends the entries sent to it and ends with the last sender. `failed` is called
+    /// with each error.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn spawn_writer(
         mut self,
         mut failed: impl FnMut(StoreError) + Send + 'static,
     ) -> io::Result<(mpsc::Sender<UsageEntry>, JoinHandle<()>)> {
         let (sender, receiver) = mpsc::channel::<UsageEntry>();
         let work = move || {
             while let Ok(first) = receiver.recv() {
-                // Whatever has come meanwhile is written with it.
+                // Entries that arrived meanwhile are written together.
                 let entries: Vec<UsageEntry> = std::iter::once(first).chain(receiver.try_iter()).collect();
                 if let Err(e) = self.append(entries) {
                     failed(e);
@@ -136,7 +163,7 @@ fn read(file: &Path, identity: &Identity) -> Result<Vec<UsageEntry>, Unreadable>
     usage_history::decode(&text).map_err(|e| Unreadable::Damaged(e.to_string()))
 }
 
-/// The key of the folder, made at the first start.
+/// Reads the key of the folder; creates it at the first start.
 fn key(path: &Path) -> Result<Identity, StoreError> {
     let at = |source| StoreError::Io { path: path.to_owned(), source };
     match fs::metadata(path) {
@@ -157,7 +184,7 @@ fn key(path: &Path) -> Result<Identity, StoreError> {
     }
 }
 
-/// Writes the whole file or leaves the old one, readable by its owner alone.
+/// Replaces a file atomically; only its owner can read it.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     match fs::remove_file(&new) {
@@ -168,15 +195,15 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    // The name is in the folder, which is a file of its own.
+    // The new name is durable once the folder is synced.
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// Renames a damaged file to the first free name, or over the last.
+/// Renames a damaged file to the first free name, or replaces the last one.
 fn set_aside(folder: &Path, file: &Path) -> io::Result<PathBuf> {
     let name = |i: usize| folder.join(format!("{LOG}.damaged-{i}"));
-    let free = (1..SET_ASIDE).map(name).find(|name| !name.exists());
-    let name = free.unwrap_or_else(|| name(SET_ASIDE));
+    let free = (1..MAX_DAMAGED).map(name).find(|name| !name.exists());
+    let name = free.unwrap_or_else(|| name(MAX_DAMAGED));
     fs::rename(file, &name)?;
     Ok(name)
 }
@@ -194,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_there_again_and_nobody_else_can_read_it() {
+    fn entries_are_restored_from_encrypted_files_that_only_the_owner_can_read() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state/language");
         let (mut store, damaged) = Store::open(&state, 100).unwrap();
@@ -213,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_are_kept() {
+    fn the_oldest_entries_beyond_the_limit_are_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let (mut store, _) = Store::open(folder.path(), 3).unwrap();
         store.append(["a", "b", "c", "d", "e"].map(entry)).unwrap();
@@ -222,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_log_is_set_aside_and_the_next_one_begins_anew() {
+    fn a_damaged_history_is_renamed_and_a_new_one_is_started() {
         let folder = tempfile::tempdir().unwrap();
         for round in 1..=5 {
             let (mut store, _) = Store::open(folder.path(), 100).unwrap();
@@ -236,19 +263,19 @@ mod tests {
             }
             fs::write(folder.path().join(LOG), bytes).unwrap();
             let (store, damaged) = Store::open(folder.path(), 100).unwrap();
-            let damaged = damaged.expect("the damage is seen");
-            assert!(damaged.kept_as.exists() && !damaged.what.contains("call"), "{damaged:?}");
+            let damaged = damaged.expect("the damage is detected");
+            assert!(damaged.kept_as.exists() && !damaged.reason.contains("call"), "{damaged:?}");
             assert_eq!(names(&store), [""; 0]);
             assert!(!folder.path().join(LOG).exists());
         }
         let kept = fs::read_dir(folder.path())
             .unwrap()
             .filter(|f| f.as_ref().unwrap().file_name().to_string_lossy().contains("damaged"));
-        assert_eq!(kept.count(), SET_ASIDE);
+        assert_eq!(kept.count(), MAX_DAMAGED);
     }
 
     #[test]
-    fn a_key_that_others_can_read_or_that_is_none_is_refused() {
+    fn an_invalid_key_or_one_that_others_can_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         drop(Store::open(folder.path(), 100).unwrap());
         let key = folder.path().join(KEY);
@@ -261,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_is_told_with_what_to_do() {
+    fn an_impossible_folder_gives_an_error_that_names_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
@@ -270,10 +297,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_to_the_keeping_thread_is_on_disk_when_it_has_ended() {
+    fn the_writer_thread_has_written_all_entries_when_it_ends() {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(folder.path(), 100).unwrap();
-        let (sender, thread) = store.keep(|e| panic!("{e}")).unwrap();
+        let (sender, thread) = store.spawn_writer(|e| panic!("{e}")).unwrap();
         (0..50).for_each(|i| sender.send(entry(&format!("intent_{i}"))).unwrap());
         drop(sender);
         thread.join().unwrap();
@@ -281,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_half_written_file_of_before_is_no_obstacle() {
+    fn a_leftover_temporary_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("habits.new"), "half").unwrap();
         let (mut store, _) = Store::open(folder.path(), 100).unwrap();

@@ -1,27 +1,32 @@
-//! What the driver asked for, and in which circumstances: the entries of the private log. The state machine makes and
-//! takes them; [`crate::habits::store`] keeps them on disk, encrypted.
+//! The usage history: what the driver asked for, when and where. The state machine creates the entries and learns from
+//! them; [`store`](super::store) keeps them on disk, encrypted.
 
-use crate::{habits::wall_clock::WallClock, reply::verbosity::STANDING_MPS};
+use super::wall_clock::WallClock;
+use crate::understand::facts::STANDSTILL_MPS;
 use auriga_msgs::v1::{self, vss_signal::Value};
 use auriga_runtime::Nanos;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How fast it went.
+/// The class of speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpeedClass {
+    /// Below 0.3 m/s.
     Standing,
+    /// Below 60 km/h.
     Town,
+    /// Below 100 km/h.
     Road,
+    /// 100 km/h and more.
     Motorway,
 }
 
 impl SpeedClass {
+    /// The class of a speed in metres per second; `None` if it is not finite.
     pub fn of(mps: f64) -> Option<Self> {
-        // Up to 60 and 100 km/h.
         match mps.abs() {
-            v if v < STANDING_MPS => Some(Self::Standing),
+            v if v < STANDSTILL_MPS => Some(Self::Standing),
             v if v < 60.0 / 3.6 => Some(Self::Town),
             v if v < 100.0 / 3.6 => Some(Self::Road),
             v if v.is_finite() => Some(Self::Motorway),
@@ -30,13 +35,14 @@ impl SpeedClass {
     }
 }
 
-/// When and where, as coarsely as habits need it. What is not known is `None`.
+/// When and where, as coarse as habits need it; `None` is unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Circumstances {
     /// Minutes of local time since the beginning of 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minute: Option<i64>,
+    /// The class of speed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<SpeedClass>,
     /// Latitude and longitude in hundredths of a degree: about a kilometre.
@@ -44,11 +50,17 @@ pub struct Circumstances {
     pub place: Option<[i16; 2]>,
 }
 
-/// Of four hours each, the first from two in the morning; working days and the week's end are apart.
+/// Time bands of four hours; the first begins at two in the morning.
 const BANDS_PER_DAY: i64 = 6;
 
 impl Circumstances {
-    pub fn of(scene: Option<&v1::Scene>, speed_mps: Option<f64>, wall: Option<WallClock>, now: Nanos) -> Self {
+    /// From the newest scene, the checked speed and the wall clock.
+    pub(crate) fn of(
+        scene: Option<&v1::Scene>,
+        speed_mps: Option<f64>,
+        wall_clock: Option<WallClock>,
+        now: Nanos,
+    ) -> Self {
         let signals = scene.and_then(|s| s.vehicle.as_ref()).map_or(&[][..], |v| &v.signals);
         let hundredths = |path: &str, most: f64| {
             let signal = signals.iter().find(|s| s.path == path)?;
@@ -58,61 +70,64 @@ impl Circumstances {
         let latitude = hundredths("Vehicle.CurrentLocation.Latitude", 90.0);
         let longitude = hundredths("Vehicle.CurrentLocation.Longitude", 180.0);
         Self {
-            minute: wall.map(|w| w.local_minutes(now)),
+            minute: wall_clock.map(|clock| clock.local_minutes(now)),
             speed: speed_mps.and_then(SpeedClass::of),
             place: latitude.zip(longitude).map(|(a, b)| [a, b]),
         }
     }
 
-    /// Which part of which kind of day: below [`BANDS_PER_DAY`] on working days, from there on at the week's end.
+    /// The time band of the day: 0 to 5 on working days, 6 to 11 at the weekend. A day begins at two in the morning.
     pub fn time_band(&self) -> Option<u8> {
         let minute = self.minute?;
         let band = (minute - 120).rem_euclid(1440) / (1440 / BANDS_PER_DAY);
-        // 1970 began on a Thursday: days 2 and 3 were the first week's end.
+        // 1970 began on a Thursday: days 2 and 3 were a weekend.
         let weekday = (minute - 120).div_euclid(1440).rem_euclid(7);
-        let free = matches!(weekday, 2 | 3);
-        u8::try_from(band + if free { BANDS_PER_DAY } else { 0 }).ok()
+        let is_weekend = matches!(weekday, 2 | 3);
+        u8::try_from(band + if is_weekend { BANDS_PER_DAY } else { 0 }).ok()
     }
 }
 
-/// One operation.
+/// One request of the driver.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsageEntry {
+    /// The name of its intent.
     pub intent: String,
-    /// Seconds since the operation before; `None` for the first of a drive.
+    /// Seconds since the request before; `None` for the first of a drive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap_s: Option<u32>,
+    /// When and where.
     #[serde(default, rename = "in")]
     pub circumstances: Circumstances,
 }
 
-/// What somebody asked for and when is private: it is not formatted.
+/// Requests are private: an entry is never formatted.
 impl fmt::Debug for UsageEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UsageEntry(private)")
     }
 }
 
-/// Where somebody was and when is private: it is not formatted.
+/// Times and places are private: they are never formatted.
 impl fmt::Debug for Circumstances {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Circumstances(private)")
     }
 }
 
-/// The log cannot be read: which line is none, without what is in it.
+/// A line of the usage history that is not an entry; its content is private and not part of the error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} is not an entry")]
 pub struct HistoryError {
+    /// Number of the line, from 1.
     pub line: usize,
 }
 
-/// Entries as text, one to a line.
+/// Entries as text, one JSON object per line.
 pub fn encode(entries: impl IntoIterator<Item = UsageEntry>) -> Vec<u8> {
     let mut text = Vec::new();
     for entry in entries {
-        // An entry is a flat object of numbers and texts, which always has a JSON form.
+        // Serialisation cannot fail: an entry has only numbers and strings.
         if let Ok(line) = serde_json::to_vec(&entry) {
             text.extend(line);
             text.push(b'\n');
@@ -121,7 +136,10 @@ pub fn encode(entries: impl IntoIterator<Item = UsageEntry>) -> Vec<u8> {
     text
 }
 
-/// Reads what [`encode`] writes.
+/// Parses the output of [`encode`].
+///
+/// # Errors
+/// The first line that is not an entry.
 pub fn decode(text: &[u8]) -> Result<Vec<UsageEntry>, HistoryError> {
     let lines = text.split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
     lines.map(|(i, line)| serde_json::from_slice(line).map_err(|_| HistoryError { line: i + 1 })).collect()
@@ -133,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn time_comes_in_bands_of_four_hours_and_the_weeks_end_is_apart() {
+    fn time_bands_have_four_hours_and_weekends_have_their_own() {
         let at = |day: i64, hour: i64, minute: i64| {
             let minute = Some((day * 24 + hour) * 60 + minute);
             Circumstances { minute, ..Default::default() }.time_band()
@@ -146,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_known_to_a_hundredth_of_a_degree() {
+    fn places_are_rounded_to_a_hundredth_of_a_degree() {
         let signal = |name: &str, degrees: f64| v1::VssSignal {
             path: format!("Vehicle.CurrentLocation.{name}"),
             value: Some(Value::Number(degrees)),
@@ -174,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_line_is_told_by_its_number() {
+    fn an_invalid_line_is_reported_by_its_number() {
         let good = encode([UsageEntry { intent: "call".into(), gap_s: Some(3), circumstances: Default::default() }]);
         let bad = [&good[..], b"\n{\"intent\":3}\n"].concat();
         assert_eq!(decode(&bad), Err(HistoryError { line: 3 }));
@@ -194,12 +212,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_log_reads_back_as_written(entries in prop::collection::vec(any_entry(), 0..20)) {
+        fn encoded_entries_decode_to_the_same(entries in prop::collection::vec(any_entry(), 0..20)) {
             prop_assert_eq!(decode(&encode(entries.clone())), Ok(entries));
         }
 
         #[test]
-        fn any_bytes_are_entries_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_decode_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode(&bytes);
         }
     }

@@ -6,25 +6,32 @@ use std::collections::BTreeMap;
 
 const SHIPPED: &str = include_str!("../../canned.toml");
 
-/// Facts that a sentence may name: numbers and the time, as they are spoken.
+/// Facts that a sentence may contain: numbers and the time, as they are spoken.
 const FACTS: [&str; 7] = ["speed", "lead", "battery", "range", "out", "tyre", "time"];
 
-/// Said when there is no model.
+/// When there is no model.
 pub const NO_MODEL: &str = "The language model is missing. I cannot understand requests until it is installed.";
-/// Said when the model failed at a request.
+/// When the model failed at a request.
 pub const MODEL_FAILED: &str = "The language model failed. Please ask me again.";
-/// Said when the model is not sure enough of what was meant.
+/// When the intent is uncertain.
 pub const NOT_SURE: &str = "I am not sure what you mean. Please say it differently.";
-/// Said when a request was longer than can be read.
+/// When a request was longer than is accepted.
 pub const TOO_LONG: &str = "That was too long for me. Please say it in fewer words.";
 
-/// The table is the project's own: what is wrong with it is found by a test and told at start.
+/// An error in `canned.toml`. The file is part of the program; a test checks it.
 #[derive(Debug, thiserror::Error)]
 pub enum CannedError {
+    /// Not the expected TOML.
     #[error("canned.toml: {0}")]
     Toml(#[from] toml::de::Error),
+    /// An intent without the sentences it needs.
     #[error("canned.toml: intent {intent}: {what}")]
-    Entry { intent: String, what: &'static str },
+    Entry {
+        /// The intent.
+        intent: String,
+        /// What is wrong with its entry.
+        what: &'static str,
+    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,14 +42,17 @@ struct Entry {
     say: Vec<String>,
 }
 
-/// The sentences of all intents of a catalogue.
+/// The canned responses to all intents of a catalogue.
 #[derive(Debug)]
 pub struct CannedResponses {
     entries: BTreeMap<String, Entry>,
 }
 
 impl CannedResponses {
-    /// Checks that every intent of the catalogue can be answered whatever is known.
+    /// The shipped responses.
+    ///
+    /// # Errors
+    /// When an intent of the catalogue has no sentence, or none that holds without any fact.
     pub fn new(catalogue: &Catalogue) -> Result<Self, CannedError> {
         let entries: BTreeMap<String, Entry> = toml::from_str(SHIPPED)?;
         for intent in catalogue.intents() {
@@ -50,26 +60,26 @@ impl CannedResponses {
             let entry = entries.get(&intent.name).ok_or_else(|| fail("has no sentences"))?;
             let last = entry.say.last().ok_or_else(|| fail("has no sentences"))?;
             if last.contains('{') {
-                return Err(fail("the last sentence must be true whatever is known: no {names} in it"));
+                return Err(fail("the last sentence must not contain any {name}: it is said when no fact is known"));
             }
         }
         Ok(Self { entries })
     }
 
-    /// Whether a fact is missing that an answer to this intent is made of.
+    /// Whether a fact is unknown that every reply to this intent needs.
     pub fn lacks_fact(&self, intent: &str, facts: &SceneFacts) -> bool {
         let entry = self.entries.get(intent);
         entry.is_some_and(|e| e.needs.iter().any(|name| facts.fact(name).is_none()))
     }
 
-    /// The best sentence of which all is known.
+    /// The first sentence of which all facts and slots are known.
     pub fn sentence(&self, intent: &IntentOutput, facts: &SceneFacts) -> String {
         let templates = self.entries.get(&intent.name).map_or(&[][..], |e| &e.say);
         templates.iter().find_map(|t| fill(t, intent, facts)).unwrap_or_else(|| MODEL_FAILED.into())
     }
 }
 
-/// `None` when a name in the template is not known.
+/// Fills a template; `None` if a fact or slot in it is unknown.
 fn fill(template: &str, intent: &IntentOutput, facts: &SceneFacts) -> Option<String> {
     let mut text = String::new();
     let mut rest = template;
@@ -85,7 +95,7 @@ fn fill(template: &str, intent: &IntentOutput, facts: &SceneFacts) -> Option<Str
     Some(text + rest)
 }
 
-/// A fact without the letters that only the model reads ("RR1.9": the place of the tyre).
+/// A fact without the letters that are only for the model ("RR1.9": the position of the tyre).
 fn spoken(fact: &str) -> &str {
     fact.trim_start_matches(|c: char| c.is_ascii_alphabetic())
 }
@@ -101,21 +111,21 @@ mod tests {
     }
 
     #[test]
-    fn every_intent_of_the_catalogue_has_a_sentence_even_when_nothing_is_known() {
+    fn every_intent_has_a_response_when_no_fact_is_known() {
         let catalogue = catalogue();
-        let plain = CannedResponses::new(&catalogue).unwrap();
+        let canned = CannedResponses::new(&catalogue).unwrap();
         for intent in catalogue.intents() {
-            let sentence = plain.sentence(&IntentOutput::new(&intent.name, &[]), &SceneFacts::default());
+            let sentence = canned.sentence(&IntentOutput::new(&intent.name, &[]), &SceneFacts::default());
             assert!(!sentence.is_empty() && sentence != MODEL_FAILED, "{}", intent.name);
             assert_eq!(numbers(&sentence), [], "{}: {sentence}", intent.name);
         }
-        for name in plain.entries.keys() {
+        for name in canned.entries.keys() {
             assert!(catalogue.get(name).is_some(), "{name} is not in the catalogue");
         }
     }
 
     #[test]
-    fn numbers_of_plain_sentences_are_those_of_the_facts() {
+    fn numbers_in_responses_are_the_values_of_the_facts() {
         let bar = |rear_right_bar| {
             Some(Tyres { front_left_bar: 2.4, front_right_bar: 2.4, rear_left_bar: 2.4, rear_right_bar })
         };
@@ -128,7 +138,7 @@ mod tests {
             tyres: bar(1.92),
             ..Default::default()
         };
-        let plain = CannedResponses::new(&catalogue()).unwrap();
+        let canned = CannedResponses::new(&catalogue()).unwrap();
         let values = facts::values(&facts);
         for (intent, expected) in [
             ("range_query", "The range is 212 kilometres."),
@@ -138,19 +148,19 @@ mod tests {
             ("speed_query", "We are doing 50 kilometres per hour."),
             ("distance_ahead_query", "The vehicle ahead is 25 metres away."),
         ] {
-            assert!(!plain.lacks_fact(intent, &facts));
-            let sentence = plain.sentence(&IntentOutput::new(intent, &[]), &facts);
+            assert!(!canned.lacks_fact(intent, &facts));
+            let sentence = canned.sentence(&IntentOutput::new(intent, &[]), &facts);
             assert_eq!(sentence, expected);
             assert!(numbers(&sentence).iter().all(|n| facts::is_one_of(n, &values)), "{sentence}");
         }
-        assert!(plain.lacks_fact("time_query", &facts));
-        assert!(!plain.lacks_fact("call", &facts));
+        assert!(canned.lacks_fact("time_query", &facts));
+        assert!(!canned.lacks_fact("call", &facts));
     }
 
     #[test]
-    fn a_slot_is_said_as_it_was_heard() {
-        let plain = CannedResponses::new(&catalogue()).unwrap();
+    fn a_slot_value_is_inserted_unchanged() {
+        let canned = CannedResponses::new(&catalogue()).unwrap();
         let call = IntentOutput::new("call", &[("who", "anna {range}")]);
-        assert_eq!(plain.sentence(&call, &SceneFacts::default()), "I will call anna {range}.");
+        assert_eq!(canned.sentence(&call, &SceneFacts::default()), "I will call anna {range}.");
     }
 }

@@ -1,7 +1,15 @@
-//! What is said to the driver: drafts of the model, canned responses, telltales, and how much may be said now.
+//! What is said to the driver, and when.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `verbosity` | how much may be said at the present workload of the driver |
+//! | [`draft`] | the check of the model's reply, sentence by sentence |
+//! | [`canned`] | canned responses, for what is said without the model |
+//! | `telltales` | the meaning of telltales and of past warnings |
+//! | `turns` | dialogue turns as they are published, and those that wait |
 
 pub mod canned;
 pub mod draft;
-pub mod telltales;
+pub(crate) mod telltales;
 pub(crate) mod turns;
-pub mod verbosity;
+pub(crate) mod verbosity;

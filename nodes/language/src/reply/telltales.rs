@@ -1,23 +1,21 @@
-//! What a warning lamp means (`telltales.toml`), and what the warning was that has just been given.
+//! The meaning of telltales, the warning lamps of the dashboard, and of past hazard warnings (`telltales.toml`).
 
-use crate::reply::verbosity::Verbosity;
-use auriga_lm::prompt::clean_utterance;
+use super::verbosity::Verbosity;
+use auriga_lm::intent::prompt::clean_utterance;
 use serde::Deserialize;
 
 const SHIPPED: &str = include_str!("../../telltales.toml");
 
-/// Asked back when no lamp was named.
+/// The question when no telltale was named.
 pub const WHICH: &str = "Which lamp do you mean? Tell me what it shows.";
-/// Said when the answer names none either.
-pub const UNKNOWN: &str = "I do not know that lamp. If it is red, stop as soon as it is safe.";
 
-/// The table is the project's own: what is wrong with it is found by a test and told at start.
+/// An error in `telltales.toml`. The file is part of the program; a test checks it.
 #[derive(Debug, thiserror::Error)]
 pub enum TelltaleError {
     #[error("telltales.toml: {0}")]
     Toml(#[from] toml::de::Error),
-    #[error("telltales.toml: {lamp}: {what}")]
-    Entry { lamp: String, what: String },
+    #[error("telltales.toml: {telltale}: {what}")]
+    Entry { telltale: String, what: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -34,27 +32,27 @@ enum Colour {
 #[serde(deny_unknown_fields)]
 struct Telltale {
     name: String,
-    said: Vec<String>,
+    phrases: Vec<String>,
     colour: Colour,
-    means: String,
-    r#do: Option<String>,
+    meaning: String,
+    advice: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct After {
+struct HazardText {
     kind: String,
-    means: String,
+    meaning: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    lamp: Vec<Telltale>,
-    after: Vec<After>,
+    telltale: Vec<Telltale>,
+    hazard: Vec<HazardText>,
 }
 
-/// All tell-tales.
+/// The shipped table.
 #[derive(Debug)]
 pub struct Telltales(File);
 
@@ -62,40 +60,45 @@ impl Telltales {
     pub fn new() -> Result<Self, TelltaleError> {
         let file: File = toml::from_str(SHIPPED)?;
         let mut phrases: Vec<&String> = Vec::new();
-        for lamp in &file.lamp {
-            let fail = |what: String| TelltaleError::Entry { lamp: lamp.name.clone(), what };
-            if lamp.said.is_empty() || lamp.means.is_empty() {
-                return Err(fail("expected words that drivers use and a meaning".into()));
+        for telltale in &file.telltale {
+            let fail = |what: String| TelltaleError::Entry { telltale: telltale.name.clone(), what };
+            if telltale.phrases.is_empty() || telltale.meaning.is_empty() {
+                return Err(fail("expected phrases and a meaning".into()));
             }
-            if lamp.colour == Colour::Red && lamp.r#do.is_none() && lamp.name != "hazard warning" {
-                return Err(fail("a red lamp needs what to do".into()));
+            if telltale.colour == Colour::Red && telltale.advice.is_none() && telltale.name != "hazard warning" {
+                return Err(fail("a red telltale needs advice".into()));
             }
-            if let Some(said) = lamp.said.iter().find(|s| phrases.contains(s) || clean_utterance(s) != **s) {
-                return Err(fail(format!("{said:?} is another lamp's too, or not in lower-case words")));
+            if let Some(said) = telltale.phrases.iter().find(|s| phrases.contains(s) || clean_utterance(s) != **s) {
+                return Err(fail(format!(
+                    "the phrase {said:?} belongs to another telltale too, or is not in lower-case words"
+                )));
             }
-            phrases.extend(&lamp.said);
+            phrases.extend(&telltale.phrases);
         }
         Ok(Self(file))
     }
 
-    /// What the lamp that is named in the text means; `None` when none is.
-    pub fn explain(&self, text: &str, talk: Verbosity) -> Option<String> {
+    /// The meaning of the telltale that the text names, with advice if it is urgent or a full reply is allowed. `None` if
+    /// the text names none.
+    pub fn explain(&self, text: &str, verbosity: Verbosity) -> Option<String> {
         let said = format!(" {} ", clean_utterance(text));
-        let longest = |lamp: &Telltale| {
-            // A plural or a genitive still names it: only the beginning of a word has to fit.
-            let named = lamp.said.iter().filter(|phrase| said.contains(&format!(" {phrase}")));
+        let longest = |telltale: &Telltale| {
+            // Only the beginning of a word has to match: a plural or genitive names it as well.
+            let named = telltale.phrases.iter().filter(|phrase| said.contains(&format!(" {phrase}")));
             named.map(String::len).max().unwrap_or(0)
         };
-        let lamps = self.0.lamp.iter().map(|lamp| (longest(lamp), lamp)).filter(|(length, _)| *length > 0);
-        // Of equal ones the first: `max_by_key` gives the last.
-        let (_, lamp) = lamps.rev().max_by_key(|(length, _)| *length)?;
-        let todo = lamp.r#do.as_ref().filter(|_| talk == Verbosity::Full || lamp.colour == Colour::Red);
-        Some(todo.map_or(lamp.means.clone(), |todo| format!("{} {todo}", lamp.means)))
+        let telltales = self.0.telltale.iter().map(|telltale| (longest(telltale), telltale));
+        let named = telltales.filter(|(length, _)| *length > 0);
+        // Reversed, because of equal maxima `max_by_key` returns the last and the first is wanted.
+        let (_, telltale) = named.rev().max_by_key(|(length, _)| *length)?;
+        let advice =
+            telltale.advice.as_ref().filter(|_| verbosity == Verbosity::Full || telltale.colour == Colour::Red);
+        Some(advice.map_or(telltale.meaning.clone(), |advice| format!("{} {advice}", telltale.meaning)))
     }
 
-    /// What the warning was, by the kind of the hazard.
+    /// What a past warning was about, by the kind of its hazard.
     pub fn hazard(&self, kind: &str) -> Option<String> {
-        self.0.after.iter().find(|a| a.kind == kind).map(|a| a.means.clone())
+        self.0.hazard.iter().find(|hazard| hazard.kind == kind).map(|hazard| hazard.meaning.clone())
     }
 }
 
@@ -107,9 +110,9 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_lamp_is_known_by_what_drivers_call_it() {
-        let lamps = Telltales::new().unwrap();
-        for (text, means) in [
+    fn a_telltale_is_recognised_by_the_phrases_of_drivers() {
+        let telltales = Telltales::new().unwrap();
+        for (text, meaning) in [
             (
                 "what does the yellow engine light mean",
                 "The engine's control has found a fault, mostly of the exhaust.",
@@ -122,17 +125,17 @@ mod tests {
             ("what is that snowflake", "It is so cold that the road may be icy."),
             ("the seat belts lamp", "Somebody is not wearing the seat belt."),
         ] {
-            let answer = lamps.explain(text, Verbosity::Full).unwrap_or_default();
-            assert!(answer.starts_with(means), "{text}: {answer}");
+            let answer = telltales.explain(text, Verbosity::Full).unwrap_or_default();
+            assert!(answer.starts_with(meaning), "{text}: {answer}");
         }
-        assert_eq!(lamps.explain("what does this light mean", Verbosity::Full), None);
-        assert_eq!(lamps.explain("", Verbosity::Full), None);
+        assert_eq!(telltales.explain("what does this light mean", Verbosity::Full), None);
+        assert_eq!(telltales.explain("", Verbosity::Full), None);
     }
 
     #[test]
-    fn what_to_do_is_left_out_when_brief_unless_it_is_urgent() {
-        let lamps = Telltales::new().unwrap();
-        let brief = |text| lamps.explain(text, Verbosity::Brief).unwrap();
+    fn a_brief_explanation_has_advice_only_if_it_is_urgent() {
+        let telltales = Telltales::new().unwrap();
+        let brief = |text| telltales.explain(text, Verbosity::Brief).unwrap();
         assert_eq!(brief("tyre pressure lamp"), "A tyre has too little air.");
         assert_eq!(
             brief("oil lamp"),
@@ -141,24 +144,24 @@ mod tests {
     }
 
     #[test]
-    fn every_lamp_is_found_by_each_of_its_phrases_and_every_hazard_is_explained() {
-        let lamps = Telltales::new().unwrap();
-        for lamp in &lamps.0.lamp {
-            for said in &lamp.said {
-                let answer = lamps.explain(&format!("what does the {said} mean"), Verbosity::Full).unwrap();
-                assert!(answer.starts_with(&lamp.means), "{said}: {answer}");
+    fn every_phrase_and_every_hazard_kind_has_its_explanation() {
+        let telltales = Telltales::new().unwrap();
+        for telltale in &telltales.0.telltale {
+            for said in &telltale.phrases {
+                let answer = telltales.explain(&format!("what does the {said} mean"), Verbosity::Full).unwrap();
+                assert!(answer.starts_with(&telltale.meaning), "{said}: {answer}");
                 assert_eq!(numbers(&answer), [], "{answer}");
             }
         }
         for kind in HAZARDS {
-            assert!(lamps.hazard(kind).is_some(), "{kind}");
+            assert!(telltales.hazard(kind).is_some(), "{kind}");
         }
-        assert_eq!(lamps.hazard("unknown"), None);
+        assert_eq!(telltales.hazard("unknown"), None);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_taken(text in "\\PC{0,80}") {
+        fn any_text_is_handled_without_panic(text in "\\PC{0,80}") {
             Telltales::new().unwrap().explain(&text, Verbosity::Full);
         }
     }

@@ -1,5 +1,5 @@
-//! The last turns, and what they make of words that mean nothing by themselves: "there", "her", "warmer", "no, the other
-//! one", and the yes or no to a question that the node asked.
+//! The last turns, and the resolution of references to them: "there", "her", "warmer", "no, the other one", and the yes or
+//! no to a question of the node.
 
 use auriga_lm::intent::{
     catalogue::{Catalogue, SlotKind},
@@ -9,15 +9,15 @@ use auriga_lm::intent::{
 use auriga_runtime::Nanos;
 use std::{collections::VecDeque, time::Duration};
 
-/// Turns kept.
+/// Turns that are kept.
 const MAX_TURNS: usize = 6;
-/// A word refers to something said at most this long ago.
+/// A reference is to something said at most this long ago.
 const REFERENCE_WINDOW: Duration = Duration::from_secs(60);
-/// An answer comes within this.
+/// An answer to a question is accepted for this long.
 const ANSWER_WINDOW: Duration = Duration::from_secs(20);
 
-/// Words in a text slot that stand for what was named before.
-const POINTING: [&str; 14] = [
+/// Values of a text slot that refer to what was named before.
+const REFERENCES: [&str; 14] = [
     "there",
     "that place",
     "it",
@@ -33,6 +33,7 @@ const POINTING: [&str; 14] = [
     "the place",
     "the one",
 ];
+/// "The same again."
 const MORE: [&str; 12] = [
     "more",
     "a bit more",
@@ -47,7 +48,9 @@ const MORE: [&str; 12] = [
     "do it again",
     "further",
 ];
+/// "A step back."
 const LESS: [&str; 7] = ["less", "a bit less", "a little less", "not so much", "too much", "back", "a bit back"];
+/// "The other value of the choice."
 const OTHER: [&str; 8] = [
     "the other one",
     "no the other one",
@@ -58,6 +61,7 @@ const OTHER: [&str; 8] = [
     "other one",
     "the other side",
 ];
+/// Affirmative answers.
 const YES: [&str; 18] = [
     "yes",
     "yes please",
@@ -78,6 +82,7 @@ const YES: [&str; 18] = [
     "that would be good",
     "all right",
 ];
+/// Negative answers.
 const NO: [&str; 15] = [
     "no",
     "nope",
@@ -96,63 +101,64 @@ const NO: [&str; 15] = [
     "not yet",
 ];
 
-/// Intents that undo each other by a step.
+/// Intents that undo each other.
 const OPPOSITES: [(&str, &str); 2] = [("volume_up", "volume_down"), ("climate_warmer", "climate_cooler")];
-/// An intent with a number that a step of this intent changes: by how much.
+/// A relative intent, the absolute intent and its slot that it changes, and by how much.
 const STEPS: [(&str, &str, &str, i64); 2] =
     [("climate_warmer", "set_temperature", "degrees", 1), ("climate_cooler", "set_temperature", "degrees", -1)];
-/// Values of choices that are each other's other one.
+/// Pairs of opposite values of choices.
 const OTHERS: [(&str, &str); 5] =
     [("driver", "passenger"), ("front", "rear"), ("up", "down"), ("high", "low"), ("high_beam", "low_beam")];
 
-/// A question of the node's own that is open.
+/// A question of the node that waits for an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
-    /// Whether this is to be done.
+    /// Whether this intent is to be carried out.
     Confirm(IntentOutput),
-    /// Which lamp is meant.
+    /// Which telltale is meant.
     WhichTelltale,
 }
 
-/// The answer to a question.
+/// The answer to a [`Question::Confirm`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     Yes,
     No,
 }
 
-/// What the last turns said.
+/// The last intents and the open question.
 #[derive(Debug, Default)]
 pub struct DialogueHistory {
+    /// Intents with their times, oldest first.
     turns: VecDeque<(Nanos, IntentOutput)>,
     question: Option<(Nanos, Question)>,
 }
 
 impl DialogueHistory {
-    /// An intent has been understood.
-    pub fn note(&mut self, intent: &IntentOutput, now: Nanos) {
+    /// Adds an intent that was carried out.
+    pub fn add(&mut self, intent: &IntentOutput, now: Nanos) {
         if self.turns.len() == MAX_TURNS {
             self.turns.pop_front();
         }
         self.turns.push_back((now, intent.clone()));
     }
 
-    /// Names of the last intents, newest first.
+    /// The names of the last intents, newest first.
     pub fn recent(&self) -> Vec<String> {
         self.turns.iter().rev().map(|(_, intent)| intent.name.clone()).collect()
     }
 
-    /// The node has asked.
-    pub fn ask(&mut self, question: Question, now: Nanos) {
+    /// The node has asked a question.
+    pub fn open_question(&mut self, question: Question, now: Nanos) {
         self.question = Some((now, question));
     }
 
-    /// The question that is open, which from now on is not: whatever is said next, it is not asked again.
+    /// Closes the open question and returns it, unless it is too old.
     pub fn take_question(&mut self, now: Nanos) -> Option<Question> {
         self.question.take().filter(|(at, _)| now.since(*at) <= ANSWER_WINDOW).map(|(_, question)| question)
     }
 
-    /// What was meant, where words or the intent refer to the turns before. `None`: they do not.
+    /// The intent with its references resolved; `None` if neither the words nor the intent refer to earlier turns.
     pub fn resolve(
         &self,
         text: &str,
@@ -160,27 +166,27 @@ impl DialogueHistory {
         catalogue: &Catalogue,
         now: Nanos,
     ) -> Option<IntentOutput> {
-        let (_, last) = self.fresh(now).next()?;
+        let (_, last) = self.recent_turns(now).next()?;
         let said = clean_utterance(text);
         let is = |words: &[&str]| words.contains(&said.as_str());
         let meant = match () {
             _ if is(&OTHER) => other(last)?,
             _ if is(&MORE) => step(last, false)?,
             _ if is(&LESS) => step(last, true)?,
-            _ => self.stepped(output, now).or_else(|| self.pointed_at(output, catalogue, now))?,
+            _ => self.relative_step(output, now).or_else(|| self.referenced(output, catalogue, now))?,
         };
         catalogue.check(&meant).is_ok().then_some(meant)
     }
 
-    /// Turns young enough to be referred to, newest first.
-    fn fresh(&self, now: Nanos) -> impl Iterator<Item = &(Nanos, IntentOutput)> {
+    /// Turns that can be referred to, newest first.
+    fn recent_turns(&self, now: Nanos) -> impl Iterator<Item = &(Nanos, IntentOutput)> {
         self.turns.iter().rev().filter(move |(at, _)| now.since(*at) <= REFERENCE_WINDOW)
     }
 
     /// "Warmer" after a temperature was set: one degree more than that.
-    fn stepped(&self, output: &IntentOutput, now: Nanos) -> Option<IntentOutput> {
+    fn relative_step(&self, output: &IntentOutput, now: Nanos) -> Option<IntentOutput> {
         let (_, of, slot, by) = STEPS.iter().find(|(name, ..)| *name == output.name)?;
-        let (_, last) = self.fresh(now).next()?;
+        let (_, last) = self.recent_turns(now).next()?;
         if last.name != *of {
             return None;
         }
@@ -188,23 +194,23 @@ impl DialogueHistory {
         Some(with(last, slot, &value.checked_add(*by)?.to_string()))
     }
 
-    /// "Navigate there": the place named last.
-    fn pointed_at(&self, output: &IntentOutput, catalogue: &Catalogue, now: Nanos) -> Option<IntentOutput> {
+    /// "Navigate there": the place that was named last.
+    fn referenced(&self, output: &IntentOutput, catalogue: &Catalogue, now: Nanos) -> Option<IntentOutput> {
         let intent = catalogue.get(&output.name)?;
         let texts = intent.slots.iter().filter(|slot| slot.kind == SlotKind::Text);
-        let slot = texts.map(|s| &s.name).find(|name| output.slot(name).is_some_and(|v| POINTING.contains(&v)))?;
-        let named = self.fresh(now).find_map(|(_, turn)| turn.slot(slot))?;
+        let slot = texts.map(|s| &s.name).find(|name| output.slot(name).is_some_and(|v| REFERENCES.contains(&v)))?;
+        let named = self.recent_turns(now).find_map(|(_, turn)| turn.slot(slot))?;
         Some(with(output, slot, named))
     }
 }
 
-/// Whether a slot's value only points at something said before.
-pub fn points(value: &str) -> bool {
-    POINTING.contains(&value)
+/// Whether the value of a text slot only refers to something said before.
+pub fn is_reference(value: &str) -> bool {
+    REFERENCES.contains(&value)
 }
 
-/// What an answer to a question says, if it is one.
-pub fn answer(text: &str) -> Option<Answer> {
+/// The answer that the text is, if it is one.
+pub fn parse_answer(text: &str) -> Option<Answer> {
     let said = clean_utterance(text);
     match () {
         _ if YES.contains(&said.as_str()) => Some(Answer::Yes),
@@ -220,7 +226,7 @@ fn with(intent: &IntentOutput, slot: &str, value: &str) -> IntentOutput {
     changed
 }
 
-/// "The other one": the same with the other value of a choice.
+/// "The other one": the same intent with the opposite value of a choice.
 fn other(last: &IntentOutput) -> Option<IntentOutput> {
     let swap = |value: &str| {
         OTHERS.iter().find_map(|&(a, b)| match value {
@@ -233,7 +239,7 @@ fn other(last: &IntentOutput) -> Option<IntentOutput> {
     Some(with(last, slot, value))
 }
 
-/// "A bit more": the same again, or with `back` the step that undoes it. Only what goes by steps.
+/// "A bit more": the same step again, or with `back` the step that undoes it. `None` for intents without steps.
 fn step(last: &IntentOutput, back: bool) -> Option<IntentOutput> {
     if let Some((name, ..)) = STEPS.iter().find(|(_, of, _, by)| *of == last.name && (*by < 0) == back) {
         let (_, _, slot, by) = STEPS.iter().find(|s| s.0 == *name)?;
@@ -271,40 +277,36 @@ mod tests {
         Nanos::from_millis(1000 * t)
     }
 
-    /// What is meant by `text`, which the model took for `output`, after these intents were understood at 0, 1, 2 … s.
-    fn meant(before: &[&str], text: &str, output: &str) -> Option<String> {
-        let mut recall = DialogueHistory::default();
+    /// The resolved intent of `text` with the model's `output`, after these intents at 0, 1, 2 … s.
+    fn resolved(before: &[&str], text: &str, output: &str) -> Option<String> {
+        let mut history = DialogueHistory::default();
         for (i, intent) in before.iter().enumerate() {
-            recall.note(&IntentOutput::parse(intent).unwrap(), s(i as u64));
+            history.add(&IntentOutput::parse(intent).unwrap(), s(i as u64));
         }
         let output = IntentOutput::parse(output).unwrap();
-        recall.resolve(text, &output, &catalogue(), s(10)).map(|o| o.to_string())
+        history.resolve(text, &output, &catalogue(), s(10)).map(|o| o.to_string())
     }
 
     #[test]
-    fn a_word_that_points_is_what_was_named_last() {
+    fn a_reference_resolves_to_what_was_named_last() {
         let before = ["navigate_to place=the harbour;", "call who=anna;", "volume_up"];
-        let there = meant(&before, "navigate there", "navigate_to place=there;");
+        let there = resolved(&before, "navigate there", "navigate_to place=there;");
         assert_eq!(there.as_deref(), Some("navigate_to place=the harbour;"));
-        assert_eq!(meant(&before, "call her again", "call who=her;").as_deref(), Some("call who=anna;"));
-        assert_eq!(meant(&before, "play it", "play_music what=it;"), None, "no music was named");
-        assert_eq!(meant(&before, "call tom", "call who=tom;"), None, "nothing points");
-        assert_eq!(meant(&[], "navigate there", "navigate_to place=there;"), None);
+        assert_eq!(resolved(&before, "call her again", "call who=her;").as_deref(), Some("call who=anna;"));
+        assert_eq!(resolved(&before, "play it", "play_music what=it;"), None, "no music was named");
+        assert_eq!(resolved(&before, "call tom", "call who=tom;"), None, "there is no reference");
+        assert_eq!(resolved(&[], "navigate there", "navigate_to place=there;"), None);
     }
 
     #[test]
-    fn a_step_goes_on_from_what_was_set() {
+    fn a_relative_intent_starts_from_the_value_that_was_set() {
         let set = ["set_temperature degrees=21;"];
-        assert_eq!(meant(&set, "warmer", "climate_warmer").as_deref(), Some("set_temperature degrees=22;"));
-        assert_eq!(meant(&set, "it is too warm", "climate_cooler").as_deref(), Some("set_temperature degrees=20;"));
-        assert_eq!(meant(&set, "a bit more", "out_of_scope").as_deref(), Some("set_temperature degrees=22;"));
-        assert_eq!(meant(&set, "a bit less", "out_of_scope").as_deref(), Some("set_temperature degrees=20;"));
-        assert_eq!(
-            meant(&["set_temperature degrees=28;"], "warmer", "climate_warmer"),
-            None,
-            "28 is the most there is"
-        );
-        assert_eq!(meant(&["volume_up"], "warmer", "climate_warmer"), None);
+        assert_eq!(resolved(&set, "warmer", "climate_warmer").as_deref(), Some("set_temperature degrees=22;"));
+        assert_eq!(resolved(&set, "it is too warm", "climate_cooler").as_deref(), Some("set_temperature degrees=20;"));
+        assert_eq!(resolved(&set, "a bit more", "out_of_scope").as_deref(), Some("set_temperature degrees=22;"));
+        assert_eq!(resolved(&set, "a bit less", "out_of_scope").as_deref(), Some("set_temperature degrees=20;"));
+        assert_eq!(resolved(&["set_temperature degrees=28;"], "warmer", "climate_warmer"), None, "28 is the maximum");
+        assert_eq!(resolved(&["volume_up"], "warmer", "climate_warmer"), None);
     }
 
     #[test]
@@ -320,47 +322,47 @@ mod tests {
             ("next_track", "less", None),
             ("call who=anna;", "more", None),
         ] {
-            assert_eq!(meant(&[before], text, "out_of_scope").as_deref(), expected, "{before}: {text}");
+            assert_eq!(resolved(&[before], text, "out_of_scope").as_deref(), expected, "{before}: {text}");
         }
     }
 
     #[test]
-    fn the_other_one_is_the_other_value() {
+    fn the_other_one_is_the_opposite_value() {
         for (before, expected) in [
             ("window_open which=driver;", Some("window_open which=passenger;")),
             ("defrost where=rear;", Some("defrost where=front;")),
             ("window_open which=all;", None),
             ("call who=anna;", None),
         ] {
-            assert_eq!(meant(&[before], "no, the other one", "out_of_scope").as_deref(), expected, "{before}");
+            assert_eq!(resolved(&[before], "no, the other one", "out_of_scope").as_deref(), expected, "{before}");
         }
     }
 
     #[test]
-    fn what_was_said_long_ago_is_not_referred_to() {
-        let mut recall = DialogueHistory::default();
-        recall.note(&IntentOutput::new("volume_up", &[]), s(0));
+    fn old_turns_are_not_referred_to() {
+        let mut history = DialogueHistory::default();
+        history.add(&IntentOutput::new("volume_up", &[]), s(0));
         let none = IntentOutput::new("out_of_scope", &[]);
-        assert!(recall.resolve("more", &none, &catalogue(), s(60)).is_some());
-        assert_eq!(recall.resolve("more", &none, &catalogue(), s(61)), None);
+        assert!(history.resolve("more", &none, &catalogue(), s(60)).is_some());
+        assert_eq!(history.resolve("more", &none, &catalogue(), s(61)), None);
     }
 
     #[test]
-    fn a_question_is_answered_once_and_in_time() {
-        let mut recall = DialogueHistory::default();
+    fn a_question_is_open_once_and_for_a_limited_time() {
+        let mut history = DialogueHistory::default();
         let call = Question::Confirm(IntentOutput::new("call", &[("who", "anna")]));
-        recall.ask(call.clone(), s(0));
-        assert_eq!(recall.take_question(s(20)), Some(call.clone()));
-        assert_eq!(recall.take_question(s(20)), None);
-        recall.ask(call, s(30));
-        assert_eq!(recall.take_question(s(51)), None);
-        assert_eq!(["Yes, please.", "No!", "no thanks", "call anna"].map(answer), {
+        history.open_question(call.clone(), s(0));
+        assert_eq!(history.take_question(s(20)), Some(call.clone()));
+        assert_eq!(history.take_question(s(20)), None);
+        history.open_question(call, s(30));
+        assert_eq!(history.take_question(s(51)), None);
+        assert_eq!(["Yes, please.", "No!", "no thanks", "call anna"].map(parse_answer), {
             [Some(Answer::Yes), Some(Answer::No), Some(Answer::No), None]
         });
     }
 
     #[test]
-    fn the_tables_name_what_the_catalogue_has() {
+    fn the_tables_name_intents_and_values_of_the_catalogue() {
         let catalogue = catalogue();
         let steps = STEPS.iter().flat_map(|(a, b, ..)| [*a, *b]);
         for name in steps.chain(OPPOSITES.iter().flat_map(|(a, b)| [*a, *b])).chain(["next_track"]) {
@@ -375,7 +377,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_said_what_is_meant_keeps_to_the_catalogue(
+        fn a_resolved_intent_is_always_valid_in_the_catalogue(
             before in prop::collection::vec(0usize..39, 0..10), now in 0usize..39, text in "(more|less|there|the other one|\\PC{0,20})",
         ) {
             let catalogue = catalogue();
@@ -389,9 +391,9 @@ mod tests {
                 let slots = intent.slots.iter().map(|s| (s.name.clone(), value(&s.kind))).collect();
                 IntentOutput { name: intent.name.clone(), slots, confidence: 1.0 }
             };
-            let mut recall = DialogueHistory::default();
-            before.iter().for_each(|&i| recall.note(&intent(i), s(0)));
-            if let Some(meant) = recall.resolve(&text, &intent(now), &catalogue, s(1)) {
+            let mut history = DialogueHistory::default();
+            before.iter().for_each(|&i| history.add(&intent(i), s(0)));
+            if let Some(meant) = history.resolve(&text, &intent(now), &catalogue, s(1)) {
                 prop_assert!(catalogue.check(&meant).is_ok(), "{}", meant);
             }
         }

@@ -1,68 +1,74 @@
-//! What is known of the world when the driver asks: the newest scene, checked. A value that is missing, too old or
-//! beyond what a car can have is not known; nothing is made up in its place.
+//! The facts for the model, from the newest scene. A value that is missing, too old or implausible is unknown; nothing
+//! replaces it.
 
-use crate::understand::numbers::{Number, Unit};
+use super::numbers::{Number, Unit};
 use auriga_lm::intent::{
     classifier::context::Lane,
     scene::{Gear, SceneFacts, Tyres},
 };
 use auriga_msgs::{Stamped, v1};
-use auriga_runtime::Nanos;
-use std::time::Duration;
+use auriga_runtime::{
+    Nanos,
+    plausibility::{self, LANE_M, RADAR_RANGE_M, SPEED_MPS},
+};
+use std::{ops::RangeInclusive, time::Duration};
 use v1::{HazardKind, vss_signal::Value};
 
-/// Kilopascal, in which VSS has tyre pressures, in a bar.
+/// VSS has tyre pressures in kilopascal.
 const KPA_PER_BAR: f64 = 100.0;
 
-/// From this far off the lane's middle on, in metres, the car is taken to leave it.
+/// Below this speed the car counts as standing, in metres per second.
+pub const STANDSTILL_MPS: f64 = 0.3;
+/// Distance from the middle of the lane, in metres, from which on the car is taken to leave it.
 const DRIFTING_M: f64 = 0.5;
-/// Hazards that are looked at: the most urgent. Nobody can be told of more.
+/// Hazards that are used, the most urgent.
 const MAX_HAZARDS: usize = 8;
 
-/// Facts, and the names of the values that no car can have.
+/// The facts of a scene, and which of its values were implausible.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observation {
     pub facts: SceneFacts,
     pub lane: Option<Lane>,
     pub raining: Option<bool>,
+    /// Names of values outside the range that a car can have.
     pub implausible: Vec<&'static str>,
 }
 
 impl Observation {
-    /// From the newest scene. Anything measured longer than `max_age` before `now` is not known.
+    /// From the newest scene. Values measured more than `max_age` before `now` are unknown.
     pub fn of(scene: Option<&v1::Scene>, now: Nanos, max_age: Duration) -> Self {
-        let mut known = Self::default();
-        let Some(scene) = scene else { return known };
+        let mut observation = Self::default();
+        let Some(scene) = scene else { return observation };
         let age = now.since(Nanos(scene.header_copy().stamp_ns));
         if age > max_age {
-            return known;
+            return observation;
         }
         let is_fresh = |age_ns: Option<i64>| {
             age_ns.is_some_and(|ns| age + Duration::from_nanos(ns.max(0).unsigned_abs()) <= max_age)
         };
-        known.facts.driving_load = known.within("driving_load", Some(scene.driving_load), 0.0, 1.0);
-        known.facts.hazards = hazards(&scene.hazards);
+        observation.facts.driving_load = observation.within("driving_load", Some(scene.driving_load), 0.0..=1.0);
+        observation.facts.hazards = hazards(&scene.hazards);
         if is_fresh(scene.can_age_ns) {
-            known.vehicle(scene.vehicle.as_ref());
-            known.lead(&scene.tracks);
+            observation.vehicle(scene.vehicle.as_ref());
+            observation.lead(&scene.tracks);
         }
         if is_fresh(scene.camera_age_ns) {
             let offset = scene.lanes.as_ref().and_then(|lanes| lanes.offset_m);
-            known.lane = known.within("lane offset", offset, -20.0, 20.0).map(|offset| match offset {
+            observation.lane = observation.within("lane offset", offset, LANE_M).map(|offset| match offset {
                 o if o >= DRIFTING_M => Lane::DriftingLeft,
                 o if o <= -DRIFTING_M => Lane::DriftingRight,
                 _ => Lane::Keeping,
             });
         }
-        known
+        observation
     }
 
     fn vehicle(&mut self, vehicle: Option<&v1::VehicleState>) {
         let Some(v) = vehicle else { return };
-        self.facts.speed_mps = self.within("speed_mps", v.speed_mps, -30.0, 110.0);
-        self.facts.battery = self.within("battery", v.battery, 0.0, 1.0);
-        self.facts.range_km = self.within("range_km", v.range_km, 0.0, 1999.0);
-        self.facts.outside_temp_c = self.within("outside_temp_c", v.outside_temp_c, -60.0, 70.0);
+        self.facts.speed_mps = self.within("speed_mps", v.speed_mps, SPEED_MPS);
+        self.facts.battery = self.within("battery", v.battery, 0.0..=1.0);
+        self.facts.range_km = self.within("range_km", v.range_km, 0.0..=1999.0);
+        self.facts.outside_temp_c = self.within("outside_temp_c", v.outside_temp_c, -60.0..=70.0);
         self.facts.gear = match v.gear() {
             v1::Gear::Park => Some(Gear::Park),
             v1::Gear::Reverse => Some(Gear::Reverse),
@@ -72,13 +78,13 @@ impl Observation {
         };
         let rain = v.signals.iter().find(|s| s.path == "Vehicle.Body.Raindetection.Intensity");
         if let Some(Value::Number(percent)) = rain.and_then(|s| s.value.as_ref()) {
-            self.raining = self.within("rain", Some(*percent), 0.0, 100.0).map(|percent| percent > 0.0);
+            self.raining = self.within("rain", Some(*percent), 0.0..=100.0).map(|percent| percent > 0.0);
         }
         let mut tyre = |row, side| {
             let path = format!("Vehicle.Chassis.Axle.Row{row}.Wheel.{side}.Tire.Pressure");
             let signal = v.signals.iter().find(|s| s.path == path)?;
             let Some(Value::Number(kpa)) = &signal.value else { return None };
-            self.within("tyre pressure", Some(kpa / KPA_PER_BAR), 0.0, 9.9)
+            self.within("tyre pressure", Some(kpa / KPA_PER_BAR), 0.0..=9.9)
         };
         let all = [tyre(1, "Left"), tyre(1, "Right"), tyre(2, "Left"), tyre(2, "Right")];
         if let [Some(front_left_bar), Some(front_right_bar), Some(rear_left_bar), Some(rear_right_bar)] = all {
@@ -88,23 +94,22 @@ impl Observation {
 
     fn lead(&mut self, tracks: &[v1::Track]) {
         let Some(lead) = tracks.iter().find(|t| t.lead) else { return };
-        self.facts.lead_distance_m = self.within("lead distance", Some(lead.x_m), 0.0, 300.0);
-        // Far beyond any use: not closing in, as good as never.
+        self.facts.lead_distance_m = self.within("lead distance", Some(lead.x_m), RADAR_RANGE_M);
+        // Above 99 s the gap is as good as constant: there is no time to collision.
         let ttc = lead.time_to_collision_s.filter(|t| *t <= 99.0);
-        self.facts.time_to_collision_s = self.within("time_to_collision_s", ttc, 0.0, 99.0);
+        self.facts.time_to_collision_s = self.within("time_to_collision_s", ttc, 0.0..=99.0);
     }
 
-    fn within(&mut self, name: &'static str, value: Option<f64>, low: f64, high: f64) -> Option<f64> {
-        let value = value?;
-        if (low..=high).contains(&value) {
-            return Some(value);
-        }
-        self.implausible.push(name);
-        None
+    /// The value if it is plausible; otherwise notes its name.
+    fn within(&mut self, name: &'static str, value: Option<f64>, range: RangeInclusive<f64>) -> Option<f64> {
+        plausibility::within(value, range).unwrap_or_else(|_| {
+            self.implausible.push(name);
+            None
+        })
     }
 }
 
-/// Names as the model knows them, the most urgent first.
+/// The names of active hazards as the model knows them, the most urgent first.
 pub fn hazards(active: &[v1::Hazard]) -> Vec<String> {
     let mut active: Vec<&v1::Hazard> = active.iter().filter(|h| h.active).collect();
     active.sort_by_key(|h| (std::cmp::Reverse(h.severity), h.id));
@@ -118,7 +123,7 @@ pub fn hazards(active: &[v1::Hazard]) -> Vec<String> {
     active.iter().filter_map(name).take(MAX_HAZARDS).collect()
 }
 
-/// The values that may be said, in the units in which they are said.
+/// The values of the facts in the units in which they are said.
 pub fn values(facts: &SceneFacts) -> Vec<(f64, Unit)> {
     let mut values = Vec::new();
     let mut add = |value: Option<f64>, unit| values.extend(value.map(|v| (v, unit)));
@@ -134,7 +139,7 @@ pub fn values(facts: &SceneFacts) -> Vec<(f64, Unit)> {
     values
 }
 
-/// Whether one of the values would be said like this number. A value without a unit may be said in any.
+/// Whether the number is one of the values, rounded. A value or a number without a unit matches any unit.
 pub fn is_one_of(number: &Number, values: &[(f64, Unit)]) -> bool {
     let same_unit = |unit: Unit| number.unit == Unit::None || unit == Unit::None || unit == number.unit;
     values.iter().any(|(value, unit)| same_unit(*unit) && number.is_rounded(*value))
@@ -143,6 +148,7 @@ pub fn is_one_of(number: &Number, values: &[(f64, Unit)]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::understand::numbers::numbers;
     use proptest::prelude::*;
 
     const AGE: Duration = Duration::from_secs(2);
@@ -179,44 +185,44 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_scene_is_known_in_full() {
-        let known = Observation::of(Some(&scene()), Nanos::from_millis(5100), AGE);
-        assert_eq!(known.implausible, [""; 0]);
+    fn a_fresh_scene_gives_all_facts() {
+        let observation = Observation::of(Some(&scene()), Nanos::from_millis(5100), AGE);
+        assert_eq!(observation.implausible, [""; 0]);
         assert_eq!(
-            known.facts.preamble(),
+            observation.facts.preamble(),
             "speed50 gearD lead25 ttc? battery64 range212 out8 tyreRR1.9 load low hazard none time?"
         );
     }
 
     #[test]
-    fn what_is_absent_or_too_old_is_not_known() {
+    fn absent_or_old_values_are_unknown() {
         assert_eq!(Observation::of(None, Nanos::from_millis(1), AGE), Observation::default());
         let old = Observation::of(Some(&scene()), Nanos::from_millis(7001), AGE);
         assert_eq!(old, Observation::default());
-        // The scene is fresh, the bus behind it has been silent.
+        // The scene is fresh, but the CAN bus has been silent.
         let silent = v1::Scene { can_age_ns: Some(3_000_000_000), ..scene() };
-        let known = Observation::of(Some(&silent), Nanos::from_millis(5000), AGE);
-        assert_eq!(known.facts, SceneFacts { driving_load: Some(0.3), ..Default::default() });
+        let observation = Observation::of(Some(&silent), Nanos::from_millis(5000), AGE);
+        assert_eq!(observation.facts, SceneFacts { driving_load: Some(0.3), ..Default::default() });
         let never = v1::Scene { can_age_ns: None, ..scene() };
         assert_eq!(Observation::of(Some(&never), Nanos::from_millis(5000), AGE).facts.speed_mps, None);
     }
 
     #[test]
-    fn values_no_car_has_are_left_out_and_named() {
-        let mut absurd = scene();
-        let vehicle = absurd.vehicle.as_mut().unwrap();
+    fn implausible_values_are_unknown_and_reported_by_name() {
+        let mut implausible = scene();
+        let vehicle = implausible.vehicle.as_mut().unwrap();
         (vehicle.speed_mps, vehicle.battery, vehicle.range_km) = (Some(f64::NAN), Some(7.0), Some(-1.0));
-        absurd.tracks[1].x_m = f64::INFINITY;
-        absurd.driving_load = -3.0;
-        let known = Observation::of(Some(&absurd), Nanos::from_millis(5000), AGE);
-        assert_eq!(known.implausible, ["driving_load", "speed_mps", "battery", "range_km", "lead distance"]);
-        let f = known.facts;
+        implausible.tracks[1].x_m = f64::INFINITY;
+        implausible.driving_load = -3.0;
+        let observation = Observation::of(Some(&implausible), Nanos::from_millis(5000), AGE);
+        assert_eq!(observation.implausible, ["driving_load", "speed_mps", "battery", "range_km", "lead distance"]);
+        let f = observation.facts;
         assert_eq!((f.speed_mps, f.battery, f.range_km, f.lead_distance_m), (None, None, None, None));
         assert_eq!(f.outside_temp_c, Some(8.0));
     }
 
     #[test]
-    fn lane_and_rain_are_known_where_camera_and_bus_tell_them() {
+    fn lane_and_rain_come_from_camera_and_bus() {
         let of = |offset_m: f64, rain: f64, camera_age_ns| {
             let mut s = scene();
             s.lanes = Some(v1::Lanes { offset_m: Some(offset_m), ..Default::default() });
@@ -224,18 +230,18 @@ mod tests {
             let path = "Vehicle.Body.Raindetection.Intensity".into();
             let signal = v1::VssSignal { path, value: Some(Value::Number(rain)), ..Default::default() };
             s.vehicle.as_mut().unwrap().signals.push(signal);
-            let known = Observation::of(Some(&s), Nanos::from_millis(5000), AGE);
-            (known.lane, known.raining, known.implausible.len())
+            let observation = Observation::of(Some(&s), Nanos::from_millis(5000), AGE);
+            (observation.lane, observation.raining, observation.implausible.len())
         };
         assert_eq!(of(0.49, 0.0, Some(0)), (Some(Lane::Keeping), Some(false), 0));
         assert_eq!(of(0.5, 0.4, Some(0)), (Some(Lane::DriftingLeft), Some(true), 0));
         assert_eq!(of(-0.5, 101.0, Some(0)), (Some(Lane::DriftingRight), None, 1));
         assert_eq!(of(f64::NAN, f64::NAN, Some(0)), (None, None, 2));
-        assert_eq!(of(0.0, 0.0, None).0, None, "the camera has never been seen");
+        assert_eq!(of(0.0, 0.0, None).0, None, "there never was a camera image");
     }
 
     #[test]
-    fn of_a_thousand_hazards_the_most_urgent_count() {
+    fn only_the_most_urgent_of_many_hazards_are_used() {
         let hazard = |id: u64| v1::Hazard {
             id,
             kind: HazardKind::SensorLost.into(),
@@ -250,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn hazards_are_named_with_the_most_urgent_first() {
+    fn hazards_are_sorted_by_severity() {
         let hazard = |id, kind: HazardKind, severity: v1::Severity, active| v1::Hazard {
             id,
             kind: kind.into(),
@@ -267,9 +273,9 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_known_only_in_its_unit() {
+    fn a_number_matches_a_value_only_in_its_unit() {
         let values = values(&Observation::of(Some(&scene()), Nanos::from_millis(5000), AGE).facts);
-        let holds = |text: &str| crate::understand::numbers::numbers(text).iter().all(|n| is_one_of(n, &values));
+        let holds = |text: &str| numbers(text).iter().all(|n| is_one_of(n, &values));
         for text in ["212 kilometres", "64 percent", "50 km/h", "eight degrees", "1.9 bar", "25 metres", "212"] {
             assert!(holds(text), "{text}");
         }
@@ -280,15 +286,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_scene_gives_facts_a_car_can_have(v in any::<f64>(), x in any::<f64>(), age in any::<i64>(), stamp in any::<u64>()) {
+        fn any_scene_gives_plausible_facts(v in any::<f64>(), x in any::<f64>(), age in any::<i64>(), stamp in any::<u64>()) {
             let mut s = scene();
             s.header = Some(v1::Header::new(stamp, 0));
             s.can_age_ns = Some(age);
             s.vehicle.as_mut().unwrap().speed_mps = Some(v);
             s.tracks[1].x_m = x;
-            let known = Observation::of(Some(&s), Nanos::from_millis(5000), AGE);
-            prop_assert!(known.facts.speed_mps.is_none_or(|v| v.abs() <= 110.0));
-            prop_assert!(known.facts.lead_distance_m.is_none_or(|x| (0.0..=300.0).contains(&x)));
+            let observation = Observation::of(Some(&s), Nanos::from_millis(5000), AGE);
+            prop_assert!(observation.facts.speed_mps.is_none_or(|v| SPEED_MPS.contains(&v)));
+            prop_assert!(observation.facts.lead_distance_m.is_none_or(|x| RADAR_RANGE_M.contains(&x)));
         }
     }
 }

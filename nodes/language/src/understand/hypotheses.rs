@@ -1,59 +1,60 @@
-//! What was said may have been heard in several ways: where the first reading is not clear, the others are tried.
+//! An utterance may have several transcripts (the n-best list of speech recognition). Where the intent of the first is
+//! uncertain, the alternatives are tried.
 
-use crate::{IntentTask, LanguageNode};
-use auriga_lm::{
-    catalogue::OUT_OF_SCOPE,
-    prompt::{IntentOutput, clean_utterance},
-};
-use auriga_msgs::v1;
-use auriga_runtime::{Nanos, Outbox};
+use super::requests::Request;
+use crate::engine::interface::ModelInput;
+use auriga_lm::intent::{catalogue::OUT_OF_SCOPE, output::IntentOutput};
 
-/// Other readings that are tried, at most.
-const MAX_ALTERNATIVES: usize = 2;
-/// From this confidence on the first reading stands.
+/// From this confidence on the alternatives are not tried.
 const CONFIDENT: f64 = 0.6;
-/// Another reading counts when it is surer than the best before by this much.
+/// An alternative replaces the best transcript so far if its confidence is higher by this much.
 const MARGIN: f64 = 0.2;
 
-/// The other readings of an utterance, the likeliest last.
-pub(crate) fn others(utterance: &v1::Utterance, most_chars: usize) -> Vec<String> {
-    let first = clean_utterance(&utterance.text);
-    let texts = utterance.alternatives.iter().map(|reading| &reading.text);
-    let differ = texts.filter(|text| {
-        let clean = clean_utterance(text);
-        !clean.is_empty() && clean != first && text.chars().count() <= most_chars
-    });
-    let mut others: Vec<String> = differ.take(MAX_ALTERNATIVES).cloned().collect();
-    others.reverse();
-    others
+/// Intent work in progress.
+pub(crate) struct IntentTask {
+    pub request: Request,
+    /// The input of the transcript that the model works on.
+    pub input: ModelInput,
+    /// The best transcript so far and its intent.
+    best: Option<(String, IntentOutput)>,
 }
 
-impl LanguageNode {
-    /// The best reading so far with its intent; `None` while another one is being worked out.
-    pub(crate) fn best_reading(
-        &mut self,
-        mut work: IntentTask,
-        output: IntentOutput,
-        now: Nanos,
-        out: &mut Outbox<Self>,
-    ) -> Option<(IntentTask, IntentOutput)> {
-        let (text, output) = match work.best.take() {
+/// What follows from the intent of a transcript.
+pub(crate) enum NextStep {
+    /// The best transcript and its intent.
+    Done(IntentTask, IntentOutput),
+    /// The next transcript is to be tried.
+    Try(IntentTask),
+}
+
+impl IntentTask {
+    /// Intent work on the first transcript.
+    pub fn new(request: Request, input: ModelInput) -> Self {
+        Self { request, input, best: None }
+    }
+
+    /// Takes the intent of the present transcript.
+    pub fn next_step(mut self, output: IntentOutput) -> NextStep {
+        let (text, output) = match self.best.take() {
             Some(best) if !is_better(&output, &best.1) => best,
-            _ => (work.ask.text.clone(), output),
+            _ => (self.input.text.clone(), output),
         };
-        let next = if output.confidence < CONFIDENT { work.heard.others.pop() } else { None };
-        (work.ask.text, work.heard.text) = (text.clone(), text.clone());
-        let (Some(next), Ok(engine)) = (next, &mut self.model) else { return Some((work, output)) };
-        work.best = Some((text, output));
-        work.ask.text = next;
-        match engine.begin_intent(&work.ask) {
-            Ok(()) => self.intent = Some(work),
-            Err(e) => self.model_failed(&work.heard, &e, now, out),
+        let next = if output.confidence < CONFIDENT { self.request.alternatives.pop() } else { None };
+        self.request.text.clone_from(&text);
+        match next {
+            None => {
+                self.input.text = text;
+                NextStep::Done(self, output)
+            }
+            Some(next) => {
+                self.best = Some((text, output));
+                self.input.text = next;
+                NextStep::Try(self)
+            }
         }
-        None
     }
 }
 
-fn is_better(one: &IntentOutput, than: &IntentOutput) -> bool {
-    one.name != OUT_OF_SCOPE && one.confidence >= than.confidence + MARGIN
+fn is_better(output: &IntentOutput, best: &IntentOutput) -> bool {
+    output.name != OUT_OF_SCOPE && output.confidence >= best.confidence + MARGIN
 }

@@ -1,79 +1,62 @@
-//! What is understood is checked by the rules, done and answered.
+//! The check of an intent: against the catalogue, against what was said, and against the rules of what may be done now.
 
-use crate::{
-    IntentTask, LanguageNode, ReplyTask, Request,
-    engine::interface::ModelInput,
-    reply::{
-        canned,
-        draft::{Draft, max_words},
-        telltales,
-        turns::Urgency,
-        verbosity::Verbosity,
-    },
-    understand::dialogue_history::{self, Answer, Question},
-};
+use super::{dialogue_history::is_reference, numbers::numbers, requests::Request};
+use crate::engine::interface::ModelInput;
 use auriga_lm::intent::{
     catalogue::{Catalogue, Kind, OUT_OF_SCOPE, Slot, SlotKind},
     output::IntentOutput,
 };
-use auriga_msgs::{topic, v1};
-use auriga_runtime::{Nanos, Outbox};
-use std::time::Duration;
+use auriga_msgs::v1;
 
-/// Intents of the catalogue that the node itself has to know.
-const REPEAT: &str = "repeat";
-const STOP: &str = "stop";
-const WARNING_LAMP: &str = "warning_lamp";
-
-/// "What was that" is about a hazard that was active at most this long ago.
-const HAZARD_MEMORY: Duration = Duration::from_secs(30);
-
-/// An intent after the rules.
+/// An intent after the check.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CheckedIntent {
     pub output: IntentOutput,
+    /// The intent touches the vehicle: it is only proposed to whoever carries it out.
     pub proposal: bool,
-    /// The model meant something else, which it must not go on to answer.
+    /// The model meant another intent, which it must not answer.
     pub overruled: bool,
-    /// Why it is not done: the driver is told.
+    /// Why it is not done; said to the driver.
     pub refusal: Option<String>,
 }
 
-/// Where an intent's values come from.
+/// Where the values of an intent come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SlotSource {
-    /// From this utterance: a number has to be one that was said.
+    /// From this utterance, which has to contain the numbers.
     Utterance,
-    /// From turns before.
+    /// From earlier turns.
     History,
 }
 
-/// Holds what the model understood to the catalogue, to what was said, and to the rules.
+/// Checks the output of the model. An intent below `min_confidence` or not in the catalogue becomes out of scope.
 pub(crate) fn check_intent(
     catalogue: &Catalogue,
     output: IntentOutput,
-    ask: &ModelInput,
+    input: &ModelInput,
     min_confidence: f64,
-    origin: SlotSource,
+    source: SlotSource,
 ) -> CheckedIntent {
     let confidence = if output.confidence.is_finite() { output.confidence.clamp(0.0, 1.0) } else { 0.0 };
     let mut output = IntentOutput { confidence, ..output };
-    let was_meant = output.name != OUT_OF_SCOPE;
+    let was_in_scope = output.name != OUT_OF_SCOPE;
     let out_of_scope = || CheckedIntent {
         output: IntentOutput { confidence, ..IntentOutput::new(OUT_OF_SCOPE, &[]) },
         proposal: false,
-        overruled: was_meant,
+        overruled: was_in_scope,
         refusal: None,
     };
     let Some(intent) = catalogue.get(&output.name).filter(|_| confidence >= min_confidence) else {
         return out_of_scope();
     };
-    // "Play it", and nothing was named: any music will do.
-    let points = |slot: &Slot, value: &str| slot.kind == SlotKind::Text && dialogue_history::points(value);
-    let needed = |name: &str, value: &str| intent.slot(name).is_none_or(|s| s.required || !points(s, value));
-    output.slots.retain(|(name, value)| needed(name, value));
+    // An optional slot with an unresolved reference is left out: "play it" plays any music.
+    let unresolved = |slot: &Slot, value: &str| slot.kind == SlotKind::Text && is_reference(value);
+    let keep = |name: &str, value: &str| intent.slot(name).is_none_or(|s| s.required || !unresolved(s, value));
+    output.slots.retain(|(name, value)| keep(name, value));
     let not_understood = |slot: &&Slot| match output.slot(&slot.name) {
-        Some(value) => points(slot, value) || (origin == SlotSource::Utterance && !was_said(slot, value, &ask.text)),
+        Some(value) => {
+            unresolved(slot, value) || (source == SlotSource::Utterance && !was_said(slot, value, &input.text))
+        }
         None => slot.required,
     };
     let refusal = match intent.slots.iter().find(not_understood) {
@@ -82,175 +65,58 @@ pub(crate) fn check_intent(
             Some(format!("I did not get the {}. Please say it again.", slot.name.replace('_', " ")))
         }
         None if catalogue.check(&output).is_err() => return out_of_scope(),
-        None => intent.permit(&output.slots, ask.facts().speed_mps, ask.facts().gear).err().map(str::to_owned),
+        None => intent.permit(&output.slots, input.facts().speed_mps, input.facts().gear).err().map(str::to_owned),
     };
     CheckedIntent { proposal: intent.touches_vehicle, overruled: false, output, refusal }
 }
 
-/// A number has to be one that was said: a small model may hear 20 for twenty one.
+/// Whether the utterance contains the number of an integer slot: a small model may return 20 for "twenty one".
 fn was_said(slot: &Slot, value: &str, text: &str) -> bool {
     match slot.kind {
-        SlotKind::Integer { .. } => value
-            .parse()
-            .is_ok_and(|value: f64| crate::understand::numbers::numbers(text).iter().any(|n| n.is_rounded(value))),
+        SlotKind::Integer { .. } => {
+            value.parse().is_ok_and(|value: f64| numbers(text).iter().any(|n| n.is_rounded(value)))
+        }
         SlotKind::Text | SlotKind::Choice(_) => true,
     }
 }
 
-impl LanguageNode {
-    /// The answer to a question of the node's own needs no model. False: it is none.
-    pub(crate) fn is_answer(&mut self, heard: &Request, ask: &ModelInput, now: Nanos, out: &mut Outbox<Self>) -> bool {
-        match (self.recall.take_question(now), dialogue_history::answer(&heard.text)) {
-            (Some(Question::Confirm(intent)), Some(Answer::Yes)) => {
-                let checked = check_intent(&self.catalogue, intent, ask, 0.0, SlotSource::History);
-                self.accept(heard, ask, checked, now, out);
-                true
-            }
-            (Some(Question::Confirm(_)), Some(Answer::No)) => {
-                let checked =
-                    check_intent(&self.catalogue, IntentOutput::new(STOP, &[]), ask, 0.0, SlotSource::History);
-                self.accept(heard, ask, checked, now, out);
-                true
-            }
-            (Some(Question::WhichTelltale), _) => {
-                let Some(text) = self.lamps.explain(&heard.text, self.talk(now)) else { return false };
-                let output = IntentOutput::new(WARNING_LAMP, &[]);
-                let checked = check_intent(&self.catalogue, output, ask, 0.0, SlotSource::History);
-                publish_intent(heard, &checked, out);
-                self.say(heard, &text, Urgency::Deferrable, now, out);
-                true
-            }
-            _ => false,
+impl CheckedIntent {
+    /// Refuses what only the driver may ask for, if a passenger asked.
+    pub fn restrict_passenger(&mut self, catalogue: &Catalogue, request: &Request) {
+        let intent = catalogue.get(&self.output.name).filter(|_| request.by_passenger);
+        if let Some(refusal) = intent.and_then(|intent| intent.refusal_to_passenger()) {
+            self.refusal = Some(refusal.to_owned());
         }
     }
 
-    /// The intent of an utterance is there.
-    pub(crate) fn understood(&mut self, work: IntentTask, output: IntentOutput, now: Nanos, out: &mut Outbox<Self>) {
-        let Some((work, output)) = self.best_reading(work, output, now, out) else { return };
-        let IntentTask { heard, ask, .. } = work;
-        let min_confidence = self.config.min_confidence;
-        let recalled = self.recall.resolve(&heard.text, &output, &self.catalogue, now);
-        let mut checked = match recalled {
-            Some(meant) => check_intent(&self.catalogue, meant, &ask, min_confidence, SlotSource::History),
-            None => check_intent(&self.catalogue, output, &ask, min_confidence, SlotSource::Utterance),
-        };
-        if let Some(refusal) = self.tools.distraction(&heard.text, ask.facts().speed_mps) {
-            checked.refusal = Some(refusal.to_owned());
-        }
-        self.accept(&heard, &ask, checked, now, out);
+    /// Whether the utterance was meant for the car.
+    pub fn is_in_scope(&self) -> bool {
+        self.output.name != OUT_OF_SCOPE
     }
 
-    /// An intent that has been checked: published, remembered, forecast from, done and answered.
-    fn accept(
-        &mut self,
-        heard: &Request,
-        ask: &ModelInput,
-        mut checked: CheckedIntent,
-        now: Nanos,
-        out: &mut Outbox<Self>,
-    ) {
-        let intent = self.catalogue.get(&checked.output.name).filter(|_| heard.by_passenger);
-        if let Some(refusal) = intent.and_then(|i| i.refusal_to_passenger()) {
-            checked.refusal = Some(refusal.to_owned());
-        }
-        publish_intent(heard, &checked, out);
-        let in_scope = checked.output.name != OUT_OF_SCOPE;
-        if in_scope {
-            self.remember(&checked.output.name, now, out);
-        }
-        if in_scope && checked.refusal.is_none() {
-            self.recall.note(&checked.output, now);
-        }
-        self.publish_demand(heard.header, now, out);
-        if !in_scope && checked.refusal.is_none() && self.reply.is_some() {
-            // Verbosity between people: the reply goes on from where it was.
-            return;
-        }
-        self.interrupt_reply(out);
-        let urgent = self.catalogue.get(&checked.output.name).is_some_and(|i| i.kind == Kind::Safety);
-        let urgency = if urgent { Urgency::Immediate } else { Urgency::Deferrable };
-        if let Some(text) = self.plain_answer(heard, ask, &checked, now, out) {
-            return self.say(heard, &text, urgency, now, out);
-        }
-        self.begin_reply(heard, ask.clone(), checked.output, now, out);
+    /// Whether the driver or the vehicle is in trouble.
+    pub fn is_safety(&self, catalogue: &Catalogue) -> bool {
+        catalogue.get(&self.output.name).is_some_and(|intent| intent.kind == Kind::Safety)
     }
 
-    /// What is said without the model: a refusal, a doubt, a question, a value that is not known, what a lamp means, what
-    /// was said before.
-    fn plain_answer(
-        &mut self,
-        heard: &Request,
-        ask: &ModelInput,
-        checked: &CheckedIntent,
-        now: Nanos,
-        out: &mut Outbox<Self>,
-    ) -> Option<String> {
-        let name = checked.output.name.as_str();
-        if let Some(refusal) = &checked.refusal {
-            return Some(refusal.clone());
-        }
-        if checked.overruled {
-            return Some(canned::NOT_SURE.into());
-        }
-        if let Some(problem) = self.act(heard, checked, now, out) {
-            return Some(problem);
-        }
-        match name {
-            REPEAT if !self.last_said.is_empty() => return Some(self.last_said.clone()),
-            STOP => self.waiting.clear(),
-            WARNING_LAMP => return Some(self.explain_warning(ask, now)),
-            _ => {}
-        }
-        let sentence = |node: &Self| node.plain.sentence(&checked.output, ask.facts());
-        if let Some((question, then)) = self.tools.confirm(name) {
-            let text = format!("{} {question}", sentence(self));
-            self.recall.ask(Question::Confirm(then), now);
-            return Some(text);
-        }
-        let speaks = self.model.as_ref().is_ok_and(|engine| engine.can_reply());
-        let plainly = !speaks || name == REPEAT || self.plain.lacks_fact(name, ask.facts());
-        plainly.then(|| sentence(self))
+    /// The slots as a message has them.
+    pub fn slots(&self) -> Vec<v1::Slot> {
+        let slots = self.output.slots.iter();
+        slots.map(|(name, value)| v1::Slot { name: name.clone(), value: value.clone() }).collect()
     }
 
-    /// The lamp that was named; the warning that has just been given; or a question back.
-    fn explain_warning(&mut self, ask: &ModelInput, now: Nanos) -> String {
-        if let Some(text) = self.lamps.explain(&ask.text, self.talk(now)) {
-            return text;
-        }
-        let hazard = self.last_hazard.as_ref().filter(|(_, at)| now.since(*at) <= HAZARD_MEMORY);
-        if let Some(text) = hazard.and_then(|(kind, _)| self.lamps.hazard(kind)) {
-            return text;
-        }
-        self.recall.ask(Question::WhichTelltale, now);
-        telltales::WHICH.into()
-    }
-
-    fn begin_reply(
-        &mut self,
-        heard: &Request,
-        ask: ModelInput,
-        intent: IntentOutput,
-        now: Nanos,
-        out: &mut Outbox<Self>,
-    ) {
-        let turn = self.turn(heard);
-        let (calm, busy) = (self.config.reply_words_calm, self.config.reply_words_busy);
-        let words = match self.talk(now) {
-            Verbosity::Full => max_words(ask.facts().driving_load, calm, busy),
-            Verbosity::Brief | Verbosity::Silent => busy,
-        };
-        let Ok(engine) = &mut self.model else { return };
-        match engine.begin_reply(&ask, &intent, self.config.reply_max_tokens) {
-            Ok(()) => {
-                let spoken = spoken_slots(&self.catalogue, &intent.name);
-                let draft = Draft::new(ask, intent, &spoken, words);
-                self.reply = Some(ReplyTask { turn, draft, paused: None });
-                if !self.queue.is_empty() {
-                    // The driver has spoken again already: only the newest request is answered at length.
-                    self.interrupt_reply(out);
-                }
-            }
-            Err(e) => self.model_failed(heard, &e, now, out),
+    /// For `language/intent`.
+    pub fn message(&self, request: &Request) -> v1::Intent {
+        v1::Intent {
+            header: Some(request.header),
+            name: self.output.name.clone(),
+            slots: self.slots(),
+            confidence: self.output.confidence as f32,
+            utterance: request.text.clone(),
+            proposal: self.proposal,
+            allowed: self.refusal.is_none() && self.is_in_scope(),
+            refusal: self.refusal.clone().unwrap_or_default(),
+            from_transcript_track: request.from_track,
         }
     }
 }
@@ -259,21 +125,6 @@ impl LanguageNode {
 pub fn spoken_slots<'a>(catalogue: &'a Catalogue, intent: &str) -> Vec<&'a str> {
     let slots = catalogue.get(intent).map_or(&[][..], |i| &i.slots);
     slots.iter().filter(|s| s.kind == SlotKind::Text).map(|s| s.name.as_str()).collect()
-}
-
-fn publish_intent(heard: &Request, checked: &CheckedIntent, out: &mut Outbox<LanguageNode>) {
-    let slots = checked.output.slots.iter().map(|(name, value)| v1::Slot { name: name.clone(), value: value.clone() });
-    out.publish::<topic::LanguageIntent>(v1::Intent {
-        header: Some(heard.header),
-        name: checked.output.name.clone(),
-        slots: slots.collect(),
-        confidence: checked.output.confidence as f32,
-        utterance: heard.text.clone(),
-        proposal: checked.proposal,
-        allowed: checked.refusal.is_none() && checked.output.name != OUT_OF_SCOPE,
-        refusal: checked.refusal.clone().unwrap_or_default(),
-        from_transcript_track: heard.from_track,
-    });
 }
 
 #[cfg(test)]
@@ -290,13 +141,13 @@ mod tests {
 
     fn checked(name: &str, slots: &[(&str, &str)], confidence: f64, facts: &SceneFacts) -> CheckedIntent {
         let context = Context { scene: facts.clone(), ..Default::default() };
-        let ask = ModelInput { text: "make it twenty one degrees or 99".into(), context };
+        let input = ModelInput { text: "make it twenty one degrees or 99".into(), context };
         let output = IntentOutput { confidence, ..IntentOutput::new(name, slots) };
-        check_intent(&catalogue(), output, &ask, 0.5, SlotSource::Utterance)
+        check_intent(&catalogue(), output, &input, 0.5, SlotSource::Utterance)
     }
 
     #[test]
-    fn what_is_uncertain_or_not_in_the_catalogue_is_not_for_the_car() {
+    fn an_uncertain_or_unknown_intent_becomes_out_of_scope() {
         let facts = SceneFacts::default();
         for (name, slots, confidence) in [
             ("call", vec![("who", "anna")], 0.49),
@@ -312,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_decide_not_the_model() {
+    fn the_rules_decide_what_may_be_done() {
         let at = |speed, gear| SceneFacts { speed_mps: speed, gear, ..Default::default() };
         let all = [("which", "all")];
         assert_eq!(checked("window_open", &all, 1.0, &at(Some(10.0), None)).refusal, None);
@@ -328,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_is_missing_or_a_number_nobody_said_is_asked_for() {
+    fn a_missing_slot_or_a_number_that_was_not_said_is_asked_for() {
         let not_said = [("degrees", "20")];
         for slots in [&[][..], &not_said] {
             let j = checked("set_temperature", slots, 1.0, &SceneFacts::default());
@@ -339,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_points_at_nothing_is_asked_for_where_it_is_needed_and_left_out_where_not() {
+    fn an_unresolved_reference_is_asked_for_in_a_required_slot_and_left_out_of_an_optional_one() {
         let there = checked("navigate_to", &[("place", "there")], 1.0, &SceneFacts::default());
         assert_eq!(there.refusal.as_deref(), Some("I did not get the place. Please say it again."));
         let it = checked("play_music", &[("what", "it")], 1.0, &SceneFacts::default());

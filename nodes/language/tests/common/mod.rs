@@ -1,4 +1,4 @@
-//! A scripted model and a node around it, fed by hand.
+//! A scripted model, and the replay of a timeline of messages with it.
 #![allow(dead_code)]
 
 use auriga_language::{
@@ -13,15 +13,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// Layers an intent takes in all, and a word of a reply.
+/// Layers of an intent, and of a word of a reply.
 pub const INTENT_LAYERS: usize = 40;
 pub const WORD_LAYERS: usize = 8;
 
-/// What was asked of the model, in order.
+/// The calls of the model, in order.
 pub type Calls = Arc<Mutex<Vec<String>>>;
 
-/// Answers by a table of its own; unknown text is out of scope. It does real bookkeeping of layers, so slicing and
-/// resuming show.
+/// Recognises the texts of a table; any other text is out of scope. It counts layers, so that slices and preemptions have
+/// an effect.
 pub struct Scripted {
     pub calls: Calls,
     intent: Option<(IntentOutput, usize)>,
@@ -129,7 +129,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The shipped configuration, with paths that hold wherever the test runs. AURIGA_CHECKPOINT names another checkpoint.
+/// The shipped configuration with absolute paths. The environment variable AURIGA_CHECKPOINT selects another checkpoint.
 pub fn config() -> Config {
     let config: Config = toml::from_str(DEFAULTS).unwrap();
     Config {
@@ -138,13 +138,13 @@ pub fn config() -> Config {
         adapter: root().join(config.adapter),
         catalogue: root().join(config.catalogue),
         workloads: root().join(config.workloads),
-        // Where no tool is part of the test, none is missed.
-        outcome_within_ms: 600_000,
+        // Tests without tools are not to wait for their outcomes.
+        outcome_timeout_ms: 600_000,
         ..config
     }
 }
 
-/// What happens to the node, and when (in milliseconds).
+/// Messages to the node and their times, in milliseconds.
 pub struct Timeline {
     items: Vec<(Nanos, Any)>,
 }
@@ -167,7 +167,7 @@ impl Timeline {
         self.at(t, utterance(t, text))
     }
 
-    /// Runs a node with a scripted model through it in the replay shell, and for a minute more.
+    /// Replays the messages and one more minute with a scripted model.
     pub fn run(self, config: &Config) -> Outcome {
         let (engine, calls) = Scripted::new();
         let node = LanguageNode::with_model(config, Ok(Box::new(engine))).unwrap();
@@ -179,67 +179,67 @@ impl Timeline {
         replay.add(node);
         let mut items = self.items;
         items.sort_by_key(|(t, _)| *t);
-        let mut said = Vec::new();
+        let mut published = Vec::new();
         let own = |any: &Any| any.topic().spec().publisher == "language" || matches!(any, Any::Fault(_));
         let source = items.into_iter().map(Ok);
         let sink = |any: &Any| {
-            said.extend(own(any).then(|| any.clone()));
+            published.extend(own(any).then(|| any.clone()));
             Ok(())
         };
         replay.run(source, std::time::Duration::from_secs(60), |_, _| {}, sink).unwrap();
-        Outcome { said, calls: calls.lock().unwrap().clone() }
+        Outcome { published, calls: calls.lock().unwrap().clone() }
     }
 }
 
-/// What the node said and asked of its model.
+/// What the node published, and how it called its model.
 pub struct Outcome {
-    pub said: Vec<Any>,
+    pub published: Vec<Any>,
     pub calls: Vec<String>,
 }
 
 impl Outcome {
-    /// Slices run for a class.
+    /// Number of slices of a class.
     pub fn slices(&self, class: Class) -> usize {
         let class = format!("{class:?} ");
         self.calls.iter().filter(|c| c.starts_with(&class)).count()
     }
 
     pub fn intents(&self) -> Vec<v1::Intent> {
-        self.said
+        self.published
             .iter()
             .filter_map(|m| if let Any::LanguageIntent(m) = m { Some(m.as_ref().clone()) } else { None })
             .collect()
     }
 
     pub fn turns(&self) -> Vec<v1::DialogueTurn> {
-        self.said
+        self.published
             .iter()
             .filter_map(|m| if let Any::LanguageTurn(m) = m { Some(m.as_ref().clone()) } else { None })
             .collect()
     }
 
     pub fn statuses(&self) -> Vec<v1::SliceStatus> {
-        self.said
+        self.published
             .iter()
             .filter_map(|m| if let Any::LanguageSlices(m) = m { Some(m.as_ref().clone()) } else { None })
             .collect()
     }
 
     pub fn demands(&self) -> Vec<v1::Demand> {
-        self.said
+        self.published
             .iter()
             .filter_map(|m| if let Any::LanguageDemand(m) = m { Some(m.as_ref().clone()) } else { None })
             .collect()
     }
 
     pub fn actions(&self) -> Vec<v1::Action> {
-        self.said
+        self.published
             .iter()
             .filter_map(|m| if let Any::LanguageAction(m) = m { Some(m.as_ref().clone()) } else { None })
             .collect()
     }
 
-    /// Each turn's text and when its last piece came, in milliseconds.
+    /// The text of each turn and the time of its last piece, in milliseconds.
     pub fn sentences(&self) -> Vec<(u64, String)> {
         let mut turns: Vec<(u64, u64, String)> = Vec::new();
         for piece in self.turns() {
@@ -252,23 +252,36 @@ impl Outcome {
         turns.into_iter().map(|(_, at, text)| (at, text)).collect()
     }
 
+    /// Faults that were raised, without those that were cleared.
     pub fn faults(&self) -> Vec<v1::Fault> {
-        self.said.iter().filter_map(|m| if let Any::Fault(m) = m { Some(m.as_ref().clone()) } else { None }).collect()
+        let faults =
+            self.published.iter().filter_map(|m| if let Any::Fault(m) = m { Some(m.as_ref().clone()) } else { None });
+        faults.filter(|fault| fault.is_active()).collect()
     }
 
     pub fn fault_codes(&self) -> Vec<String> {
         self.faults().into_iter().map(|f| f.code).collect()
     }
 
-    /// The text of the turns, whole.
+    /// The text of all turns.
     pub fn spoken(&self) -> String {
         self.turns().iter().map(|t| t.text.as_str()).collect()
     }
 
-    /// Encoded, with all headers.
+    /// Asserts that each turn has one beginning and one end.
+    pub fn check_turns(&self) {
+        let turns = self.turns();
+        for id in turns.iter().map(|t| t.turn_id) {
+            let pieces: Vec<_> = turns.iter().filter(|t| t.turn_id == id).collect();
+            assert!(pieces[0].first && pieces.iter().filter(|p| p.first).count() == 1, "{pieces:?}");
+            assert!(pieces.last().unwrap().last && pieces.iter().filter(|p| p.last).count() == 1, "{pieces:?}");
+        }
+    }
+
+    /// All messages encoded, with their headers.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.said.iter().for_each(|m| m.encode(&mut bytes).unwrap());
+        self.published.iter().for_each(|m| m.encode(&mut bytes).unwrap());
         bytes
     }
 }
@@ -300,7 +313,7 @@ pub fn scene(t: u64, speed_mps: f64) -> Any {
     }))
 }
 
-/// The same with a danger, or with the indicator on.
+/// A scene with a change.
 pub fn scene_with(t: u64, speed_mps: f64, change: impl FnOnce(&mut v1::Scene)) -> Any {
     let Any::FusionScene(known) = scene(t, speed_mps) else { unreachable!("it makes scenes") };
     let mut changed = v1::Scene::clone(&known);
@@ -308,8 +321,8 @@ pub fn scene_with(t: u64, speed_mps: f64, change: impl FnOnce(&mut v1::Scene)) -
     Any::FusionScene(Arc::new(changed))
 }
 
-/// A pedestrian ahead.
-pub fn danger(t: u64) -> Any {
+/// A scene with a pedestrian ahead.
+pub fn hazard_scene(t: u64) -> Any {
     let hazard = v1::Hazard {
         kind: v1::HazardKind::Pedestrian.into(),
         severity: v1::Severity::Critical.into(),
@@ -319,19 +332,19 @@ pub fn danger(t: u64) -> Any {
     scene_with(t, 14.0, |scene| scene.hazards = vec![hazard])
 }
 
-/// It was half past eight, local time, at time 0.
+/// The local time at time 0 is half past eight.
 pub fn half_past_eight(t: u64) -> Any {
     let info = v1::DriveInfo { wall_ns: 1_777_876_200_000_000_000, utc_offset_s: 7200, ..Default::default() };
     Any::DriveInfo(Arc::new(v1::DriveInfo { header: Some(v1::Header::new(ms(t).0, 0)), ..info }))
 }
 
-/// A tool says what has become of an action.
+/// The outcome of an action.
 pub fn outcome(t: u64, action_id: u64, done: bool, text: &str) -> Any {
     let header = Some(v1::Header::new(ms(t).0, 6000 + t));
     Any::CabinOutcome(Arc::new(v1::Outcome { header, action_id, done, text: text.into() }))
 }
 
-/// Grants to both workloads until `end`: levels, and whether they run.
+/// Grants to both workloads until `end`: level, run, share.
 pub fn grants(t: u64, intent: (u32, bool, f64), dialogue: (u32, bool, f64), end: u64) -> Any {
     let grant = |workload: &str, (level, run, cpu_share): (u32, bool, f64)| v1::Grant {
         workload: workload.into(),
@@ -349,15 +362,15 @@ pub fn grants(t: u64, intent: (u32, bool, f64), dialogue: (u32, bool, f64), end:
     }))
 }
 
-/// Both at their highest level.
-pub fn full(t: u64, end: u64) -> Any {
+/// Both workloads at their highest level.
+pub fn full_grants(t: u64, end: u64) -> Any {
     grants(t, (1, true, 0.06), (3, true, 0.35), end)
 }
 
-/// Later than any timeline ends.
+/// Later than the end of any timeline.
 pub const FAR: u64 = 200_000;
 
-/// As in the hazard mode: dialogue off the processor.
-pub fn hazard(t: u64, end: u64) -> Any {
+/// Grants as in the hazard mode: dialogue off the processor.
+pub fn hazard_grants(t: u64, end: u64) -> Any {
     grants(t, (0, true, 0.03), (0, false, 0.0), end)
 }

@@ -18,6 +18,10 @@ pub struct Renamed {
 /// All renamed keys: whoever renames a key adds a row, and an old file gets an error that names the new key.
 pub const RENAMED: &[Renamed] = &[
     Renamed { owner: "drive", old: "own", new: "ego" },
+    Renamed { owner: "language", old: "reply_words_calm", new: "reply_max_words_low_load" },
+    Renamed { owner: "language", old: "reply_words_busy", new: "reply_max_words_high_load" },
+    Renamed { owner: "language", old: "connected", new: "connected_tools" },
+    Renamed { owner: "language", old: "outcome_within_ms", new: "outcome_timeout_ms" },
     Renamed { owner: "scenario", old: "drive.overrides.own", new: "drive.overrides.ego" },
     Renamed { owner: "scenario", old: "expect.nothing_lost", new: "expect.no_lost_messages" },
     Renamed { owner: "scenario", old: "expect.safety_deadlines_held", new: "expect.safety_deadlines_met" },
