@@ -3,7 +3,6 @@
 pub mod catalogue;
 pub mod classifier;
 pub mod constrained;
-pub mod number_words;
 pub mod output;
 pub mod prompt;
 pub mod scene;

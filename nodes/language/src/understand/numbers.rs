@@ -8,7 +8,7 @@
 //! assert!(found[0].is_rounded(212.4));
 //! ```
 
-use auriga_lm::intent::number_words::{cardinal, small};
+use auriga_number_words::parse::{cardinal, small};
 
 /// The unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,7 @@ fn unit_at(words: &[String]) -> Unit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use auriga_lm::intent::number_words::to_words;
+    use auriga_number_words::spell;
     use proptest::prelude::*;
 
     fn values(text: &str) -> Vec<(f64, Unit)> {
@@ -208,7 +208,7 @@ mod tests {
         #[test]
         fn numbers_below_a_million_in_figures_and_in_words_are_parsed(n in 0u32..1_000_000) {
             prop_assert_eq!(numbers(&format!("{n} km"))[0].value, f64::from(n));
-            let spoken = to_words(n).unwrap();
+            let spoken = spell::cardinal(n.into()).replace('-', " ");
             let found = numbers(&format!("{spoken} metres"));
             prop_assert_eq!(found.len(), 1, "{}", &spoken);
             prop_assert_eq!(found[0].value, f64::from(n), "{}", &spoken);

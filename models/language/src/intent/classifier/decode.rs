@@ -4,9 +4,9 @@
 use crate::intent::{
     catalogue::{Catalogue, Intent, MAX_SPAN_WORDS, OUT_OF_SCOPE, Slot, SlotKind},
     classifier::heads::{Layout, OUTSIDE},
-    number_words,
     output::IntentOutput,
 };
+use auriga_number_words::parse;
 
 /// The outputs of the heads for one utterance.
 pub struct HeadOutputs<'a> {
@@ -126,9 +126,9 @@ fn value(kind: &SlotKind, words: &[&str], span: &Span) -> Option<String> {
     if matches!(kind, SlotKind::Text) {
         return Some(span_words.join(" "));
     }
-    let number = match number_words::first(span_words) {
-        Some((before, ..)) => number_words::first(&words[span.from + before..]).map(|(_, _, value)| value),
-        None => match number_words::all(words)[..] {
+    let number = match parse::first(span_words) {
+        Some((before, ..)) => parse::first(&words[span.from + before..]).map(|(_, _, value)| value),
+        None => match parse::all(words)[..] {
             [only] => Some(only),
             _ => None,
         },

@@ -6,10 +6,9 @@
 //! assert_eq!(normalize("212 km at 8:05"), "two hundred and twelve kilometres at eight oh five");
 //! ```
 
-mod numbers;
 mod units;
 
-use numbers::{cardinal, decimal, digits, ordinal, year};
+use auriga_number_words::spell::{cardinal, decimal, digits, ordinal, year};
 use units::{CURRENCIES, Unit, unit_at};
 
 const MONTHS: [&str; 12] = [

@@ -1,6 +1,6 @@
 //! Units and currencies: their symbols and their words.
 
-use super::numbers::{cardinal, decimal};
+use auriga_number_words::spell::{cardinal, decimal};
 
 /// A unit.
 pub struct Unit {

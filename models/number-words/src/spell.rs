@@ -1,28 +1,7 @@
-//! Numbers in British English words: cardinals, ordinals, years, decimals, and digit by digit.
+//! Numbers in words, as a voice says them: British English.
 
-const ONES: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+use crate::{SMALL, TENS};
+
 const SCALES: [(u64, &str); 3] = [(1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand")];
 /// From here on a number is read digit by digit.
 const LARGEST: u64 = 1_000_000_000_000;
@@ -49,9 +28,9 @@ pub fn cardinal(n: u64) -> String {
 
 fn below_thousand(n: u64) -> String {
     match n {
-        0..20 => ONES[n as usize].into(),
-        20..100 if n.is_multiple_of(10) => TENS[(n / 10) as usize].into(),
-        20..100 => format!("{}-{}", TENS[(n / 10) as usize], ONES[(n % 10) as usize]),
+        0..20 => SMALL[n as usize].into(),
+        20..100 if n.is_multiple_of(10) => TENS[(n / 10 - 2) as usize].into(),
+        20..100 => format!("{}-{}", TENS[(n / 10 - 2) as usize], SMALL[(n % 10) as usize]),
         _ if n.is_multiple_of(100) => format!("{} hundred", below_thousand(n / 100)),
         _ => format!("{} hundred and {}", below_thousand(n / 100), below_thousand(n % 100)),
     }
@@ -59,7 +38,7 @@ fn below_thousand(n: u64) -> String {
 
 /// "007": "zero zero seven".
 pub fn digits(text: &str) -> String {
-    let words: Vec<&str> = text.chars().filter_map(|c| c.to_digit(10)).map(|d| ONES[d as usize]).collect();
+    let words: Vec<&str> = text.chars().filter_map(|c| c.to_digit(10)).map(|d| SMALL[d as usize]).collect();
     words.join(" ")
 }
 

@@ -1,31 +1,7 @@
-//! English number words: "twenty one" → 21, and back.
-//!
-//! The crate `text2num` was tried for this. It does not read numbers in digits between the words, has no negative numbers,
-//! joins "zero five" to 5, and reads every plural as a number ("the ones").
+//! Numbers from words, as a recogniser writes them: lower case, no hyphens.
 
-const SMALL: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+use crate::{SMALL, TENS};
+
 /// The most digits of a number that is not in words.
 const MAX_DIGITS: usize = 4;
 
@@ -62,7 +38,7 @@ fn number(words: &[&str]) -> Option<(usize, i64)> {
 /// and its value.
 ///
 /// ```
-/// use auriga_lm::intent::number_words::cardinal;
+/// use auriga_number_words::parse::cardinal;
 ///
 /// assert_eq!(cardinal(&["a", "hundred", "and", "five", "metres"]), Some((4, 105)));
 /// assert_eq!(cardinal(&["metres"]), None);
@@ -102,44 +78,10 @@ pub fn small(word: &str) -> Option<u64> {
     at(&SMALL).or_else(|| at(&TENS).map(|i| 20 + 10 * i))
 }
 
-/// A number below a million in words, with "and": "one hundred and five". `None` for larger numbers.
-pub fn to_words(number: u32) -> Option<String> {
-    if number >= 1_000_000 {
-        return None;
-    }
-    let (thousands, rest) = (number / 1000, number % 1000);
-    Some(match (thousands, rest) {
-        (0, rest) => below_thousand(rest),
-        (thousands, 0) => format!("{} thousand", below_thousand(thousands)),
-        (thousands, rest) => {
-            let and = if rest < 100 { "and " } else { "" };
-            format!("{} thousand {and}{}", below_thousand(thousands), below_thousand(rest))
-        }
-    })
-}
-
-fn below_thousand(number: u32) -> String {
-    let small = |n: u32| SMALL[n as usize];
-    match number {
-        0..20 => small(number).into(),
-        20..100 => {
-            let tens = TENS[(number / 10 - 2) as usize];
-            if number.is_multiple_of(10) { tens.into() } else { format!("{tens} {}", small(number % 10)) }
-        }
-        _ => {
-            let hundreds = format!("{} hundred", small(number / 100 % 10));
-            if number.is_multiple_of(100) {
-                hundreds
-            } else {
-                format!("{hundreds} and {}", below_thousand(number % 100))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spell;
     use proptest::prelude::*;
 
     fn numbers(text: &str) -> Vec<i64> {
@@ -157,20 +99,6 @@ mod tests {
         assert!(numbers("nothing of the kind, a hundredth and the ones").is_empty());
     }
 
-    #[test]
-    fn numbers_are_written_in_words() {
-        for (number, words) in [
-            (0, "zero"),
-            (40, "forty"),
-            (115, "one hundred and fifteen"),
-            (2006, "two thousand and six"),
-            (300_121, "three hundred thousand one hundred and twenty one"),
-        ] {
-            assert_eq!(to_words(number).unwrap(), words);
-        }
-        assert_eq!(to_words(1_000_000), None);
-    }
-
     proptest! {
         #[test]
         fn any_words_are_read_without_panic(words in prop::collection::vec("[a-z0-9]{0,6}|hundred|thousand|and|twenty|minus|one|a", 0..24)) {
@@ -182,7 +110,7 @@ mod tests {
 
         #[test]
         fn numbers_below_a_million_survive_a_round_trip_through_words(number in 0u32..1_000_000) {
-            let text = to_words(number).unwrap();
+            let text = spell::cardinal(number.into()).replace('-', " ");
             prop_assert_eq!(numbers(&text), [i64::from(number)], "{}", text);
         }
     }
