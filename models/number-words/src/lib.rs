@@ -9,7 +9,8 @@
 //! assert_eq!(spell::year(1905), "nineteen oh five");
 //! ```
 //!
-//! Published crates were tried for the second: `num2words` 1.2 and `english-numbers` 0.3 leave out "and".
+//! Published crates do a part of it: `num2words` 1.2 and `english-numbers` 0.3 leave out "and"; `text2num` 2.8, by its source,
+//! reads neither digits between words nor "minus".
 #![deny(missing_docs)]
 
 pub mod parse;
