@@ -194,7 +194,7 @@ impl Crate<'_> {
             _ => return self.lookup(module, path, depth).unwrap_or(Target::Outside),
         };
         // What a macro or a build script makes is said to be in its module's own file.
-        self.walk(at, rest, depth).unwrap_or_else(|at| Target::Item(at))
+        self.walk(at, rest, depth).unwrap_or_else(Target::Item)
     }
 
     fn parent(&self, module: usize) -> usize {
