@@ -22,6 +22,11 @@ fmt() { cargo fmt --all --check; }
 build() { cargo test "${flags[@]}" --all-targets --no-run; }
 tests() { cargo test "${flags[@]}" --no-fail-fast --lib --bins --tests --examples 2>&1 | tee "$log"; }
 doctests() { cargo test "${flags[@]}" --no-fail-fast --doc 2>&1 | tee -a "$log"; }
+# What a vehicle needs of the command line links none of the simulation's libraries.
+slim() {
+    ! cargo tree --locked -p auriga --no-default-features -e normal,build --prefix none |
+        grep -E '^(opencv|tch|torch-sys|vosk|auriga-sil) '
+}
 scenarios() { target/release/auriga sil sil-tests/scenarios --out out/sil; }
 deny() { .ci/deny.sh; }
 aarch64() { .ci/aarch64.sh 2>&1 | tee -a "$log"; }
@@ -36,7 +41,7 @@ step() {
 
 # Without a build there is nothing to test.
 steps=("$@")
-[ $# -gt 0 ] || steps=(fmt build tests doctests scenarios ${CI:+deny aarch64})
+[ $# -gt 0 ] || steps=(fmt slim build tests doctests scenarios ${CI:+deny aarch64})
 for name in "${steps[@]}"; do
     step "$name"
     [ "$name" != build ] || [ ${#failed[@]} -eq 0 ] || break
