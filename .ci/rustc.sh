@@ -30,15 +30,23 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-# Not for Cargo's own questions to the compiler, nor for build scripts.
-if [ -n "$crate" ] && [ "$crate" != ___ ] && [ "$crate" != build_script_build ]; then
-    scratch=$(mktemp -d)
-    trap 'rm -rf "$scratch"' EXIT
-    clippy-driver "$rustc" "${both[@]}" "${lint[@]}" --emit=metadata --out-dir "$scratch" -D warnings
-    if [ "$type" = lib ] && [ -z "$harness" ]; then
-        rustdoc "${both[@]}" --out-dir "$scratch/doc" -D warnings
-    fi
-    rm -rf "$scratch"
-    trap - EXIT
+# Cargo's own questions to the compiler, and build scripts.
+if [ -z "$crate" ] || [ "$crate" = ___ ] || [ "$crate" = build_script_build ]; then
+    exec "$rustc" "${build[@]}"
 fi
-exec "$rustc" "${build[@]}"
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+if [ "$type" = lib ] && [ -z "$harness" ]; then
+    # Beside the compiler, so that crates that wait for this one need not wait for its documentation. Its code is linted
+    # with its unit tests.
+    rustdoc "${both[@]}" --out-dir "$scratch/doc" -D warnings 2>"$scratch/problems" &
+    "$rustc" "${build[@]}"
+    wait $! || {
+        cat "$scratch/problems" >&2
+        exit 1
+    }
+else
+    clippy-driver "$rustc" "${both[@]}" "${lint[@]}" --emit=metadata --out-dir "$scratch" -D warnings
+    "$rustc" "${build[@]}"
+fi

@@ -7,7 +7,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 flags=(--locked --release --workspace)
-# Binaries' and libraries' own tests, tests/, examples (compiled), documentation; benches are compiled.
+# Unit tests of libraries, tests/ (which bring the executables), examples and benches (compiled). Executables have no tests of
+# their own: main.rs is a shell.
+targets=(--lib --test '*' --examples)
 export RUSTC_WORKSPACE_WRAPPER="$PWD/.ci/rustc.sh"
 # A clean build gains nothing from the incremental cache and pays for it.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
@@ -19,8 +21,8 @@ export AURIGA_SKIPPED_FILE=$PWD/$out/skipped.tsv
 : >"$log"
 
 fmt() { cargo fmt --all --check; }
-build() { cargo test "${flags[@]}" --all-targets --no-run; }
-tests() { cargo test "${flags[@]}" --no-fail-fast --lib --bins --tests --examples 2>&1 | tee "$log"; }
+build() { cargo test "${flags[@]}" "${targets[@]}" --benches --no-run; }
+tests() { cargo test "${flags[@]}" "${targets[@]}" --no-fail-fast 2>&1 | tee "$log"; }
 doctests() { cargo test "${flags[@]}" --no-fail-fast --doc 2>&1 | tee -a "$log"; }
 # What a vehicle needs of the command line links none of the simulation's libraries.
 slim() {
