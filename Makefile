@@ -39,7 +39,7 @@ test: setup ## format, lints, documentation, tests, scenarios (in CI also deny, 
 	.ci/test.sh
 
 check: setup ## the daily loop, seconds: lints and tests of one crate, CRATE=can (or arbiter, lm, sil …)
-	RUSTC_WORKSPACE_WRAPPER='$(CURDIR)/.ci/rustc.sh' $(CARGO) test $(FLAGS) -p auriga-$(CRATE)
+	RUSTC_WORKSPACE_WRAPPER='$(CURDIR)/.ci/rustc.sh' LD_LIBRARY_PATH='$(CURDIR)/.native/lib' $(CARGO) test $(FLAGS) -p auriga-$(CRATE)
 
 fmt: setup
 	.ci/test.sh fmt

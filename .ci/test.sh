@@ -23,7 +23,11 @@ export AURIGA_SKIPPED_FILE=$PWD/$out/skipped.tsv
 fmt() { cargo fmt --all --check; }
 build() { cargo test "${flags[@]}" "${targets[@]}" --benches --no-run; }
 tests() { cargo test "${flags[@]}" "${targets[@]}" --no-fail-fast 2>&1 | tee "$log"; }
-doctests() { cargo test "${flags[@]}" --no-fail-fast --doc 2>&1 | tee -a "$log"; }
+# Their executables lie outside the tree, where the relative search path of the others leads nowhere.
+doctests() {
+    LD_LIBRARY_PATH="$PWD/.native/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" \
+        cargo test "${flags[@]}" --no-fail-fast --doc 2>&1 | tee -a "$log"
+}
 # What a vehicle needs of the command line links none of the simulation's libraries.
 slim() {
     ! cargo tree --locked -p auriga --no-default-features -e normal,build --prefix none |
