@@ -23,7 +23,7 @@ export AURIGA_SKIPPED_FILE=$PWD/$out/skipped.tsv
 : >"$log"
 
 fmt() { cargo fmt --all --check; }
-build() { cargo test "${flags[@]}" "${targets[@]}" --benches --no-run; }
+build() { cargo test "${flags[@]}" "${targets[@]}" --bench '*' --no-run; }
 tests() { cargo test "${flags[@]}" "${targets[@]}" --no-fail-fast 2>&1 | tee "$log"; }
 # Their executables lie outside the tree, where the relative search path of the others leads nowhere.
 doctests() {
