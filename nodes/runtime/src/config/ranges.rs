@@ -41,8 +41,6 @@ pub struct Range {
     /// What a number alone does not say: on which other key a bound depends, what a special value means. Often empty.
     pub note: &'static str,
     found: Found,
-    /// The allowed values in words, in place of those made from `allowed`.
-    words: Option<&'static str>,
 }
 
 /// What a value may be.
@@ -76,13 +74,13 @@ impl Range {
     /// A number of `allowed`.
     pub fn new(key: &'static str, value: impl Number, allowed: RangeInclusive<f64>) -> Self {
         let (allowed, found) = (Allowed::Number(allowed), Found::Number(value.to_f64()));
-        Self { key, unit: unit_of(key), allowed, note: "", found, words: None }
+        Self { key, unit: unit_of(key), allowed, note: "", found }
     }
 
     /// One of a few texts.
     pub fn one_of(key: &'static str, value: &str, allowed: &'static [&'static str]) -> Self {
         let (allowed, found) = (Allowed::OneOf(allowed), Found::Text(value.to_owned()));
-        Self { key, unit: "", allowed, note: "", found, words: None }
+        Self { key, unit: "", allowed, note: "", found }
     }
 
     /// With a unit that the key's ending does not tell.
@@ -97,9 +95,6 @@ impl Range {
 
     /// The allowed values, for people: `0 to 500 ms`, `"parked" or "nominal"`.
     pub fn expected(&self) -> String {
-        if let Some(words) = self.words {
-            return words.to_owned();
-        }
         let allowed = match &self.allowed {
             Allowed::Number(range) => {
                 let start = match *range.start() {
@@ -134,13 +129,6 @@ impl Range {
     }
 }
 
-/// A key, its number, the least and the greatest it may be, and the same in words.
-impl From<(&'static str, f64, f64, f64, &'static str)> for Range {
-    fn from((key, value, least, most, words): (&'static str, f64, f64, f64, &'static str)) -> Self {
-        Self { words: Some(words), ..Self::new(key, value, least..=most) }
-    }
-}
-
 /// A value that is not allowed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{field} = {found}: expected {expected}")]
@@ -157,8 +145,8 @@ pub struct ConfigError {
 ///
 /// # Errors
 /// The first that is not.
-pub fn check_ranges<R: Into<Range> + Clone>(ranges: &[R]) -> Result<(), ConfigError> {
-    match ranges.iter().cloned().map(Into::into).find(|range: &Range| !range.holds()) {
+pub fn check_ranges(ranges: &[Range]) -> Result<(), ConfigError> {
+    match ranges.iter().find(|range| !range.holds()) {
         Some(range) => {
             let found = match &range.found {
                 Found::Number(value) => value.to_string(),
@@ -230,7 +218,6 @@ mod tests {
             words(Range::new("psd", 1.0, 0.01..=100.0).unit("m²/s³").note("0.5: default")),
             "0.01 to 100 m²/s³ (0.5: default)"
         );
-        assert_eq!(words(("x", 1.0, 0.0, 2.0, "0 to 2 (never)").into()), "0 to 2 (never)");
     }
 
     #[test]

@@ -87,13 +87,13 @@ impl<N: Node, F: FnMut(N::Effect)> Executor<N, F> {
     }
 
     fn fault(&mut self, raise: Raise<'_>) {
-        let (code, text) = (raise.code.to_owned(), raise.text.clone());
-        let subject = raise.subject.to_owned();
         self.runner.outbox.raise(Nanos::monotonic(), raise);
         let messages = self.runner.flush();
         // Logged as often as it is published, which is less and less often.
-        if !messages.is_empty() {
-            warn!(code, subject, "{text}");
+        for any in &messages {
+            if let Any::Fault(f) = any {
+                warn!(code = f.code, subject = f.subject, "{}", f.text);
+            }
         }
         self.publish(messages);
     }
