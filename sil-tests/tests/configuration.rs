@@ -1,7 +1,7 @@
 //! `launch/configuration.md`, the reference of all configuration keys, is made from the nodes' own commented defaults and
 //! the ranges that they check. `make config` writes it; this test fails when it is not what the nodes say.
 
-use auriga_runtime::config::{Allowed, RUNTIME_DEFAULTS, Range, RuntimeConfig, shipped, unit_of};
+use auriga_runtime::config::{RUNTIME_DEFAULTS, Range, RuntimeConfig, shipped, unit_of};
 use std::{fmt::Write, fs, path::Path};
 
 /// Set: the file is written instead of compared.
@@ -82,12 +82,9 @@ fn keys(text: &str) -> Vec<Key> {
     keys
 }
 
+/// Without the unit, which has a column of its own.
 fn allowed(range: &Range) -> String {
-    let allowed = match &range.allowed {
-        Allowed::Number(r) => format!("{} to {}", r.start(), r.end()),
-        Allowed::OneOf(texts) => texts.iter().map(|t| format!("`\"{t}\"`")).collect::<Vec<_>>().join(", "),
-    };
-    if range.note.is_empty() { allowed } else { format!("{allowed} ({})", range.note) }
+    range.clone().unit("").expected()
 }
 
 fn table(defaults: &str, ranges: &[Range]) -> String {
