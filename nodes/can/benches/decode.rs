@@ -135,7 +135,7 @@ fn whole_log(name: &str, dbc: &Path, path: &Path) -> anyhow::Result<()> {
         black_box(decode_all(&database, &frames));
     });
     row("  compiled database", compiled, "");
-    if let Some(python) = common::python() {
+    if let Some(python) = auriga_testing::python("cantools") {
         match cantools(&python, dbc, &database, &known) {
             Some(python) => row("  cantools", python, &format!("{:.0} times slower", compiled / python)),
             None => println!("  cantools did not run"),

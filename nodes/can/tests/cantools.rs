@@ -4,8 +4,8 @@ mod common;
 
 use auriga_can::{dbc::Database, log};
 use auriga_runtime::Nanos;
-use auriga_testing::shared_data;
-use common::{demo_database, python, repository};
+use auriga_testing::{python, shared_data};
+use common::{demo_database, repository};
 use std::{
     collections::BTreeMap,
     io::Write,
@@ -100,7 +100,7 @@ fn random_frames(database: &Database, each: usize) -> Vec<Frame> {
 
 #[test]
 fn random_frames_of_the_demo_database_decode_as_in_cantools() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("cantools") else { return };
     let dbc = repository().join("calibration/auriga-demo/vehicle.dbc");
     let database = demo_database();
     let frames = random_frames(&database, 300);
@@ -111,7 +111,7 @@ fn random_frames_of_the_demo_database_decode_as_in_cantools() {
 
 #[test]
 fn random_frames_of_real_databases_decode_as_in_cantools() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("cantools") else { return };
     for file in ["honda_common", "Model3CAN", "tesla_model3_party", "toyota_adas", "toyota_tss2_adas"] {
         let Some(dbc) = shared_data(&format!("can/{file}.dbc")) else { return };
         let database = Database::load(&dbc).expect(file);
@@ -124,7 +124,7 @@ fn random_frames_of_real_databases_decode_as_in_cantools() {
 
 #[test]
 fn a_real_recording_decodes_as_in_cantools() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("cantools") else { return };
     let (Some(dbc), Some(path)) = (shared_data("can/honda_common.dbc"), shared_data("can/icsim-sample-can.log")) else {
         return;
     };

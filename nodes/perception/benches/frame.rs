@@ -87,9 +87,7 @@ fn main() -> anyhow::Result<()> {
 fn frames() -> anyhow::Result<(Vec<Vec<u8>>, Calibration, &'static str)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let calibration = Calibration::load(root.join("calibration/carnd/camera.toml"))?;
-    let shared = std::env::var_os("AURIGA_SHARED").map_or(root.join("../shared/data"), Into::into);
-    let video = shared.join("road/solidWhiteRight.mp4");
-    if video.exists() {
+    if let Some(video) = auriga_testing::shared_data("road/solidWhiteRight.mp4") {
         let frames = VideoSource::file(video)?.map(|f| Ok(packed_bgr8(&f?.1)?.into_owned()));
         return Ok((frames.collect::<anyhow::Result<_>>()?, calibration, "motorway video 960x540"));
     }

@@ -5,13 +5,7 @@
 //! adds it to the file that the variable [`SKIPPED_FILE`] names, from which `make test` prints its summary.
 //!
 //! ```
-//! fn python() -> Option<std::path::PathBuf> {
-//!     std::env::var_os("AURIGA_PYTHON").map(Into::into)
-//! }
-//!
-//! let Some(python) = python() else {
-//!     return auriga_testing::skip("AURIGA_PYTHON names no Python with cantools");
-//! };
+//! let Some(python) = auriga_testing::python("cantools") else { return };
 //! # let _ = python;
 //! ```
 #![deny(missing_docs)]
@@ -53,6 +47,16 @@ pub fn shared_data(file: &str) -> Option<PathBuf> {
     }
     skip(format!("{file} is absent (set AURIGA_SHARED to the folder of shared recordings)"));
     None
+}
+
+/// The Python that `AURIGA_PYTHON` names, with other implementations to compare with (`make setup` makes one), or `None` after
+/// the calling test has been reported as skipped. `packages`: what the test needs of it, for that report.
+pub fn python(packages: &str) -> Option<PathBuf> {
+    let python = std::env::var_os("AURIGA_PYTHON").filter(|p| !p.is_empty()).map(PathBuf::from);
+    if python.is_none() {
+        skip(format!("set AURIGA_PYTHON to a Python with {packages} (`make setup` makes one)"));
+    }
+    python
 }
 
 /// Of the test runner's thread: tests run in threads that bear their names.

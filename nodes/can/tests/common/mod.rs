@@ -19,15 +19,6 @@ pub fn demo_node() -> CanNode {
     CanNode::with(database, mapping)
 }
 
-/// A Python with cantools, or `None` after the test has been reported as skipped.
-pub fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("AURIGA_PYTHON").filter(|p| !p.is_empty()).map(PathBuf::from);
-    if python.is_none() {
-        auriga_testing::skip("set AURIGA_PYTHON to a Python with cantools");
-    }
-    python
-}
-
 /// A frame with a message's values.
 pub fn frame(database: &Database, message: &str, values: &[(&str, f64)], stamp_ns: u64) -> v1::CanFrame {
     let message = database.message_by_name(message).expect(message);

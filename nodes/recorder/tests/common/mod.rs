@@ -2,10 +2,7 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 use auriga_msgs::{Any, v1};
-use std::{
-    path::PathBuf,
-    process::{Command, Output},
-};
+use std::process::{Command, Output};
 
 pub fn header(ms: u64, seq: u64) -> Option<v1::Header> {
     let published_ns = ms * 1_000_000;
@@ -71,21 +68,13 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// A Python with `mcap` and `mcap-protobuf-support`, or `None` after the test has been reported as skipped.
-pub fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("AURIGA_PYTHON").filter(|p| !p.is_empty()).map(PathBuf::from);
-    if python.is_none() {
-        auriga_testing::skip(
-            "set AURIGA_PYTHON to a Python with mcap and mcap-protobuf-support (`make setup` makes one)",
-        );
-    }
-    python
-}
-
 /// Runs a script with arguments and returns its standard output; a failure of the script fails the test.
 pub fn run_python(script: &str, arguments: &[&str]) -> Option<String> {
-    let Output { status, stdout, stderr } =
-        Command::new(python()?).args(["-c", script]).args(arguments).output().unwrap();
+    let Output { status, stdout, stderr } = Command::new(auriga_testing::python("mcap and mcap-protobuf-support")?)
+        .args(["-c", script])
+        .args(arguments)
+        .output()
+        .unwrap();
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     Some(String::from_utf8(stdout).unwrap())
 }

@@ -59,13 +59,11 @@ pub fn hazard() -> v1::Hazard {
 
 /// A Python that can import `module`, or `None` after the test has been reported as skipped.
 pub fn python_with(module: &str) -> Option<PathBuf> {
-    let python = std::env::var_os("AURIGA_PYTHON").filter(|p| !p.is_empty()).map(PathBuf::from);
-    let has = |p: &PathBuf| {
-        Command::new(p).args(["-c", &format!("import {module}")]).output().is_ok_and(|o| o.status.success())
-    };
-    let found = python.filter(has);
-    if found.is_none() {
-        auriga_testing::skip(format!("set AURIGA_PYTHON to a Python with {module}"));
+    let python = auriga_testing::python(module)?;
+    let import = Command::new(&python).args(["-c", &format!("import {module}")]).output();
+    if import.is_ok_and(|o| o.status.success()) {
+        return Some(python);
     }
-    found
+    auriga_testing::skip(format!("the Python of AURIGA_PYTHON has no {module}"));
+    None
 }
