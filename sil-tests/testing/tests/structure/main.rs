@@ -8,7 +8,6 @@ mod imports;
 use imports::{Imports, is_test_only, type_name};
 use std::{
     collections::BTreeSet,
-    fmt,
     path::{Path, PathBuf},
 };
 
@@ -21,38 +20,13 @@ const MAX_MAIN_LINES: usize = 80;
 /// Folders in nodes/ that are no nodes.
 const NOT_NODES: [&str; 2] = ["auriga", "runtime"];
 
-/// What a crate must keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    Folders,
-    Lines,
-    Cycles,
-    NodeFiles,
-}
-
-/// Crates that do not keep a rule yet.
-const UNFINISHED: &[(&str, Rule)] = &[];
-
-/// A place where a rule is broken.
-struct Offence {
-    krate: String,
-    rule: Rule,
-    text: String,
-}
-
-impl fmt::Display for Offence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?}: {}", self.krate, self.rule, self.text)
-    }
-}
-
 #[test]
 fn every_crate_keeps_the_structure() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository");
     let mut offences = Vec::new();
     for folder in crates(&root) {
         let krate = folder.strip_prefix(&root).unwrap_or(&folder).display().to_string();
-        let mut report = |rule, text| offences.push(Offence { krate: krate.clone(), rule, text });
+        let mut report = |text: String| offences.push(format!("{krate}: {text}"));
         let src = folder.join("src");
         folders(&src, &src, &mut report);
         lines(&src, &mut report);
@@ -62,16 +36,7 @@ fn every_crate_keeps_the_structure() {
             node(&folder, &mut report);
         }
     }
-    let allowed = |o: &Offence| UNFINISHED.contains(&(o.krate.as_str(), o.rule));
-    for (krate, rule) in UNFINISHED {
-        if !offences.iter().any(|o| o.krate == *krate && o.rule == *rule) {
-            println!("{krate} keeps {rule:?} now: take it off the list UNFINISHED");
-        }
-    }
-    let (known, new): (Vec<&Offence>, Vec<&Offence>) = offences.iter().partition(|o| allowed(o));
-    known.iter().for_each(|o| println!("known: {o}"));
-    let new: Vec<String> = new.iter().map(|o| o.to_string()).collect();
-    assert!(new.is_empty(), "{} places break the structure:\n{}", new.len(), new.join("\n"));
+    assert!(offences.is_empty(), "{} places break the structure:\n{}", offences.len(), offences.join("\n"));
 }
 
 /// Every crate's folder: those of the workspace's members and of each folder in nodes/ and models/.
@@ -112,27 +77,24 @@ fn shown(file: &Path, src: &Path) -> String {
     Path::new("src").join(file.strip_prefix(src).unwrap_or(file)).display().to_string()
 }
 
-fn folders(folder: &Path, src: &Path, report: &mut impl FnMut(Rule, String)) {
+fn folders(folder: &Path, src: &Path, report: &mut impl FnMut(String)) {
     let entries = entries(folder);
     if entries.len() > MAX_ENTRIES {
-        report(
-            Rule::Folders,
-            format!("{} has {} entries, at most {MAX_ENTRIES} are allowed", shown(folder, src), entries.len()),
-        );
+        report(format!("{} has {} entries, at most {MAX_ENTRIES} are allowed", shown(folder, src), entries.len()));
     }
     entries.iter().filter(|path| path.is_dir()).for_each(|below| folders(below, src, report));
 }
 
-fn lines(src: &Path, report: &mut impl FnMut(Rule, String)) {
+fn lines(src: &Path, report: &mut impl FnMut(String)) {
     for file in sources(src) {
         let lines = read(&file).lines().count();
         if lines > MAX_LINES {
-            report(Rule::Lines, format!("{} has {lines} lines, at most {MAX_LINES} are allowed", shown(&file, src)));
+            report(format!("{} has {lines} lines, at most {MAX_LINES} are allowed", shown(&file, src)));
         }
     }
 }
 
-fn cycles(src: &Path, report: &mut impl FnMut(Rule, String)) {
+fn cycles(src: &Path, report: &mut impl FnMut(String)) {
     for root in ["lib.rs", "main.rs"].map(|name| src.join(name)).into_iter().filter(|root| root.is_file()) {
         let imports = Imports::of_crate(&root, &|file| std::fs::read_to_string(file).ok());
         for cycle in imports.cycles() {
@@ -140,25 +102,25 @@ fn cycles(src: &Path, report: &mut impl FnMut(Rule, String)) {
                 .iter()
                 .map(|e| format!("    {} -> {} ({})", shown(&e.from, src), shown(&e.to, src), e.path))
                 .collect::<Vec<_>>();
-            report(Rule::Cycles, format!("these files import each other:\n{}", edges.join("\n")));
+            report(format!("these files import each other:\n{}", edges.join("\n")));
         }
     }
 }
 
 /// The files that each node has, and that its state is changed in node.rs alone.
-fn node(folder: &Path, report: &mut impl FnMut(Rule, String)) {
+fn node(folder: &Path, report: &mut impl FnMut(String)) {
     let src = folder.join("src");
     let mut names = vec!["lib.rs", "node.rs", "main.rs"];
     if folder.join("config.toml").is_file() {
         names.push("config.rs");
     }
     for name in names.into_iter().filter(|name| !src.join(name).is_file()) {
-        report(Rule::NodeFiles, format!("src/{name} is missing"));
+        report(format!("src/{name} is missing"));
     }
     let main = src.join("main.rs");
     let lines = if main.is_file() { read(&main).lines().count() } else { 0 };
     if lines >= MAX_MAIN_LINES {
-        report(Rule::NodeFiles, format!("src/main.rs has {lines} lines, fewer than {MAX_MAIN_LINES} are allowed"));
+        report(format!("src/main.rs has {lines} lines, fewer than {MAX_MAIN_LINES} are allowed"));
     }
     let file = src.join("node.rs");
     if !file.is_file() {
@@ -171,11 +133,11 @@ fn node(folder: &Path, report: &mut impl FnMut(Rule, String)) {
         .filter_map(|i| type_name(&i.self_ty))
         .collect();
     if nodes.is_empty() {
-        report(Rule::NodeFiles, "src/node.rs implements the trait Node for no type".into());
+        report("src/node.rs implements the trait Node for no type".into());
     }
     for other in sources(&src).into_iter().filter(|other| *other != file) {
         for name in impls(&parse(&other)).filter_map(|i| type_name(&i.self_ty)).filter(|name| nodes.contains(name)) {
-            report(Rule::NodeFiles, format!("{} has an impl for {name}; only src/node.rs may", shown(&other, &src)));
+            report(format!("{} has an impl for {name}; only src/node.rs may", shown(&other, &src)));
         }
     }
 }
