@@ -202,7 +202,9 @@ impl Matrix {
         let product = self.product(x);
         let mut tiles = vec![0.0; product.tiles() * product.tile_len()];
         product.compute(0, &mut tiles);
-        product.untile(&tiles)
+        let mut y = vec![0.0; product.tokens * self.rows];
+        product.untile(&tiles, &mut y);
+        y
     }
 }
 
@@ -220,11 +222,6 @@ impl Product<'_> {
     /// Tiles of the result, which may be computed independently of each other.
     pub fn tiles(&self) -> usize {
         self.matrix.rows.div_ceil(self.tile)
-    }
-
-    /// Rows of a tile.
-    pub fn tile_rows(&self) -> usize {
-        self.tile
     }
 
     /// Numbers of a tile of the result, [tokens, rows of a tile].
@@ -249,13 +246,13 @@ impl Product<'_> {
         });
     }
 
-    /// Puts all tiles in the order [tokens, rows].
+    /// Puts all tiles in the order [tokens, rows], into `y`.
     ///
     /// # Panics
-    /// `tiles` are not all tiles.
-    pub fn untile(&self, tiles: &[f32]) -> Vec<f32> {
-        assert_eq!(tiles.len(), self.tiles() * self.tile_len());
-        pack::untile(tiles, self.tokens, self.tile, self.matrix.rows)
+    /// `tiles` are not all tiles, or `y` has not as many numbers as the result.
+    pub fn untile(&self, tiles: &[f32], y: &mut [f32]) {
+        assert_eq!((tiles.len(), y.len()), (self.tiles() * self.tile_len(), self.tokens * self.matrix.rows));
+        pack::untile(tiles, self.tokens, self.tile, y);
     }
 
     fn tile<S: Kernel>(&self, simd: S, tile: usize, y: &mut [f32]) {

@@ -37,16 +37,17 @@ pub(crate) fn code(word: u32, column: usize) -> f32 {
     ((word << (4 * (column % CODES))).cast_signed() >> 28) as f32
 }
 
-/// [tiles, tokens, tile] → [tokens, rows].
-pub(crate) fn untile(tiles: &[f32], tokens: usize, tile: usize, rows: usize) -> Vec<f32> {
-    let mut y = Vec::with_capacity(tokens * rows);
-    for token in 0..tokens {
-        for (i, first) in (0..rows).step_by(tile).enumerate() {
-            let from = &tiles[(i * tokens + token) * tile..];
-            y.extend_from_slice(&from[..tile.min(rows - first)]);
+/// [tiles, tokens, tile] → y, [tokens, rows].
+pub(crate) fn untile(tiles: &[f32], tokens: usize, tile: usize, y: &mut [f32]) {
+    let rows = y.len().checked_div(tokens).unwrap_or(0);
+    if rows == 0 {
+        return;
+    }
+    for (token, y) in y.chunks_exact_mut(rows).enumerate() {
+        for (i, y) in y.chunks_mut(tile).enumerate() {
+            y.copy_from_slice(&tiles[(i * tokens + token) * tile..][..y.len()]);
         }
     }
-    y
 }
 
 #[cfg(test)]
@@ -73,7 +74,8 @@ mod tests {
     #[test]
     fn untiling_leaves_out_the_rows_that_fill_the_last_tile() {
         // Two tiles of two rows, two tokens.
-        let y = untile(&[1., 2., 3., 4., 5., 0., 6., 0.], 2, 2, 3);
+        let mut y = [0.0; 6];
+        untile(&[1., 2., 3., 4., 5., 0., 6., 0.], 2, 2, &mut y);
         assert_eq!(y, [1., 2., 5., 3., 4., 6.]);
     }
 }

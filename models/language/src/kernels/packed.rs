@@ -59,12 +59,10 @@ impl Packed {
     pub fn product(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let x = x.f_contiguous()?;
         let product = self.matrix.product(tensor_slices::as_slice(&x));
-        let (tiles, rows, tokens) = (product.tiles() as i64, product.tile_rows() as i64, x.size()[0]);
-        let y = tensor_slices::tensor_from_fn(&[tiles, tokens, rows], |to| {
-            openmp::split(to, product.tile_len(), |first, run| product.compute(first, run));
-        });
-        let all = y.f_permute([1, 0, 2])?.f_reshape([tokens, tiles * rows])?;
-        all.f_narrow(1, 0, self.matrix.rows() as i64)?.f_contiguous()
+        let mut tiles = vec![0.0; product.tiles() * product.tile_len()];
+        openmp::split(&mut tiles, product.tile_len(), |first, run| product.compute(first, run));
+        let shape = [x.size()[0], self.matrix.rows() as i64];
+        Ok(tensor_slices::tensor_from_fn(&shape, |y| product.untile(&tiles, y)))
     }
 }
 
