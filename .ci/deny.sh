@@ -16,6 +16,8 @@ fi
 if ! "$root/bin/cargo-deny" --locked check advisories 2>"$root/advisories.log"; then
     if grep -qiE 'failed to (fetch|clone|open)|unable to (fetch|clone)' "$root/advisories.log"; then
         echo "advisories: skipped, their database cannot be fetched here"
+        [ -z "${AURIGA_SKIPPED_FILE:-}" ] ||
+            printf 'advisories\tthe database of advisories cannot be fetched\n' >>"$AURIGA_SKIPPED_FILE"
     else
         cat "$root/advisories.log" >&2
         exit 1
