@@ -23,6 +23,7 @@
 
 #![deny(missing_docs)]
 
+mod names;
 pub mod sentence;
 pub mod table;
 pub use table::{Criticality, Edge, Priority, Record, Reliability};

@@ -1,6 +1,6 @@
 //! The configuration; `config.toml` documents the fields.
 
-use crate::table::{MODES, mode_name};
+use crate::table::MODES;
 use auriga_msgs::v1::Mode;
 use auriga_runtime::config::{ConfigError, Range, check_ranges, shipped};
 use serde::Deserialize;
@@ -163,7 +163,7 @@ impl Config {
 
     /// The mode that `force_mode` names.
     pub fn forced(&self) -> Option<Mode> {
-        MODES.into_iter().find(|m| *m != Mode::Hazard && mode_name(*m) == self.force_mode)
+        MODES.into_iter().find(|m| *m != Mode::Hazard && m.name() == self.force_mode)
     }
 }
 

@@ -1,6 +1,5 @@
 //! A grants message in words.
 
-use crate::table::mode_name;
 use auriga_msgs::{Stamped, v1};
 use auriga_runtime::Nanos;
 use std::fmt::Write;
@@ -13,7 +12,7 @@ pub fn explain(grants: &v1::Grants) -> String {
     let mut text = format!(
         "{:.3} s  {}{}\n",
         Nanos(header.published_ns).as_secs_f64(),
-        mode_name(grants.mode()),
+        grants.mode().name(),
         if grants.switched { ", switched" } else { ", renewed" },
     );
     let mut line = |name: &str, value: &str| {

@@ -6,7 +6,7 @@ use crate::{
     modes::{Decision, ModeSelector},
     plan::{CpuSample, Planner, Plans, UtilityWeights},
     table::admission::{self, Admission},
-    table::{Class, Level, Workload, WorkloadTable, mode_name},
+    table::{Class, Level, Workload, WorkloadTable},
 };
 use auriga_msgs::{NODES, Stamped, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
@@ -100,8 +100,9 @@ impl ArbiterNode {
     }
 
     fn on_scene(&mut self, scene: &v1::Scene, now: Nanos, out: &mut Outbox<Self>) {
-        self.modes.on_scene(scene, now);
-        self.update_mode(v1::Header::new(now.0, 0), now, out);
+        if self.modes.on_scene(scene, now) {
+            self.update_mode(v1::Header::new(now.0, 0), now, out);
+        }
     }
 
     fn on_demand(&mut self, demand: &v1::Demand, now: Nanos, out: &mut Outbox<Self>) {
@@ -158,13 +159,13 @@ impl ArbiterNode {
         let reason = self.publish(cause, &decision, true, now, out);
         match decision.from {
             Some(from) => tracing::info!(
-                from = mode_name(from),
-                mode = mode_name(decision.mode),
+                from = from.name(),
+                mode = decision.mode.name(),
                 trace = format_args!("{:016x}", cause.trace_id),
                 reason,
                 "decision"
             ),
-            None => tracing::debug!(mode = mode_name(decision.mode), reason, "decision"),
+            None => tracing::debug!(mode = decision.mode.name(), reason, "decision"),
         }
         self.actuate(out);
     }
@@ -218,7 +219,7 @@ impl ArbiterNode {
             .collect();
         format!(
             "{}: {}; forecast: {}; levels: {}{}",
-            mode_name(decision.mode),
+            decision.mode.name(),
             self.modes.reason(decision),
             if forecast.is_empty() { "none".into() } else { forecast.join(", ") },
             levels.join(", "),

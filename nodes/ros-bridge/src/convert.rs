@@ -3,7 +3,7 @@
 use crate::message::{
     CameraInfo, DiagnosticArray, DiagnosticStatus, Header, Image, KeyValue, Twist, TwistStamped, Vector3, level,
 };
-use auriga_msgs::v1::{self, HazardKind, Severity};
+use auriga_msgs::v1::{self, Severity};
 
 /// Why a message cannot be converted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -89,19 +89,12 @@ pub fn twist(state: &v1::VehicleState, frame: &str) -> Option<TwistStamped> {
 
 /// A hazard as a diagnostic status; one that has ended has the level OK.
 pub fn hazard(hazard: &v1::Hazard) -> DiagnosticArray {
-    let kind = match hazard.kind() {
-        HazardKind::Unspecified => "unspecified",
-        HazardKind::ForwardCollision => "forward-collision",
-        HazardKind::LaneDeparture => "lane-departure",
-        HazardKind::Pedestrian => "pedestrian",
-        HazardKind::SensorLost => "sensor-lost",
-    };
     let mut values = vec![value("id", hazard.id), value("active", hazard.active)];
     values.extend(hazard.time_to_collision_s.map(|t| value("time_to_collision_s", t)));
     values.extend(hazard.distance_m.map(|d| value("distance_m", d)));
     status(DiagnosticStatus {
         level: if hazard.active { level_of(hazard.severity()) } else { level::OK },
-        name: format!("auriga/hazard/{kind}"),
+        name: format!("auriga/hazard/{}", hazard.kind().name()),
         message: hazard.text.clone(),
         hardware_id: String::new(),
         values,

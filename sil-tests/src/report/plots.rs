@@ -1,7 +1,7 @@
 //! Plots of a run, as SVG for a page.
 
 use crate::{
-    analysis::{DriveRun, Observations, is_safety_chain, kind_name, mode_name},
+    analysis::{DriveRun, Observations, is_safety_chain, mode_name},
     drive::EventKind,
 };
 use anyhow::Result;
@@ -235,7 +235,7 @@ fn all_rows(run: &DriveRun) -> Vec<Row> {
             let colour = if h.severity == v1::Severity::Critical { BAD } else { WARNING };
             Bar(h.published_s, h.ended_s.unwrap_or(run.to_s), colour, format!("{:.2} s", h.published_s))
         });
-        add(format!("hazard: {}", kind_name(kind)), bars.collect());
+        add(format!("hazard: {}", kind.name()), bars.collect());
     }
     if !observed.plans.is_empty() {
         let modes = observed.modes(run.to_s).into_iter();

@@ -1,6 +1,6 @@
 //! Tables of a run, for pages and as text.
 
-use crate::analysis::{BudgetResult, DriveRun, is_safety_chain, kind_name};
+use crate::analysis::{BudgetResult, DriveRun, is_safety_chain};
 use serde::Serialize;
 
 /// A table.
@@ -114,7 +114,7 @@ pub fn reactions(run: &DriveRun) -> Table {
     }
     for h in run.false_alarms() {
         table.rows.push(vec![
-            Cell::text(format!("no event: {}", kind_name(h.kind))),
+            Cell::text(format!("no event: {}", h.kind.name())),
             Cell::number("–"),
             Cell::number("–"),
             Cell::number(format!("{:.3} s", h.published_s)),

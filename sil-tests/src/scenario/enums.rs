@@ -1,6 +1,5 @@
 //! Enumerated values in scenario files.
 
-use crate::analysis::{kind_name, mode_name};
 use auriga_msgs::v1;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +29,7 @@ impl HazardKind {
     }
     /// Its name in scenario files.
     pub fn name(self) -> &'static str {
-        kind_name(self.to_message())
+        self.to_message().name()
     }
 }
 
@@ -66,7 +65,7 @@ impl PlanMode {
     }
     /// Its name in scenario files.
     pub fn name(self) -> &'static str {
-        mode_name(self.to_message())
+        self.to_message().name()
     }
 }
 

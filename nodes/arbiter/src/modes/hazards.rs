@@ -84,7 +84,7 @@ impl ActiveHazards {
     /// A hazard in words, for the reason of a decision.
     pub fn describe(&self, id: u64) -> String {
         match self.by_id.get(&id) {
-            Some(h) => format!("hazard {id}, {}: {}", kind_name(h.kind), h.text),
+            Some(h) => format!("hazard {id}, {}: {}", h.kind.name(), h.text),
             None => format!("hazard {id}"),
         }
     }
@@ -100,9 +100,4 @@ impl ActiveHazards {
             self.last_active = Some(now);
         }
     }
-}
-
-/// "HAZARD_KIND_FORWARD_COLLISION" as "forward-collision".
-fn kind_name(kind: HazardKind) -> String {
-    kind.as_str_name().trim_start_matches("HAZARD_KIND_").to_lowercase().replace('_', "-")
 }

@@ -7,7 +7,7 @@ pub mod hysteresis;
 pub mod overload;
 pub mod startup;
 
-use crate::{config::ModesConfig, table::mode_name};
+use crate::config::ModesConfig;
 use auriga_msgs::v1::{self, Mode};
 use auriga_runtime::Nanos;
 use driving::DrivingMonitor;
@@ -87,15 +87,17 @@ impl ModeSelector {
         self.hazards.update(hazard, now);
     }
 
-    /// Takes in the hazards of the first scene after the start; later ones add nothing to the hazard messages.
-    pub fn on_scene(&mut self, scene: &v1::Scene, now: Nanos) {
+    /// Takes in the hazards of the first scene after the start; later ones add nothing to the hazard messages. Returns whether
+    /// this was the first.
+    pub fn on_scene(&mut self, scene: &v1::Scene, now: Nanos) -> bool {
         if self.startup.is_over() {
-            return;
+            return false;
         }
         for hazard in scene.hazards.iter().filter(|h| h.active && !self.startup.has_ended(h.id)) {
             self.hazards.update(hazard, now);
         }
         self.startup.finish();
+        true
     }
 
     /// Removes the hazards last reported before `time`, at which fusion was restarted.
@@ -182,7 +184,7 @@ impl ModeSelector {
             Some(mode) => format!(
                 "{cause}, but {mode} is deferred after {} mode changes in a minute",
                 self.changes.len(),
-                mode = mode_name(mode)
+                mode = mode.name()
             ),
         }
     }

@@ -1,6 +1,6 @@
 //! Reads and checks the workload table.
 
-use super::types::{Chain, Class, Level, MICRO, MODES, RESOURCES, Workload, WorkloadTable, mode_name};
+use super::types::{Chain, Class, Level, MICRO, MODES, RESOURCES, Workload, WorkloadTable};
 use auriga_msgs::{CHAINS, ChainSpec, Edge, NODES, TOPICS, TopicId, v1::Mode};
 use auriga_runtime::config::{RenamedKey, refuse_renamed};
 use std::{
@@ -84,7 +84,7 @@ impl WorkloadTable {
         within("capacity", "memory_mib", c.memory_mib as f64, 1.0, 1e9)?;
         within("capacity", "hop_ms", c.hop_ms, 0.0, 1000.0)?;
         for mode in MODES {
-            let (place, limits) = (format!("mode {}", mode_name(mode)), self.mode.of(mode));
+            let (place, limits) = (format!("mode {}", mode.name()), self.mode.of(mode));
             for (field, value) in [("cpu", limits.cpu), ("gpu", limits.gpu), ("memory", limits.memory)] {
                 within(&place, field, value, 0.0, 1.0)?;
             }
@@ -153,7 +153,7 @@ impl WorkloadTable {
         ];
         for (resource, needed, available) in rows {
             if needed > available + 1e-9 {
-                return Err(TableError::FloorsDoNotFit { mode: mode_name(mode), resource, needed, available });
+                return Err(TableError::FloorsDoNotFit { mode: mode.name(), resource, needed, available });
             }
         }
         Ok(())

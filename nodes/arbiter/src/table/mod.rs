@@ -8,5 +8,5 @@ mod types;
 pub use check::TableError;
 pub(crate) use types::MICRO;
 pub use types::{
-    Capacity, Chain, Class, Level, MODES, ModeLimits, ModeTable, Policy, RESOURCES, Workload, WorkloadTable, mode_name,
+    Capacity, Chain, Class, Level, MODES, ModeLimits, ModeTable, Policy, RESOURCES, Workload, WorkloadTable,
 };

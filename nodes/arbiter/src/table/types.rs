@@ -82,19 +82,6 @@ pub struct ModeTable {
 /// All modes that have a plan, in the order of the plans.
 pub const MODES: [Mode; 6] = [Mode::Parked, Mode::Nominal, Mode::Demanding, Mode::Hazard, Mode::Limp, Mode::Thermal];
 
-/// Name of a mode in the table and in reasons.
-pub fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Unspecified => "unspecified",
-        Mode::Parked => "parked",
-        Mode::Nominal => "nominal",
-        Mode::Demanding => "demanding",
-        Mode::Hazard => "hazard",
-        Mode::Limp => "limp",
-        Mode::Thermal => "thermal",
-    }
-}
-
 impl ModeTable {
     /// The limits of a mode; nominal's for an unspecified one.
     pub fn of(&self, mode: Mode) -> &ModeLimits {

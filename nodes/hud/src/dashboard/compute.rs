@@ -138,12 +138,7 @@ impl Compute {
         let Some(grants) = self.grants.as_ref().filter(|g| in_force(g)) else { return "none" };
         match grants.mode() {
             Mode::Unspecified => "none",
-            Mode::Parked => "parked",
-            Mode::Nominal => "nominal",
-            Mode::Demanding => "demanding",
-            Mode::Hazard => "hazard",
-            Mode::Limp => "limp",
-            Mode::Thermal => "thermal",
+            mode => mode.name(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::check::{Check, Interval, check, join};
 use crate::{
-    analysis::{DriveRun, HazardSpan, kind_name},
+    analysis::{DriveRun, HazardSpan},
     drive::EventKind,
     scenario::enums::{HazardKind, Severity},
 };
@@ -100,7 +100,7 @@ fn describe(hazards: &[&HazardSpan]) -> String {
     let words = hazards.iter().map(|h| {
         let end = h.ended_s.map_or("did not end".into(), |s| format!("ended at {s:.3} s"));
         let severity = h.severity.as_str_name().trim_start_matches("SEVERITY_").to_lowercase();
-        format!("{} at {:.3} s ({severity}), {end}", kind_name(h.kind), h.published_s)
+        format!("{} at {:.3} s ({severity}), {end}", h.kind.name(), h.published_s)
     });
     join(words, "none was raised")
 }
