@@ -60,7 +60,7 @@ doc: setup ## the documentation of all crates, in target/doc
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(FLAGS) --workspace --no-deps
 
 config: setup ## write launch/configuration.md, the reference of all configuration keys
-	AURIGA_WRITE_CONFIGURATION=1 $(CARGO) test $(FLAGS) -p auriga-sil --test configuration
+	AURIGA_WRITE_CONFIGURATION=1 $(CARGO) test $(FLAGS) -p auriga-sil --test suite configuration
 
 bench: build ## benchmarks, each beside its peer
 	$(CARGO) bench --locked --workspace --bench '*'

@@ -85,8 +85,8 @@ built() {
         [ -x "target/release/auriga-$node" ] || die "target/release/auriga-$node is not there" "make build"
         link "target/release/auriga-$node" "auriga-$node"
     done
-    for test in vcan actuation; do
-        link "$(test_binary "$test")" "$test-tests"
+    for crate in can arbiter; do
+        link "$(test_suite "$crate")" "$crate-tests"
     done
 }
 
@@ -94,10 +94,10 @@ link() { ln "$1" "$OUT/bin/$2" 2>/dev/null || cp "$1" "$OUT/bin/$2"; }
 
 # Of the whole workspace, as in `make build`: for a single package, Cargo would rebuild its dependencies with other
 # features.
-test_binary() {
-    cargo test --locked --release --workspace --test "$1" --no-run --message-format=json 2>"$OUT/cargo.log" |
-        sed -n 's/.*"name":"'"$1"'".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1 | grep . ||
-        die "the test $1 does not build: $(tail -n 5 "$OUT/cargo.log")" "see $OUT/cargo.log."
+test_suite() {
+    cargo test --locked --release --workspace --test suite --no-run --message-format=json 2>"$OUT/cargo.log" |
+        sed -n 's/.*#auriga-'"$1"'@.*"name":"suite".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1 | grep . ||
+        die "the tests of $1 do not build: $(tail -n 5 "$OUT/cargo.log")" "see $OUT/cargo.log."
 }
 
 # The command for the guest, as a file: a kernel command line does not preserve its arguments.

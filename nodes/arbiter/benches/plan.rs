@@ -2,7 +2,7 @@
 //! branch and bound over a simplex), which has to find the same optimum. On a machine with other work to do, put
 //! `chrt -f 50` before it, which is what the arbiter runs with in a car.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/suite/common/mod.rs"]
 mod common;
 
 use auriga_arbiter::{

@@ -1,7 +1,7 @@
 //! Frames decoded per second on one core: the compiled database, a decoder written by hand for one message, cantools, and
 //! the node. `cargo bench -p auriga-can`; the rows of cantools need AURIGA_PYTHON, a Python with cantools.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/suite/common/mod.rs"]
 mod common;
 
 use auriga_can::{CanNode, dbc::Database, log, mapping::Mapping};

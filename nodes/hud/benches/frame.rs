@@ -1,6 +1,6 @@
 //! Time of one frame in the HUD node, compared with OpenCV's JPEG encoding of the same frame.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/suite/common/mod.rs"]
 mod common;
 
 use auriga_hud::{Config, HudNode};

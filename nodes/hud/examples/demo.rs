@@ -1,7 +1,7 @@
 //! Runs the live page over a video with an invented drive, without any other node.
 //! `cargo run --release -p auriga-hud --example demo -- VIDEO CALIBRATION [ADDRESS:PORT]`
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/suite/common/mod.rs"]
 mod common;
 
 use anyhow::Context;

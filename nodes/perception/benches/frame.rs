@@ -3,7 +3,7 @@
 //! Frames: the 960x540 motorway video of the shared data where it is present, else a synthetic road. The rows alternate
 //! frame by frame, so that other load on the machine affects all of them alike.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/suite/common/mod.rs"]
 mod common;
 
 use auriga_camera::{calibration::Calibration, rectify::Rectifier, source::VideoSource};

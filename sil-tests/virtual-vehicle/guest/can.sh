@@ -11,7 +11,7 @@ vcan_up() {
 
 drivers -a vcan can-raw
 vcan_up
-"$VEHICLE_BIN/vcan-tests" --test-threads 1 --nocapture
+"$VEHICLE_BIN/can-tests" vcan --test-threads 1 --nocapture
 
 echo "--- all frames, compared with candump"
 start_node can interface=vcan0 filter=false

@@ -3,7 +3,7 @@
 # shellcheck source=sil-tests/virtual-vehicle/guest/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-"$VEHICLE_BIN/actuation-tests" --test-threads 1 --nocapture
+"$VEHICLE_BIN/arbiter-tests" actuation --test-threads 1 --nocapture
 
 group_of() { sed -n 's/^0:://p' "/proc/${PIDS[$1]}/cgroup"; }
 in_group() { [ "$(group_of "$1")" = "$2" ]; }

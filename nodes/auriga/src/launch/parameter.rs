@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn untyped_values_are_read_as_yaml() {
-        // Each was printed by ROS 2's own launch (see tests/ros2.rs).
+        // Each was printed by ROS 2's own launch (see tests/suite/ros2.rs).
         for (written, value) in [
             ("/dev/video0", text("/dev/video0")),
             ("", text("")),

@@ -1,0 +1,8 @@
+//! The integration tests, in one executable: each more would be linked with all dependencies once more.
+
+mod install;
+mod launch;
+#[cfg(not(feature = "simulation"))]
+mod left_out;
+mod ros2;
+mod supervise;

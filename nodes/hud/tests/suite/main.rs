@@ -1,0 +1,6 @@
+//! The integration tests, in one executable: each more would be linked with all dependencies once more.
+
+mod common;
+mod malformed_input;
+mod overlay;
+mod page;
