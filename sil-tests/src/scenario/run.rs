@@ -13,9 +13,20 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use std::{
+    num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
+
+/// Gets what is being done, and the fraction of it that is done; from one thread at a time.
+type Progress<'a> = dyn FnMut(&str, f64) + Send + 'a;
+
+/// What a scenario plays, and the generated drive with its ground truth, where it is one.
+type Played = (Source, Option<Drive>);
 
 /// How scenarios are run.
 pub struct RunOptions<'a> {
@@ -28,7 +39,7 @@ pub struct RunOptions<'a> {
     /// Runs live scenarios; without it they are skipped.
     pub live: Option<&'a mut dyn LiveRunner>,
     /// Gets what is being done, and the fraction of it that is done.
-    pub progress: &'a mut dyn FnMut(&str, f64),
+    pub progress: &'a mut Progress<'a>,
 }
 
 impl RunOptions<'_> {
@@ -38,16 +49,60 @@ impl RunOptions<'_> {
     }
 }
 
-/// Runs all scenarios, one after the other. A scenario that cannot be run has failed.
+/// Runs all scenarios: first their drives are generated (which uses all cores by itself), then replays run on all cores,
+/// then live scenarios one by one, each with the machine for itself. A scenario that cannot be run has failed.
 ///
 /// # Errors
 /// When the folder of the results cannot be created.
 pub fn run(scenarios: &[Loaded], options: &mut RunOptions<'_>) -> Result<Vec<Outcome>> {
     std::fs::create_dir_all(&options.out).with_context(|| format!("the folder {}", options.out.display()))?;
-    Ok(scenarios.iter().map(|loaded| run_one(loaded, options)).collect())
+    let live = options.live.is_some();
+    let played: Vec<Option<Result<Played>>> = scenarios
+        .iter()
+        .map(|loaded| (loaded.scenario.mode == Mode::Replay || live).then(|| source_of(loaded, options)))
+        .collect();
+    let mut outcomes = replay_all(scenarios, &played, &options.root, &mut *options.progress);
+    for ((loaded, played), outcome) in scenarios.iter().zip(&played).zip(&mut outcomes) {
+        if loaded.scenario.mode == Mode::Live {
+            *outcome = Some(finish(loaded, played, |(_, drive)| driven(&loaded.scenario, drive.as_ref(), options)));
+        }
+    }
+    Ok(outcomes.into_iter().flatten().collect())
 }
 
-fn run_one(loaded: &Loaded, options: &mut RunOptions<'_>) -> Outcome {
+/// The outcomes of the scenarios that are replays.
+fn replay_all(
+    scenarios: &[Loaded],
+    played: &[Option<Result<Played>>],
+    root: &Path,
+    progress: &mut Progress<'_>,
+) -> Vec<Option<Outcome>> {
+    let progress = Mutex::new(progress);
+    let next = AtomicUsize::new(0);
+    let outcomes: Vec<OnceLock<Outcome>> = scenarios.iter().map(|_| OnceLock::new()).collect();
+    let work = || {
+        while let Some(i) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|i| *i < scenarios.len()) {
+            let loaded = &scenarios[i];
+            if loaded.scenario.mode == Mode::Replay {
+                let what = format!("{}: replay", loaded.scenario.name);
+                let mut progress = |fraction| {
+                    let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                    progress(&what, fraction);
+                };
+                outcomes[i]
+                    .get_or_init(|| finish(loaded, &played[i], |p| replayed(&loaded.scenario, p, root, &mut progress)));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+    outcomes.into_iter().map(OnceLock::into_inner).collect()
+}
+
+/// Runs one scenario on what it plays, and compares with what is expected.
+fn finish(loaded: &Loaded, played: &Option<Result<Played>>, run: impl FnOnce(&Played) -> Result<DriveRun>) -> Outcome {
     let mut outcome = Outcome {
         path: loaded.path.clone(),
         scenario: loaded.scenario.clone(),
@@ -58,32 +113,25 @@ fn run_one(loaded: &Loaded, options: &mut RunOptions<'_>) -> Outcome {
         played_s: 0.0,
         run: None,
     };
-    if loaded.scenario.mode == Mode::Live && options.live.is_none() {
-        outcome.skipped = Some("a live scenario needs a launcher: run it with `auriga sil`");
-        return outcome;
-    }
-    let played = source_of(loaded, options).and_then(|(source, drive)| {
-        let began = Instant::now();
-        let run = match loaded.scenario.mode {
-            Mode::Replay => replayed(&loaded.scenario, source, drive.as_ref(), options),
-            Mode::Live => driven(&loaded.scenario, drive.as_ref(), options),
-        };
-        outcome.wall = began.elapsed();
-        run
-    });
+    let began = Instant::now();
     match played {
-        Ok(run) => {
-            outcome.played_s = run.to_s - run.from_s;
-            outcome.checks = loaded.scenario.expect.evaluate(&run);
-            outcome.run = Some(run);
-        }
-        Err(e) => outcome.error = Some(format!("{e:#}")),
+        None => outcome.skipped = Some("a live scenario needs a launcher: run it with `auriga sil`"),
+        Some(Err(e)) => outcome.error = Some(format!("{e:#}")),
+        Some(Ok(played)) => match run(played) {
+            Ok(run) => {
+                outcome.wall = began.elapsed();
+                outcome.played_s = run.to_s - run.from_s;
+                outcome.checks = loaded.scenario.expect.evaluate(&run);
+                outcome.run = Some(run);
+            }
+            Err(e) => outcome.error = Some(format!("{e:#}")),
+        },
     }
     outcome
 }
 
 /// The source of the replay; a drive is generated if needed.
-fn source_of(loaded: &Loaded, options: &mut RunOptions<'_>) -> Result<(Source, Option<Drive>)> {
+fn source_of(loaded: &Loaded, options: &mut RunOptions<'_>) -> Result<Played> {
     let beside = loaded.path.parent().unwrap_or(Path::new(""));
     let spec = &loaded.scenario.drive;
     if let Some(recorded) = &spec.recorded {
@@ -101,23 +149,22 @@ fn source_of(loaded: &Loaded, options: &mut RunOptions<'_>) -> Result<(Source, O
 
 fn replayed(
     scenario: &Scenario,
-    source: Source,
-    drive: Option<&Drive>,
-    options: &mut RunOptions<'_>,
+    (source, drive): &Played,
+    root: &Path,
+    progress: &mut dyn FnMut(f64),
 ) -> Result<DriveRun> {
-    let mut replay = Options::new(source)?;
-    replay.root = options.root.clone();
+    let mut replay = Options::new(source.clone())?;
+    replay.root = root.to_owned();
     replay.faults = scenario.faults.clone();
     replay.from_s = scenario.from_s;
     replay.to_s = scenario.to_s.unwrap_or(f64::INFINITY);
     replay.params = params(scenario).map(|(node, key, value)| Param { node, key, value }).collect();
     let mut observed = Observations::new(replay::start_of(&replay.source)?);
-    let what = format!("{}: replay", scenario.name);
-    let progress = &mut options.progress;
-    replay::run(&replay, &mut |f| progress(&what, f), &mut |any| {
+    replay::run(&replay, progress, &mut |any| {
         observed.record(any);
         Ok(())
     })?;
+    let drive = drive.as_ref();
     let to_s = replay.to_s.min(drive.map_or(observed.end_s, |d| d.manifest.duration_s));
     let truth = drive.map_or(Ok(Vec::new()), Drive::truth)?;
     let events = drive.map_or(Vec::new(), |d| d.manifest.events.clone());
