@@ -126,7 +126,6 @@ impl Drop for Load {
 
 /// The process of the node, and the links in place of the nodes around it.
 struct Harness {
-    tokio: tokio::runtime::Runtime,
     child: Child,
     speech: Option<Link>,
     fusion: Option<Link>,
@@ -143,8 +142,7 @@ impl Harness {
     /// `realtime`: the node's threads at the lowest real-time priority, below all safety nodes.
     fn start(config: &Config, realtime: bool) -> anyhow::Result<Self> {
         let runtime = RuntimeConfig { zenoh_base_port: BASE_PORT, ..Default::default() };
-        let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let mut hud = tokio.block_on(Link::open(&runtime, node::Hud::SPEC))?;
+        let mut hud = Link::open(&runtime, node::Hud::SPEC)?;
         let (deliver, heard) = mpsc::channel();
         for topic in [TopicId::LanguageSlices, TopicId::LanguageIntent, TopicId::LanguageTurn] {
             let deliver = deliver.clone();
@@ -154,9 +152,9 @@ impl Harness {
                     let _ = deliver.send(any);
                 }
             };
-            tokio.block_on(hud.subscribe(topic, take))?;
+            hud.subscribe(topic, take)?;
         }
-        let open = |node| tokio.block_on(Link::open(&runtime, node)).map(Some);
+        let open = |node| Link::open(&runtime, node).map(Some);
         let (speech, fusion) = (open(node::Speech::SPEC)?, open(node::Fusion::SPEC)?);
         let arbiter = open(node::Arbiter::SPEC)?;
         let path = |key: &str, path: &Path| format!("{key}={}", path.display());
@@ -173,8 +171,7 @@ impl Harness {
         let histogram = || Histogram::new_with_bounds(1, 60_000_000_000, 3);
         let (left, intent, first_word) = (histogram()?, histogram()?, histogram()?);
         let hud = Some(hud);
-        let mut harness =
-            Self { tokio, child, speech, fusion, arbiter, hud, heard, events: 1, left, intent, first_word };
+        let mut harness = Self { child, speech, fusion, arbiter, hud, heard, events: 1, left, intent, first_word };
         harness.connect()?;
         Ok(harness)
     }
@@ -305,7 +302,7 @@ impl Drop for Harness {
         let _ = self.child.kill().and_then(|()| self.child.wait());
         for link in [&mut self.speech, &mut self.fusion, &mut self.arbiter, &mut self.hud] {
             if let Some(link) = link.take() {
-                self.tokio.block_on(link.close());
+                link.close();
             }
         }
     }

@@ -28,25 +28,25 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 impl Top {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        // Zenoh needs a multi-threaded runtime.
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        runtime.block_on(self.show())?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    async fn show(self) -> anyhow::Result<()> {
         let config =
             RuntimeConfig { zenoh_base_port: self.base_port, shared_memory_mib: 0, ..RuntimeConfig::default() };
-        let mut link = Link::open(&config, READER).await?;
-        let (send, mut incoming) = mpsc::channel(1024);
+        let mut link = Link::open(&config, READER)?;
+        let (send, incoming) = mpsc::channel(1024);
         for &topic in READER.reads {
             let send = send.clone();
             let deliver = move |_: &str, payload| {
                 // The queue is full when the terminal blocks; the next second brings new figures.
                 let _ = Any::decode(topic, payload).map(|any| send.try_send(any));
             };
-            link.subscribe(topic, deliver).await?;
+            link.subscribe(topic, deliver)?;
         }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.show(incoming));
+        link.close();
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn show(self, mut incoming: mpsc::Receiver<Any>) {
         let mut figures = Figures::default();
         let mut updates = 0;
         let mut tick = tokio::time::interval(PERIOD);
@@ -65,8 +65,6 @@ impl Top {
                 _ = tokio::signal::ctrl_c() => break,
             }
         }
-        link.close().await;
-        Ok(())
     }
 }
 

@@ -31,9 +31,8 @@ fn recorder(path: &Path, port: u16) -> Process {
 /// Publishes vehicle states and utterances as their nodes would, until `done`.
 fn publish(port: u16, done: &AtomicBool) {
     let runtime = RuntimeConfig { zenoh_base_port: port, shared_memory_mib: 0, ..Default::default() };
-    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let mut can = tokio.block_on(Link::open(&runtime, node::Can::SPEC)).unwrap();
-    let mut speech = tokio.block_on(Link::open(&runtime, node::Speech::SPEC)).unwrap();
+    let mut can = Link::open(&runtime, node::Can::SPEC).unwrap();
+    let mut speech = Link::open(&runtime, node::Speech::SPEC).unwrap();
     for seq in 0.. {
         if done.load(Ordering::Relaxed) {
             break;
@@ -47,8 +46,8 @@ fn publish(port: u16, done: &AtomicBool) {
         // The rate of a bus: 1 kHz.
         std::thread::sleep(Duration::from_millis(1));
     }
-    tokio.block_on(can.close());
-    tokio.block_on(speech.close());
+    can.close();
+    speech.close();
 }
 
 /// Sequence numbers of the vehicle states in the file so far.

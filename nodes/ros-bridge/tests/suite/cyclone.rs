@@ -120,8 +120,7 @@ fn cyclone_dds_receives_speed_image_camera_info_and_hazard_with_ros_time() {
         .map(Process)
         .unwrap();
     let runtime = RuntimeConfig { zenoh_base_port: port, shared_memory_mib: 0, ..Default::default() };
-    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let link = |spec| tokio.block_on(Link::open(&runtime, spec)).unwrap();
+    let link = |spec| Link::open(&runtime, spec).unwrap();
     let (mut can, mut camera, mut fusion) = (link(node::Can::SPEC), link(node::Camera::SPEC), link(node::Fusion::SPEC));
     let (image, deadline) = (large_image(), Instant::now() + Duration::from_secs(90));
     while subscriber.0.try_wait().unwrap().is_none() {
@@ -138,7 +137,7 @@ fn cyclone_dds_receives_speed_image_camera_info_and_hazard_with_ros_time() {
     std::io::Read::read_to_string(&mut subscriber.0.stdout.take().unwrap(), &mut received).unwrap();
     drop(bridge);
     for link in [can, camera, fusion] {
-        tokio.block_on(link.close());
+        link.close();
     }
     let (speed, rest) = received.split_once('\n').unwrap();
     let (speed, sec) = speed.rsplit_once(' ').unwrap();

@@ -18,12 +18,22 @@ use toml::{Table, Value};
 /// As [`effective`]; a value that does not fit its field; one of `[runtime]` that is not allowed. The error names the
 /// file or the parameter.
 pub fn load<C: DeserializeOwned>(defaults: &str, args: &Args) -> anyhow::Result<(C, RuntimeConfig)> {
+    let (config, runtime) = split(defaults, args)?;
+    Ok((typed(config)?, runtime))
+}
+
+/// The first half of [`load`]: the node's merged table, and the shell's configuration.
+pub(crate) fn split(defaults: &str, args: &Args) -> anyhow::Result<(Table, RuntimeConfig)> {
     let mut table = effective(defaults, args)?;
     let runtime = table.remove("runtime").unwrap_or(Value::Table(Table::new()));
     let runtime: RuntimeConfig = runtime.try_into().map_err(|e| anyhow::anyhow!("configuration [runtime]: {e}"))?;
     check_ranges(&runtime.ranges())?;
-    let config = table.try_into().map_err(|e| anyhow::anyhow!("configuration: {e}"))?;
-    Ok((config, runtime))
+    Ok((table, runtime))
+}
+
+/// The second half of [`load`].
+pub(crate) fn typed<C: DeserializeOwned>(config: Table) -> anyhow::Result<C> {
+    config.try_into().map_err(|e| anyhow::anyhow!("configuration: {e}"))
 }
 
 /// A node's configuration as it ships.
@@ -97,12 +107,12 @@ fn nested(key: &str, defaults: &Table, value: &str) -> Table {
             let empty = Table::new();
             Value::Table(nested(rest, below.and_then(Value::as_table).unwrap_or(&empty), value))
         }
-        None => typed(below, value),
+        None => parameter(below, value),
     };
     Table::from_iter([(head.to_owned(), value)])
 }
 
-fn typed(default: Option<&Value>, text: &str) -> Value {
+fn parameter(default: Option<&Value>, text: &str) -> Value {
     if matches!(default, Some(Value::String(_))) {
         // A text in double quotes is the text between them: that is how a launch file passes "7" to a ROS 2 node.
         let quoted = (text.len() >= 2 && text.starts_with('"') && text.ends_with('"'))

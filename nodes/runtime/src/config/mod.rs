@@ -10,6 +10,7 @@ mod runtime;
 
 pub use args::Args;
 pub use load::{effective, load, shipped};
+pub(crate) use load::{split, typed};
 pub use ranges::{Allowed, ConfigError, Number, Range, check_ranges, unit_of};
 pub use renamed::{RENAMED, Renamed, RenamedKey, refuse_renamed};
 pub use runtime::{NoConfig, RUNTIME_DEFAULTS, RuntimeConfig};

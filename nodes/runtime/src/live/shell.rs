@@ -14,7 +14,7 @@ use crate::{
     time::Nanos,
 };
 use anyhow::Context;
-use auriga_msgs::NodeName;
+use auriga_msgs::{NodeName, NodeSpec};
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
 use tracing::{info, warn};
@@ -33,25 +33,31 @@ impl<C: DeserializeOwned> Shell<C> {
     /// # Errors
     /// A wrong command line or configuration, see [`config::load`]; threads that cannot be started.
     pub fn start(about: &str, defaults: &str) -> anyhow::Result<Shell<C>> {
-        let args = Args::parse(std::env::args().skip(1))?;
-        if args.help {
-            println!("{about}\n\n{}\n{defaults}{}", USAGE, config::RUNTIME_DEFAULTS);
-            std::process::exit(0);
-        }
-        if args.version {
-            println!("{}", env!("CARGO_PKG_VERSION"));
-            std::process::exit(0);
-        }
-        if args.print_config {
-            print!("{}", toml::to_string(&config::effective(defaults, &args)?)?);
-            std::process::exit(0);
-        }
-        let (config, runtime) = config::load(defaults, &args)?;
+        let (config, runtime) = command_line(about, defaults)?;
+        let config = config::typed(config)?;
         init_tracing(&runtime)?;
         // Two threads move bytes; the node has its own.
         let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         Ok(Shell { config, runtime, tokio })
     }
+}
+
+/// The merged configuration of the command line. Answers `--help` and the like, and ends the process then.
+fn command_line(about: &str, defaults: &str) -> anyhow::Result<(toml::Table, RuntimeConfig)> {
+    let args = Args::parse(std::env::args().skip(1))?;
+    if args.help {
+        println!("{about}\n\n{}\n{defaults}{}", USAGE, config::RUNTIME_DEFAULTS);
+        std::process::exit(0);
+    }
+    if args.version {
+        println!("{}", env!("CARGO_PKG_VERSION"));
+        std::process::exit(0);
+    }
+    if args.print_config {
+        print!("{}", toml::to_string(&config::effective(defaults, &args)?)?);
+        std::process::exit(0);
+    }
+    config::split(defaults, &args)
 }
 
 const USAGE: &str = "\
@@ -118,17 +124,7 @@ impl<C> Shell<C> {
         effect: impl FnMut(N::Effect),
     ) -> anyhow::Result<()> {
         let spec = N::Name::SPEC;
-        let mailbox = Arc::new(Mailbox::new());
-        scheduling::apply(&self.runtime);
-        let mut link = self.tokio.block_on(Link::open(&self.runtime, spec))?;
-        for &topic in spec.reads.iter().filter(|t| !t.spec().is_device()) {
-            let mailbox = mailbox.clone();
-            let deliver = move |publisher: &str, payload| {
-                mailbox.push(Item::Wire { topic, publisher: publisher.into(), payload });
-            };
-            self.tokio.block_on(link.subscribe(topic, deliver))?;
-        }
-        self.tokio.spawn(stop_on_signal(mailbox.clone()));
+        let (mailbox, link) = connect(&self.runtime, spec, self.tokio.handle())?;
         let start = Nanos::monotonic();
         let start_at = if self.runtime.start_at == 0 { start } else { Nanos(self.runtime.start_at) };
         devices(DeviceSink::new(mailbox.clone(), start_at))?;
@@ -141,12 +137,30 @@ impl<C> Shell<C> {
             effect,
             health: Health::new(start, start_at, period),
         };
-        let link = executor.run();
-        self.tokio.block_on(link.close());
+        executor.run().close();
         info!(node = spec.name, "stopped");
         self.tokio.shutdown_timeout(Duration::from_millis(500));
         Ok(())
     }
+}
+
+/// Opens the node's session; what it reads comes into the mailbox, and so does a signal to stop.
+fn connect(
+    runtime: &RuntimeConfig,
+    spec: NodeSpec,
+    tokio: &tokio::runtime::Handle,
+) -> anyhow::Result<(Arc<Mailbox>, Link)> {
+    let mailbox = Arc::new(Mailbox::new());
+    scheduling::apply(runtime);
+    let mut link = Link::open(runtime, spec)?;
+    for &topic in spec.reads.iter().filter(|t| !t.spec().is_device()) {
+        let mailbox = mailbox.clone();
+        link.subscribe(topic, move |publisher, payload| {
+            mailbox.push(Item::Wire { topic, publisher: publisher.into(), payload });
+        })?;
+    }
+    tokio.spawn(stop_on_signal(mailbox.clone()));
+    Ok((mailbox, link))
 }
 
 async fn stop_on_signal(mailbox: Arc<Mailbox>) {

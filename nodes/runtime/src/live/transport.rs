@@ -77,7 +77,11 @@ fn key(topic: &TopicSpec, node: &str) -> String {
     }
 }
 
-/// An open session with the node's publishers.
+/// Gets publisher and payload of a message.
+type Deliver = Box<dyn Fn(&str, Bytes) + Send + Sync>;
+
+/// An open session with the node's publishers. Its functions are neither async nor generic: Zenoh's code behind them is
+/// then compiled once, here, and not in every executable and test.
 pub struct Link {
     session: Session,
     publishers: HashMap<TopicId, Publisher<'static>>,
@@ -92,9 +96,9 @@ impl Link {
     ///
     /// # Errors
     /// A port that is taken, a configuration file that cannot be read, shared memory that cannot be made.
-    pub async fn open(runtime: &RuntimeConfig, node: NodeSpec) -> anyhow::Result<Link> {
+    pub fn open(runtime: &RuntimeConfig, node: NodeSpec) -> anyhow::Result<Link> {
         let config = zenoh_config(runtime, node)?;
-        let session = zenoh::open(config).await.map_err(|e| {
+        let session = zenoh::open(config).wait().map_err(|e| {
             anyhow!(
                 "opening the Zenoh session of {} (is its port {} taken?): {e}",
                 node.name,
@@ -105,7 +109,7 @@ impl Link {
         let mut shares = false;
         for topic in TOPICS.iter().filter(|t| t.publisher == node.name || t.publisher == "any") {
             shares |= topic.shared_memory;
-            publishers.insert(topic.id, declare(&session, topic, node).await?);
+            publishers.insert(topic.id, declare(&session, topic, node)?);
         }
         let shared = match runtime.shared_memory_mib {
             0 => None,
@@ -123,11 +127,15 @@ impl Link {
     ///
     /// # Errors
     /// Zenoh's.
-    pub async fn subscribe(
+    pub fn subscribe(
         &mut self,
         topic: TopicId,
         deliver: impl Fn(&str, Bytes) + Send + Sync + 'static,
     ) -> anyhow::Result<()> {
+        self.subscribe_boxed(topic, Box::new(deliver))
+    }
+
+    fn subscribe_boxed(&mut self, topic: TopicId, deliver: Deliver) -> anyhow::Result<()> {
         let spec = topic.spec();
         let callback = move |sample: Sample| {
             let publisher = match spec.publisher {
@@ -140,7 +148,7 @@ impl Link {
             .session
             .declare_subscriber(key(spec, "*"))
             .callback(callback)
-            .await
+            .wait()
             .map_err(|e| anyhow!("subscribing to {}: {e}", spec.name))?;
         self.subscribers.push(subscriber);
         Ok(())
@@ -172,16 +180,16 @@ impl Link {
     }
 
     /// Closes the session.
-    pub async fn close(mut self) {
+    pub fn close(mut self) {
         self.subscribers.clear();
         self.publishers.clear();
-        if let Err(e) = self.session.close().await {
+        if let Err(e) = self.session.close().wait() {
             tracing::debug!("closing the Zenoh session: {e}");
         }
     }
 }
 
-async fn declare(session: &Session, topic: &TopicSpec, node: NodeSpec) -> anyhow::Result<Publisher<'static>> {
+fn declare(session: &Session, topic: &TopicSpec, node: NodeSpec) -> anyhow::Result<Publisher<'static>> {
     let reliability = match topic.reliability {
         Reliability::Reliable => zenoh::qos::Reliability::Reliable,
         Reliability::BestEffort => zenoh::qos::Reliability::BestEffort,
@@ -207,7 +215,7 @@ async fn declare(session: &Session, topic: &TopicSpec, node: NodeSpec) -> anyhow
         .priority(priority)
         // Latency before throughput: a message is sent, not held back for company.
         .express(true)
-        .await
+        .wait()
         .map_err(|e| anyhow!("declaring {}: {e}", topic.name))
 }
 

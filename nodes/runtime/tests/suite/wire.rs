@@ -30,7 +30,6 @@ fn runtime_config() -> RuntimeConfig {
 /// Sessions of nodes that find each other.
 struct Network {
     runtime: RuntimeConfig,
-    tokio: tokio::runtime::Runtime,
 }
 
 /// Publisher and payload of the messages that a reader gets.
@@ -38,11 +37,11 @@ type Received = mpsc::Receiver<(String, Bytes)>;
 
 impl Network {
     fn new(runtime: RuntimeConfig) -> Self {
-        Self { runtime, tokio: tokio::runtime::Runtime::new().expect("tokio") }
+        Self { runtime }
     }
 
     fn open(&self, node: NodeSpec) -> Link {
-        self.tokio.block_on(Link::open(&self.runtime, node)).expect("a session")
+        Link::open(&self.runtime, node).expect("a session")
     }
 
     /// A session that reads `topic`. `after` runs on Zenoh's thread after each message.
@@ -59,7 +58,7 @@ impl Network {
             let _ = deliver.send((publisher.to_owned(), payload));
             after();
         });
-        self.tokio.block_on(subscribe).expect("a subscription");
+        subscribe.expect("a subscription");
         (link, received)
     }
 
@@ -68,7 +67,7 @@ impl Network {
     }
 
     fn close(&self, links: impl IntoIterator<Item = Link>) {
-        links.into_iter().for_each(|link| self.tokio.block_on(link.close()));
+        links.into_iter().for_each(Link::close);
     }
 }
 
@@ -214,7 +213,7 @@ fn a_taken_port_is_an_error() {
     let network = Network::new(runtime_config());
     let port = network.runtime.zenoh_base_port + node::Speech::SPEC.port;
     let taken = TcpListener::bind(("127.0.0.1", port)).expect("free");
-    let opened = network.tokio.block_on(Link::open(&network.runtime, node::Speech::SPEC));
+    let opened = Link::open(&network.runtime, node::Speech::SPEC);
     let error = opened.err().expect("the port is taken");
     assert!(error.to_string().contains("taken?"), "{error}");
     drop(taken);
