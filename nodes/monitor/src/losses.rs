@@ -1,6 +1,6 @@
 //! Lost messages of reliable topics, each counted once for each reader that it did not reach.
 
-use auriga_msgs::{Any, NodeName, node, v1};
+use auriga_msgs::{Any, NODES, NodeName, node, v1};
 use auriga_runtime::chains::LossMonitor;
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(crate) struct Losses {
     seen_here: LossMonitor,
-    reported: BTreeMap<String, Count>,
+    reported: BTreeMap<&'static str, Count>,
 }
 
 /// A count of a node that may be started anew, and then counts from 0.
@@ -21,7 +21,7 @@ struct Count {
 
 impl Count {
     fn total(&self) -> u64 {
-        self.earlier_processes + self.this_process
+        self.earlier_processes.saturating_add(self.this_process)
     }
 }
 
@@ -35,9 +35,11 @@ impl Losses {
     }
 
     fn on_usage(&mut self, usage: &v1::Usage) {
-        let count = self.reported.entry(usage.node.clone()).or_default();
+        // Names of other nodes come from the wire without end.
+        let Some(node) = NODES.iter().find(|n| n.name == usage.node) else { return };
+        let count = self.reported.entry(node.name).or_default();
         if usage.messages_lost < count.this_process {
-            count.earlier_processes += count.this_process;
+            count.earlier_processes = count.total();
         }
         count.this_process = usage.messages_lost;
     }
@@ -45,10 +47,11 @@ impl Losses {
     /// Losses of all readers so far.
     pub(crate) fn total(&self) -> u64 {
         let own = node::Monitor::SPEC.name;
-        let others: u64 = self.reported.iter().filter(|(node, _)| *node != own).map(|(_, count)| count.total()).sum();
+        let others = self.reported.iter().filter(|(node, _)| **node != own).map(|(_, count)| count.total());
+        let others = others.fold(0, u64::saturating_add);
         // The monitor's own usage holds the gaps that are counted here, too: one of the two counts.
         let reported = self.reported.get(own).map_or(0, Count::total);
-        others + self.seen_here.lost_reliable.max(reported)
+        others.saturating_add(self.seen_here.lost_reliable.max(reported))
     }
 }
 
@@ -77,6 +80,17 @@ mod tests {
         losses.observe(&usage("monitor", 1, 5));
         losses.observe(&usage("hud", 0, 1));
         assert_eq!(losses.total(), 6);
+    }
+
+    #[test]
+    fn only_nodes_of_the_table_count_and_no_count_overflows() {
+        let mut losses = Losses::default();
+        (0..10_000).for_each(|i| losses.observe(&usage(&format!("stranger-{i}"), 0, 1)));
+        assert_eq!((losses.total(), losses.reported.len()), (0, 0));
+        for lost in [u64::MAX, 0, u64::MAX, 1] {
+            losses.observe(&usage("hud", 0, lost));
+        }
+        assert_eq!(losses.total(), u64::MAX);
     }
 
     #[test]

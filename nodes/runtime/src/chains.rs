@@ -1,7 +1,10 @@
 //! Latency of the table's chains and lost messages, from message headers alone: live, in the monitor, or later from a
 //! recording.
 
-use crate::time::Nanos;
+use crate::{
+    checks::sequence::{Continuity, Sequences},
+    time::Nanos,
+};
 use auriga_msgs::{Any, CHAINS, ChainSpec, Edge, TopicId, v1};
 use hdrhistogram::Histogram;
 use std::collections::{HashMap, VecDeque};
@@ -137,10 +140,10 @@ impl Chain {
     }
 }
 
-/// Counts gaps in sequence numbers.
+/// Counts gaps in sequence numbers, see [`sequence`](crate::sequence).
 #[derive(Default)]
 pub struct LossMonitor {
-    next: HashMap<(TopicId, String), u64>,
+    sequences: Sequences,
     /// Messages missing on reliable topics.
     pub lost_reliable: u64,
     /// Messages missing on best-effort topics, where newer ones may replace older ones.
@@ -149,7 +152,7 @@ pub struct LossMonitor {
 
 impl LossMonitor {
     /// As [`Self::observe`]. The table says who published the message; on topics of any node the message does.
-    pub fn observe_message(&mut self, any: &Any) -> u64 {
+    pub fn observe_message(&mut self, any: &Any) -> Continuity {
         let publisher = match any {
             Any::Usage(usage) => usage.node.as_str(),
             Any::Fault(fault) => fault.node.as_str(),
@@ -158,25 +161,20 @@ impl LossMonitor {
         self.observe(any.topic(), publisher, any.header().seq)
     }
 
-    /// Takes in a message of `publisher` and returns how many are missing before it. The first of each topic sets the
-    /// count. A number that goes back is a publisher that was restarted.
-    pub fn observe(&mut self, topic: TopicId, publisher: &str, seq: u64) -> u64 {
-        let missing = match self.next.get_mut(&(topic, publisher.to_owned())) {
-            Some(next) => {
-                let missing = seq.saturating_sub(*next);
-                *next = seq.wrapping_add(1);
-                missing
-            }
-            None => {
-                self.next.insert((topic, publisher.to_owned()), seq.wrapping_add(1));
-                0
-            }
+    /// Takes in a message of `publisher`, counts what is missing before it and returns what its number says. The first of
+    /// each topic sets the count.
+    pub fn observe(&mut self, topic: TopicId, publisher: &str, seq: u64) -> Continuity {
+        let continuity = self.sequences.take(topic, publisher, seq);
+        let missing = match continuity {
+            Continuity::Missing(missing) => missing,
+            Continuity::Implausible { .. } | Continuity::Unconfirmed => 0,
         };
-        match topic.spec().reliability {
-            auriga_msgs::Reliability::Reliable => self.lost_reliable += missing,
-            auriga_msgs::Reliability::BestEffort => self.lost_best_effort += missing,
-        }
-        missing
+        let lost = match topic.spec().reliability {
+            auriga_msgs::Reliability::Reliable => &mut self.lost_reliable,
+            auriga_msgs::Reliability::BestEffort => &mut self.lost_best_effort,
+        };
+        *lost = lost.saturating_add(missing);
+        continuity
     }
 }
 
@@ -220,5 +218,14 @@ mod tests {
             l.observe(TopicId::FusionScene, "fusion", seq);
         }
         assert_eq!(l.lost_reliable, 2);
+    }
+
+    #[test]
+    fn one_message_with_any_number_counts_no_loss() {
+        let mut l = LossMonitor::default();
+        for seq in [5, 6, 1 << 63, 7, 8, u64::MAX, 9, 10] {
+            l.observe(TopicId::VehicleState, "can", seq);
+        }
+        assert_eq!(l.lost_reliable, 0);
     }
 }

@@ -87,14 +87,21 @@
 //! own thread takes them out, decodes them, runs the state machine and publishes what that put into its outbox. So heavy
 //! work in a node never holds up the threads that move bytes.
 //!
+//! Before a message reaches the state machine, live or in replay, its times are judged by the receiver's clock: one that
+//! is stamped or published more than [`plausibility::STAMP_AHEAD`] ahead is refused, and so is a grant whose lease would
+//! last longer than [`MAX_LEASE`]; both are faults (`stamp-ahead`, `lease-too-long`). A jump of its sequence number counts
+//! as a loss or as a restart only when the next message continues it ([`sequence`]). So one wrong message neither silences
+//! a topic nor counts as lost messages.
+//!
 //! | module | holds |
 //! | --- | --- |
 //! | `node` | [`Node`], [`Outbox`], [`Lease`], the life of a fault ([`faults`]) |
 //! | `live` | [`Shell`], mailbox, health, [`transport`], [`DeviceSink`], [`Backoff`] |
 //! | `replay` | [`Replay`] |
 //! | [`config`] | configuration files, command line, allowed ranges, renamed keys |
-//! | `checks` | [`plausibility`], [`camera`], [`image`]: checks of input that several nodes make |
+//! | `checks` | [`plausibility`], [`sequence`], [`camera`], [`image`]: checks of input that several nodes make |
 //! | [`chains`] | latencies of the table's chains, gaps in sequence numbers |
+//! | [`processes`] | which processes a supervisor has started |
 //! | `time` | [`Nanos`] |
 
 #![deny(missing_docs)]
@@ -104,11 +111,15 @@ mod checks;
 pub mod config;
 mod live;
 mod node;
+pub mod processes;
 mod replay;
 mod time;
 
-pub use checks::{camera, image, plausibility};
+pub use checks::{camera, image, plausibility, sequence};
 pub use live::{Backoff, DeviceSink, Shell, init_tracing, transport};
-pub use node::{Node, Outbox, faults, lease::Lease};
+pub use node::{
+    Node, Outbox, faults,
+    lease::{Lease, MAX_LEASE},
+};
 pub use replay::{Replay, ReplayControl, ReplayStats, Timed, merge};
 pub use time::Nanos;

@@ -2,4 +2,8 @@
 
 pub mod camera;
 pub mod image;
+pub(crate) mod payload;
 pub mod plausibility;
+pub(crate) mod received;
+pub mod sequence;
+pub(crate) mod text;

@@ -6,6 +6,7 @@ use super::{
     transport::Link,
 };
 use crate::{
+    checks::{payload, sequence::Continuity},
     node::{
         Node,
         faults::Raise,
@@ -73,17 +74,20 @@ impl<N: Node, F: FnMut(N::Effect)> Executor<N, F> {
                 self.fault(Raise { severity: f.severity, code, subject, text: f.text, standing: f.standing });
             }
             Item::ClearFault { code, subject } => self.clear_fault(code, &subject),
-            Item::Wire { topic, publisher, payload } => match Any::decode(topic, payload) {
-                Ok(any) => {
-                    self.health.received(&any, &publisher, now);
-                    self.step(Some(any), now);
-                }
-                Err(e) => {
-                    let text = format!("a message of {publisher} is not a {}: {e}", topic.spec().message);
-                    self.fault(warning("undecodable-message", topic.spec().name, text));
-                }
+            Item::Wire { topic, publisher, payload } => match payload::decode(topic, &publisher, payload) {
+                Ok(any) => self.received(any, &publisher, now),
+                Err(refusal) => self.fault(warning(refusal.code, topic.spec().name, refusal.text)),
             },
         }
+    }
+
+    fn received(&mut self, any: Any, publisher: &str, now: Nanos) {
+        let (topic, seq) = (any.topic().spec().name, any.header().seq);
+        if let Continuity::Implausible { expected } = self.health.received(&any, publisher, now) {
+            let text = format!("a message of {publisher} has number {seq}, expected {expected}; it counts as no loss");
+            self.fault(warning("sequence-jump", topic, text));
+        }
+        self.step(Some(any), now);
     }
 
     fn fault(&mut self, raise: Raise<'_>) {

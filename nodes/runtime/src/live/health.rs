@@ -1,6 +1,6 @@
 //! What the shell measures of its node: usage, losses, deadlines, silence.
 
-use crate::{chains::LossMonitor, time::Nanos};
+use crate::{chains::LossMonitor, checks::sequence::Continuity, time::Nanos};
 use auriga_msgs::{Any, CHAINS, TopicId, v1};
 use std::{collections::HashMap, time::Duration};
 use tracing::debug;
@@ -45,11 +45,13 @@ impl Health {
         }
     }
 
-    pub(super) fn received(&mut self, any: &Any, publisher: &str, now: Nanos) {
+    /// Takes in a message. Returns what its sequence number says.
+    pub(super) fn received(&mut self, any: &Any, publisher: &str, now: Nanos) -> Continuity {
         self.messages_in += 1;
-        self.loss.observe(any.topic(), publisher, any.header().seq);
+        let continuity = self.loss.observe(any.topic(), publisher, any.header().seq);
         let before = self.heard.insert(any.topic(), Heard { at: now, missed: 0 });
         self.back.extend(before.filter(|heard| heard.missed > 0).map(|_| any.topic()));
+        continuity
     }
 
     /// A chain that ends at a topic of this node and begins at its stamp is checked when it is published.
@@ -101,7 +103,7 @@ impl Health {
             messages_in: self.messages_in,
             messages_out: self.messages_out,
             messages_dropped: dropped,
-            messages_lost: self.loss.lost_reliable + lost_in_mailbox,
+            messages_lost: self.loss.lost_reliable.saturating_add(lost_in_mailbox),
             deadline_misses: self.deadline_misses,
             ..Default::default()
         }

@@ -9,7 +9,7 @@
 //! * At most [`MAX_ACTIVE`] faults of a node are active at once, because subjects come from input. More are not published
 //!   one by one: they are counted in the fault [`TOO_MANY`], whose text names the newest of them.
 
-use crate::time::Nanos;
+use crate::{checks::text::one_line, time::Nanos};
 use auriga_msgs::v1::{self, FaultState, Severity};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,8 +26,10 @@ pub const MAX_ACTIVE: usize = 128;
 /// Code of the fault that stands for those beyond [`MAX_ACTIVE`]; its subject is the node.
 pub const TOO_MANY: &str = "too-many-faults";
 
-/// Texts of faults are cut at this length: they may quote input.
+/// Texts of faults are cut at this length and made one line: they may quote input.
 const MAX_TEXT_BYTES: usize = 1000;
+/// Likewise their codes and subjects.
+const MAX_NAME_BYTES: usize = 200;
 
 /// A fault as a node raises it.
 pub(crate) struct Raise<'a> {
@@ -71,7 +73,7 @@ impl Faults {
 
     /// Raises a fault or goes on with it. Returns what is to be published.
     pub(crate) fn raise(&mut self, now: Nanos, raise: Raise<'_>) -> Option<v1::Fault> {
-        let key = (raise.code.to_owned(), raise.subject.to_owned());
+        let key = key(raise.code, raise.subject);
         let known = self.active.get(&key).is_some_and(|active| active.ends().is_none_or(|end| now < end));
         if !known && raise.code != TOO_MANY && self.active.len() >= MAX_ACTIVE {
             let text = format!(
@@ -100,8 +102,7 @@ impl Faults {
             TOO_MANY => active.severity.max(raise.severity),
             _ => raise.severity,
         };
-        active.text = raise.text;
-        active.text.truncate(active.text.floor_char_boundary(MAX_TEXT_BYTES));
+        active.text = one_line(&raise.text, MAX_TEXT_BYTES);
         if !active.count.is_power_of_two() && now.since(active.published) < REPEAT_AFTER {
             return None;
         }
@@ -112,7 +113,7 @@ impl Faults {
 
     /// Clears a fault. Returns what is to be published: nothing when it was not active.
     pub(crate) fn clear(&mut self, now: Nanos, code: &str, subject: &str) -> Option<v1::Fault> {
-        let key = (code.to_owned(), subject.to_owned());
+        let key = key(code, subject);
         let active = self.active.remove(&key)?;
         Some(message(self.node, key, &active, FaultState::Cleared, now))
     }
@@ -127,6 +128,10 @@ impl Faults {
     pub(crate) fn next_expiry(&self) -> Option<Nanos> {
         self.active.values().filter_map(Active::ends).min()
     }
+}
+
+fn key(code: &str, subject: &str) -> (String, String) {
+    (one_line(code, MAX_NAME_BYTES), one_line(subject, MAX_NAME_BYTES))
 }
 
 fn message(node: &str, key: (String, String), active: &Active, state: FaultState, now: Nanos) -> v1::Fault {
@@ -227,6 +232,17 @@ mod tests {
         let mut faults = Faults::new("hud");
         let fault = faults.raise(at(0), Raise { text: "é".repeat(2000), ..raise("odd", "s") }).unwrap();
         assert_eq!(fault.text.len(), MAX_TEXT_BYTES);
+    }
+
+    #[test]
+    fn control_characters_and_long_names_from_input_do_not_reach_the_message() {
+        let mut faults = Faults::new("hud");
+        let subject = format!("\u{1b}]0;owned\u{7}{}", "x".repeat(5000));
+        let text = "found \u{1b}[2J\nWARN forged line".into();
+        let fault = faults.raise(at(0), Raise { text, ..raise("odd", &subject) }).unwrap();
+        assert_eq!(fault.text, "found \u{fffd}[2J WARN forged line");
+        assert!(fault.subject.len() <= MAX_NAME_BYTES && !fault.subject.contains(char::is_control));
+        assert_eq!(seen(faults.clear(at(1), "odd", &subject)), Some((FaultState::Cleared, 1)));
     }
 
     proptest! {

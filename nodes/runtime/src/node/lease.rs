@@ -3,6 +3,10 @@
 
 use crate::time::Nanos;
 use auriga_msgs::v1;
+use std::time::Duration;
+
+/// Longest lease that an arbiter may be configured to grant, and that a receiver believes, counted from its own clock.
+pub const MAX_LEASE: Duration = Duration::from_secs(10);
 
 /// The grant of one workload.
 #[derive(Debug, Clone)]

@@ -1,15 +1,15 @@
 //! A node with its outbox and sequence numbers, as both shells run it.
 
 use super::{Node, Outbox};
-use crate::time::Nanos;
+use crate::{checks::received, time::Nanos};
 use auriga_msgs::{Any, FromAny, NodeName, NodeSpec, TopicId, v1};
 use std::collections::HashMap;
 
 /// Any node behind one type, with the bookkeeping both shells share.
 pub(crate) trait Runner: Send {
     fn spec(&self) -> NodeSpec;
-    /// Clears faults that are over, runs `on_input` (or, without input, `on_tick` if that is due) and returns what was
-    /// published, numbered.
+    /// Clears faults that are over, runs `on_input` with what is believed of the input (see [`received`]; or, without
+    /// input, `on_tick` if that is due) and returns what was published, numbered.
     fn step(&mut self, input: Option<Any>, now: Nanos) -> Vec<Any>;
     /// When it has to be stepped without input: for a tick, or for the end of a fault.
     fn next_due(&self) -> Option<Nanos>;
@@ -42,6 +42,19 @@ impl<N: Node> NodeRunner<N> {
     }
 }
 
+impl<N: Node> NodeRunner<N> {
+    fn take(&mut self, any: Any, now: Nanos) {
+        let topic = any.topic().spec().name;
+        let (any, refused) = received::check(any, now);
+        if let Some(refusal) = refused {
+            self.outbox.fault(now, v1::Severity::Warning, refusal.code, topic, refusal.text);
+        }
+        if let Some(input) = any.and_then(<N::Name as NodeName>::Input::from_any) {
+            self.node.on_input(input, now, &mut self.outbox);
+        }
+    }
+}
+
 impl<N: Node> Runner for NodeRunner<N> {
     fn spec(&self) -> NodeSpec {
         N::Name::SPEC
@@ -50,11 +63,7 @@ impl<N: Node> Runner for NodeRunner<N> {
     fn step(&mut self, input: Option<Any>, now: Nanos) -> Vec<Any> {
         self.outbox.expire_faults(now);
         match input {
-            Some(any) => {
-                if let Some(input) = <N::Name as NodeName>::Input::from_any(any) {
-                    self.node.on_input(input, now, &mut self.outbox);
-                }
-            }
+            Some(any) => self.take(any, now),
             None if self.outbox.tick.is_some_and(|at| at <= now) => {
                 self.outbox.tick = None;
                 self.node.on_tick(now, &mut self.outbox);
