@@ -27,6 +27,9 @@ const LANES: &str = "perception/lanes";
 const VEHICLE: &str = "vehicle/state";
 const UTTERANCE: &str = "speech/utterance";
 
+/// Radar objects of one message that are taken: a radar has a few dozen.
+const MAX_RADAR: usize = 256;
+
 /// While a hazard is active that ends without new data, the clock checks it this often.
 const HAZARD_CHECK: Duration = Duration::from_millis(100);
 
@@ -127,7 +130,11 @@ impl FusionNode {
         if radar_changed {
             self.publish_tracks(evidence, out);
         }
-        self.signals.update(&state);
+        let refused = self.signals.update(&state, stamp);
+        if refused > 0 {
+            let text = format!("{refused} signals are more than are kept, or have names that no signal has; ignored");
+            out.fault(now, Severity::Warning, "signals-refused", VEHICLE, text);
+        }
         self.release_scenes(now, out);
         self.arm(now, out);
     }
@@ -167,7 +174,11 @@ impl FusionNode {
     /// Returns whether any track changed.
     fn update_radar(&mut self, state: &v1::VehicleState, stamp: Nanos, now: Nanos, out: &mut Outbox<Self>) -> bool {
         let mut changed = false;
-        for report in &state.radar {
+        if state.radar.len() > MAX_RADAR {
+            let text = format!("{} objects in one message; only the first {MAX_RADAR} are taken", state.radar.len());
+            out.fault(now, Severity::Warning, "implausible-value", "radar", text);
+        }
+        for report in state.radar.iter().take(MAX_RADAR) {
             if report.valid && !plausibility::is_radar_track(report) {
                 let (x, y, v) = (report.x_m, report.y_m, report.vx_mps);
                 let text = format!("radar object {} at ({x}, {y}) m with {v} m/s is implausible; ignored", report.id);
