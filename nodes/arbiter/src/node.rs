@@ -4,7 +4,7 @@ use crate::{
     actuate::{NodeShare, Realtime},
     config::{ActuationConfig, Config},
     modes::{Decision, ModeSelector},
-    plan::{CpuSample, Planner, Plans, UtilityWeights},
+    plan::{CpuSample, MAX_ITEMS, Planner, Plans, UtilityWeights},
     table::admission::{self, Admission},
     table::{Class, Level, Workload, WorkloadTable},
 };
@@ -90,12 +90,16 @@ impl ArbiterNode {
     }
 
     fn on_hazard(&mut self, hazard: &v1::Hazard, now: Nanos, out: &mut Outbox<Self>) {
-        self.modes.on_hazard(hazard, now);
+        let too_many = self.modes.on_hazard(hazard, now);
         let cause = hazard.header_copy();
         self.update_mode(v1::Header::new(cause.stamp_ns, cause.trace_id), now, out);
         if hazard.severity() == Severity::Unspecified {
             let text = format!("hazard {} has no severity; it counts as a warning", hazard.id);
             out.fault(now, Severity::Warning, "malformed-hazard", HAZARD, text);
+        }
+        if too_many {
+            let text = "more hazards are active than fusion ever has; the least urgent is dropped";
+            out.fault(now, Severity::Warning, "too-many-hazards", HAZARD, text);
         }
     }
 
@@ -109,7 +113,8 @@ impl ArbiterNode {
         for text in self.weights.on_demand(demand, now) {
             out.fault(now, Severity::Warning, "malformed-demand", DEMAND, text);
         }
-        for item in demand.items.iter().filter(|i| self.table.workload(&i.workload).is_none()) {
+        let items = demand.items.iter().take(MAX_ITEMS);
+        for item in items.filter(|i| self.table.workload(&i.workload).is_none()) {
             let name = quoted(&item.workload);
             let text = format!("{name} is not a workload of the table, which has: {}", self.table.names());
             out.fault(now, Severity::Warning, "unknown-workload", DEMAND, text);
@@ -134,7 +139,8 @@ impl ArbiterNode {
     }
 
     fn record_cpu_use(&mut self, node: &str, usage: &v1::Usage, now: Nanos) {
-        for account in &usage.workloads {
+        // More than there are in the table say nothing.
+        for account in usage.workloads.iter().take(self.table.workloads.len()) {
             let granted = self.granted().find(|(w, _)| w.name == account.workload && w.node == node);
             if let Some(granted) = granted.map(|(w, level)| w.cores(level)) {
                 self.weights.on_cpu_use(&account.workload, CpuSample::of(usage, account), granted, now);

@@ -79,25 +79,18 @@ impl ModeSelector {
         }
     }
 
-    /// Takes in a hazard's onset, change or end.
-    pub fn on_hazard(&mut self, hazard: &v1::Hazard, now: Nanos) {
-        if !hazard.active {
-            self.startup.on_end(hazard.id);
-        }
-        self.hazards.update(hazard, now);
+    /// Takes in a hazard's onset, change or end. Returns whether there are too many: then the least of them has been
+    /// dropped.
+    pub fn on_hazard(&mut self, hazard: &v1::Hazard, now: Nanos) -> bool {
+        self.hazards.update(hazard, now)
     }
 
-    /// Takes in the hazards of the first scene after the start; later ones add nothing to the hazard messages. Returns whether
-    /// this was the first.
+    /// Takes in the hazards of a scene: see [`hazards`]. Returns whether that says something new: it is the first after the
+    /// start, or lists a hazard that is not known.
     pub fn on_scene(&mut self, scene: &v1::Scene, now: Nanos) -> bool {
-        if self.startup.is_over() {
-            return false;
-        }
-        for hazard in scene.hazards.iter().filter(|h| h.active && !self.startup.has_ended(h.id)) {
-            self.hazards.update(hazard, now);
-        }
+        let is_first = !self.startup.is_over();
         self.startup.finish();
-        true
+        self.hazards.on_scene(scene, is_first, now) || is_first
     }
 
     /// Removes the hazards last reported before `time`, at which fusion was restarted.
@@ -309,6 +302,44 @@ mod tests {
         assert_eq!(m.decide(t(1020)).mode, Mode::Nominal);
     }
 
+    /// A message of fusion's with the time at which it was published.
+    fn published<M: auriga_msgs::Stamped>(mut message: M, ms: u64) -> M {
+        *message.header_slot() = Some(v1::Header { published_ns: t(ms).0, ..v1::Header::new(t(ms).0, 0) });
+        message
+    }
+
+    #[test]
+    fn an_end_that_fusions_scenes_contradict_does_not_free_anything() {
+        let mut m = modes();
+        let onset = hazard(7, HazardKind::Pedestrian, Severity::Critical, true);
+        m.on_hazard(&published(onset.clone(), 1000), t(1000));
+        // Forged, or of another life of fusion: by its active flag, or by its severity.
+        for (at, forged) in
+            [(1100, v1::Hazard { active: false, ..onset.clone() }), (1200, v1::Hazard { severity: 1, ..onset.clone() })]
+        {
+            m.on_hazard(&published(forged, at), t(at));
+            assert_eq!(m.decide(t(at)).cause, Cause::HazardHold);
+            let scene = v1::Scene { hazards: vec![onset.clone()], ..Default::default() };
+            assert!(!m.on_scene(&published(scene.clone(), at), t(at + 5)), "published before the end");
+            assert!(m.on_scene(&published(scene, at + 40), t(at + 40)));
+            assert_eq!(m.decide(t(at + 40)).cause, Cause::Hazard(7));
+        }
+        // A true end: no later scene lists it.
+        m.on_hazard(&published(v1::Hazard { active: false, ..onset }, 1300), t(1300));
+        assert!(!m.on_scene(&published(v1::Scene::default(), 1340), t(1340)));
+        assert_eq!(m.decide(t(2800)).mode, Mode::Nominal);
+    }
+
+    #[test]
+    fn a_hazard_whose_onset_was_lost_is_known_from_the_next_scene() {
+        let mut m = modes();
+        let listed = hazard(3, HazardKind::ForwardCollision, Severity::Critical, true);
+        let scene = v1::Scene { hazards: vec![listed], ..Default::default() };
+        assert!(m.on_scene(&published(scene.clone(), 1000), t(1000)));
+        assert_eq!(m.decide(t(1000)).cause, Cause::Hazard(3));
+        assert!(!m.on_scene(&published(scene, 1040), t(1040)), "known now");
+    }
+
     #[test]
     fn without_any_scene_the_hold_after_a_start_ends_by_its_limit() {
         let mut m = ModeSelector::new(Config::default().modes, None);
@@ -322,7 +353,8 @@ mod tests {
         let mut m = modes();
         m.on_hazard(&hazard(0, HazardKind::Pedestrian, Severity::Critical, true), t(0));
         for id in 1..1000 {
-            m.on_hazard(&hazard(id, HazardKind::SensorLost, Severity::Warning, true), t(id));
+            let too_many = m.on_hazard(&hazard(id, HazardKind::SensorLost, Severity::Warning, true), t(id));
+            assert_eq!(too_many, id >= hazards::MAX_HAZARDS as u64);
         }
         assert_eq!(m.hazards.len(), hazards::MAX_HAZARDS);
         assert_eq!(m.decide(t(1000)).cause, Cause::Hazard(0));

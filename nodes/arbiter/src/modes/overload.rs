@@ -1,8 +1,10 @@
 //! Whether safety nodes are overloaded or missing, from their usage messages.
 //!
 //! Overload: the deadline misses and lost messages of all safety nodes together, per second. Missing: a safety node that
-//! reported once and has been silent for `node_missing_ms`. A missing node cannot report misses, so it counts by itself,
-//! until it reports again: a dead safety node never makes the arbiter more permissive.
+//! reported and has been silent for `node_missing_ms`. A missing node cannot report misses, so it counts by itself,
+//! until it reports again: a dead safety node never makes the arbiter more permissive. A node counts as one that reports from
+//! its second report on that fits the one before: one message about a node that does not run must not mean limp mode for the
+//! rest of the drive.
 
 use super::hysteresis::Hysteresis;
 use crate::config::ModesConfig;
@@ -14,6 +16,9 @@ use std::{collections::BTreeMap, time::Duration};
 const SMOOTHING_S: f64 = 1.0;
 /// Reports closer together than this are merged, in seconds.
 const MIN_INTERVAL_S: f64 = 0.01;
+/// A node counts as missing at most this many times the limit of limp mode: with more, one report of a count that cannot be
+/// would mean limp mode for a while.
+const MAX_RATE_FACTOR: f64 = 10.0;
 
 /// The newest report of one node.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ struct NodeMisses {
     uptime_ns: u64,
     misses: u64,
     rate_per_s: f64,
+    /// Two reports in a row were of one process.
+    confirmed: bool,
 }
 
 /// The state of all safety nodes.
@@ -60,21 +67,27 @@ impl Overload {
         let safety = |n: &&auriga_msgs::NodeSpec| n.name == usage.node && n.criticality == Criticality::Safety;
         let Some(node) = NODES.iter().find(safety) else { return };
         let misses = usage.deadline_misses.saturating_add(usage.messages_lost);
-        let newest = NodeMisses { pid: usage.pid, received: now, uptime_ns: usage.uptime_ns, misses, rate_per_s: 0.0 };
-        let Some(last) = self.nodes.get_mut(node.name).filter(|n| n.pid == usage.pid && n.misses <= misses) else {
-            // New, or restarted: its counts begin again.
+        let confirmed = self.nodes.get(node.name).is_some_and(|n| n.confirmed);
+        let (pid, uptime_ns) = (usage.pid, usage.uptime_ns);
+        let newest = NodeMisses { pid, received: now, uptime_ns, misses, rate_per_s: 0.0, confirmed };
+        let Some(last) = self
+            .nodes
+            .get_mut(node.name)
+            .filter(|n| n.pid == usage.pid && n.misses <= misses && n.uptime_ns <= usage.uptime_ns)
+        else {
+            // New, or restarted, or the last report was wrong: its counts begin again.
             self.nodes.insert(node.name, newest);
             return;
         };
-        last.received = now;
+        (last.received, last.confirmed) = (now, true);
         let seconds = usage.uptime_ns.saturating_sub(last.uptime_ns) as f64 * 1e-9;
         if seconds < MIN_INTERVAL_S {
             return;
         }
-        let rate = (misses - last.misses) as f64 / seconds;
+        let rate = ((misses - last.misses) as f64 / seconds).min(self.limp_limit * MAX_RATE_FACTOR);
         // First-order low-pass over the time between two reports, so that the reporting period does not matter.
         let gain = 1.0 - (-seconds / SMOOTHING_S).exp();
-        *last = NodeMisses { rate_per_s: last.rate_per_s + (rate - last.rate_per_s) * gain, ..newest };
+        *last = NodeMisses { rate_per_s: last.rate_per_s + (rate - last.rate_per_s) * gain, confirmed: true, ..newest };
     }
 
     /// Re-evaluates the conditions at `now`.
@@ -86,9 +99,12 @@ impl Overload {
         self.limp.update(limp.0, limp.1, now);
     }
 
-    /// The first safety node that reported once and has been silent for too long.
+    /// The first safety node that reported and has been silent for too long.
     pub fn missing(&self, now: Nanos) -> Option<&'static str> {
-        self.nodes.iter().find(|(_, n)| now.since(n.received) > self.missing_after).map(|(&name, _)| name)
+        self.nodes
+            .iter()
+            .find(|(_, n)| n.confirmed && now.since(n.received) > self.missing_after)
+            .map(|(&name, _)| name)
     }
 
     /// Whether safety nodes miss deadlines now and then.
@@ -164,12 +180,47 @@ mod tests {
     }
 
     #[test]
+    fn one_report_about_a_node_that_does_not_run_means_nothing() {
+        let mut o = Overload::new(&Config::default().modes);
+        o.on_usage(&usage("camera", 7, 1000, 0), Nanos::from_millis(1000));
+        assert_eq!(o.missing(Nanos::from_millis(60_000)), None);
+        // A process that runs, and its next life.
+        feed(&mut o, "can", 1000, 2000, 0);
+        o.on_usage(&usage("can", 8, 100, 0), Nanos::from_millis(2500));
+        assert_eq!(o.missing(Nanos::from_millis(4501)), Some("can"));
+    }
+
+    #[test]
     fn an_overload_does_not_end_because_its_node_dies() {
         let mut o = Overload::new(&Config::default().modes);
         assert_eq!(feed(&mut o, "can", 0, 10_000, 500), (true, true));
         for t in (10_000..60_000).step_by(100) {
             o.evaluate(Nanos::from_millis(t));
             assert!(o.is_limp(), "{t} ms");
+        }
+    }
+
+    #[test]
+    fn one_report_with_any_counts_neither_means_limp_nor_hides_an_overload() {
+        for (pid, uptime_ms, misses) in [
+            (1, 10_050, 1 << 63),
+            (1, u64::MAX / 1_000_000, 0),
+            (1, u64::MAX / 1_000_000, u64::MAX),
+            (9, 0, 0),
+            (1, 0, u64::MAX),
+        ] {
+            for overloaded in [false, true] {
+                let mut o = Overload::new(&Config::default().modes);
+                let per_s = if overloaded { 1000 } else { 0 };
+                assert_eq!(feed(&mut o, "can", 0, 10_000, per_s).1, overloaded);
+                o.on_usage(&usage("can", pid, uptime_ms, misses), Nanos::from_millis(10_050));
+                for t in (10_200..14_000).step_by(200) {
+                    o.on_usage(&usage("can", 1, t, t * per_s / 1000), Nanos::from_millis(t));
+                    o.evaluate(Nanos::from_millis(t));
+                    assert_eq!(o.is_limp(), overloaded, "{pid} {uptime_ms} {misses} at {t} ms");
+                }
+                assert!((o.rate_per_s - per_s as f64).abs() < 100.0, "{} of {per_s}", o.rate_per_s);
+            }
         }
     }
 

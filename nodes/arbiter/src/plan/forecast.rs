@@ -9,7 +9,7 @@ const MAX_WEIGHT: f64 = 20.0;
 /// Weights are rounded to multiples of this, so that small changes do not trigger new plans.
 const STEP: f64 = 1.0 / 16.0;
 /// Items used of one message at most.
-const MAX_ITEMS: usize = 64;
+pub(crate) const MAX_ITEMS: usize = 64;
 
 #[derive(Debug, Clone, PartialEq)]
 struct Expected {

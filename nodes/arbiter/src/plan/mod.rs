@@ -6,6 +6,7 @@ pub mod knapsack;
 mod shortage;
 mod weights;
 
+pub(crate) use forecast::MAX_ITEMS;
 pub(crate) use shortage::CpuSample;
 pub(crate) use weights::UtilityWeights;
 

@@ -177,12 +177,22 @@ fn safety_nodes_that_miss_deadlines_all_the_time_mean_limp() {
 fn a_safety_node_that_dies_means_limp_until_it_is_back() {
     let mut rig = Rig::new(&config());
     rig.input(usage("can", 10, 500, 0));
+    rig.run(200);
+    rig.input(usage("can", 10, 700, 0));
     rig.run(2000);
     assert_eq!(rig.last().mode(), Mode::Nominal);
     rig.run(60_000);
     assert_eq!(rig.last().mode(), Mode::Limp);
     assert!(rig.last().reason.starts_with("limp: the safety node can has not reported"), "{}", rig.last().reason);
     rig.input(usage("can", 11, 10, 0));
+    assert_eq!(rig.last().mode(), Mode::Nominal);
+}
+
+#[test]
+fn one_report_about_a_safety_node_that_does_not_run_does_not_mean_limp() {
+    let mut rig = Rig::new(&config());
+    rig.input(usage("camera", 10, 500, 0));
+    rig.run(60_000);
     assert_eq!(rig.last().mode(), Mode::Nominal);
 }
 
