@@ -2,7 +2,10 @@
 
 use crate::table::MODES;
 use auriga_msgs::v1::Mode;
-use auriga_runtime::config::{ConfigError, Range, check_ranges, shipped};
+use auriga_runtime::{
+    MAX_LEASE,
+    config::{ConfigError, Range, check_ranges, shipped},
+};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -105,6 +108,15 @@ pub struct ActuationConfig {
     pub stopped_quota_percent: u32,
     /// Whether safety nodes get SCHED_FIFO.
     pub realtime: bool,
+    /// Without a supervisor: user id of the nodes' processes; -1: the arbiter's own.
+    pub node_uid: i64,
+}
+
+impl ActuationConfig {
+    /// User id of the nodes' processes; `None`: the arbiter's own.
+    pub fn node_uid(&self) -> Option<u32> {
+        u32::try_from(self.node_uid).ok()
+    }
 }
 
 impl Default for Config {
@@ -125,7 +137,7 @@ impl Config {
         let misses = m.demanding_misses_per_s;
         vec![
             Range::new("renew_hz", self.renew_hz, 1.0..=1000.0),
-            Range::new("lease_ms", self.lease_ms, 2000.0 / self.renew_hz..=10_000.0)
+            Range::new("lease_ms", self.lease_ms, 2000.0 / self.renew_hz..=MAX_LEASE.as_millis() as f64)
                 .note("at least two renewal periods"),
             Range::one_of("force_mode", &self.force_mode, &FORCED),
             Range::new("modes.hazard_hold_ms", m.hazard_hold_ms, 0.0..=MINUTE_MS),
@@ -150,6 +162,8 @@ impl Config {
             Range::new("forecast.max_ms", f.max_ms, 0.0..=86.4e6),
             Range::new("forecast.hold_ms", f.hold_ms, 0.0..=MINUTE_MS),
             Range::new("actuation.stopped_quota_percent", a.stopped_quota_percent, 1.0..=100.0).note("of one core"),
+            Range::new("actuation.node_uid", a.node_uid as f64, -1.0..=f64::from(u32::MAX - 1))
+                .note("-1: the arbiter's own"),
         ]
     }
 

@@ -1,6 +1,9 @@
 //! The arbiter node's executable.
 
-use auriga_arbiter::{ArbiterNode, Config, DEFAULTS, actuate::Actuator};
+use auriga_arbiter::{
+    ArbiterNode, Config, DEFAULTS,
+    actuate::{Actuator, NodeProcesses},
+};
 use auriga_msgs::v1::Severity;
 use auriga_runtime::Shell;
 use std::{cell::OnceCell, rc::Rc};
@@ -14,7 +17,12 @@ fn main() -> anyhow::Result<()> {
         let (bound_ms, budget_ms) = (chain.bound_ms, chain.budget_ms);
         tracing::info!(chain = chain.chain, bound_ms, budget_ms, "admitted");
     }
-    let mut actuator = Actuator::new(&shell.config().actuation);
+    let actuation = &shell.config().actuation;
+    let nodes = NodeProcesses::of_this_launch(actuation.node_uid());
+    if actuation.cgroups || actuation.realtime {
+        tracing::info!("acts on {}", nodes.describe());
+    }
+    let mut actuator = Actuator::new(actuation, nodes);
     // Both run on the node's thread; the sink is there before the first effect.
     let sink = Rc::new(OnceCell::new());
     let faults = sink.clone();

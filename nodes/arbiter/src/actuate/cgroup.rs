@@ -1,10 +1,7 @@
 //! Control groups: `auriga/<node>` under the hierarchy that has the CPU controller, cgroup v2 where there is one, else v1.
 
-use super::{
-    process::{is_node, threads},
-    scheduler::is_realtime,
-    share::NodeShare,
-};
+use super::{process::threads, scheduler::is_realtime, share::NodeShare};
+use auriga_runtime::processes::ProcessId;
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -32,7 +29,7 @@ pub(crate) struct Groups {
     /// The group "auriga".
     root: PathBuf,
     /// The moved process of each node and the group it came from.
-    origins: BTreeMap<&'static str, (u32, PathBuf)>,
+    origins: BTreeMap<&'static str, (ProcessId, PathBuf)>,
     /// Groups that were made, in the order in which they were made.
     made: Vec<PathBuf>,
 }
@@ -68,7 +65,12 @@ impl Groups {
     }
 
     /// Puts the node's process into its group and writes what changed against `before`.
-    pub(crate) fn apply(&mut self, share: &NodeShare, before: Option<&NodeShare>) -> Result<(), String> {
+    pub(crate) fn apply(
+        &mut self,
+        share: &NodeShare,
+        process: ProcessId,
+        before: Option<&NodeShare>,
+    ) -> Result<(), String> {
         let group = self.root.join(share.node);
         if !self.made.contains(&group) {
             self.make(&group, &self.root.clone())?;
@@ -82,9 +84,9 @@ impl Groups {
         // SCHED_FIFO needs no weight, and a v1 group without real-time budget does not let it in.
         let stays = share.realtime.is_some() && group.join("cpu.rt_runtime_us").exists();
         if before.is_none() && !stays {
-            let origin = self.origin(share.pid);
-            self.join(&group, share.pid)?;
-            self.origins.insert(share.node, (share.pid, origin));
+            let origin = self.origin(process.pid);
+            self.join(&group, process.pid)?;
+            self.origins.insert(share.node, (process, origin));
         }
         Ok(())
     }
@@ -106,10 +108,8 @@ impl Groups {
     }
 
     fn leave_all(&self) {
-        for (node, (pid, origin)) in &self.origins {
-            if is_node(*pid, node) {
-                self.leave(origin, *pid);
-            }
+        for (process, origin) in self.origins.values().filter(|(process, _)| process.is_alive()) {
+            self.leave(origin, process.pid);
         }
     }
 

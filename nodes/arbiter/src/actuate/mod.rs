@@ -1,65 +1,91 @@
 //! Carries out what the grants mean to the kernel: a cgroup for each node with the weight of its grants, and real-time
 //! priority for safety nodes. This is the shell's part: the state machine does no I/O, it emits a list of [`NodeShare`].
 //!
-//! Only a process whose executable is `auriga-<node>` is touched. Dropping the [`Actuator`] moves every process back to
-//! its old group and policy and removes the groups.
+//! Only a process of which [`NodeProcesses`] says that it is the node's is touched, whatever a usage message claims. Dropping
+//! the [`Actuator`] moves every process back to its old group and policy and removes the groups.
 
 mod cgroup;
 mod process;
 mod scheduler;
 mod share;
 
+pub use process::NodeProcesses;
 pub use share::{NodeShare, Problem, Realtime};
 
 use crate::config::ActuationConfig;
+use auriga_runtime::processes::ProcessId;
 use cgroup::Groups;
-use process::is_node;
 use scheduler::{reset_scheduling, set_realtime};
 use share::{FAILED, SOFT_ONLY};
 use std::collections::BTreeMap;
 
 /// Carries out [`NodeShare`]s. It remembers what it has written, so that it writes only changes and can undo them.
 pub struct Actuator {
+    nodes: NodeProcesses,
     groups: Option<Groups>,
     /// Why there are no groups, until that has been returned once.
     unreported: Option<Problem>,
-    done: BTreeMap<&'static str, NodeShare>,
+    /// The share of each node that was applied last, and its process.
+    done: BTreeMap<&'static str, (NodeShare, ProcessId)>,
+    /// Processes that are not the node's, as the last problem of it says.
+    refused: BTreeMap<&'static str, u32>,
     realtime_refused: bool,
 }
 
 impl Actuator {
     /// Finds the cgroup hierarchy and makes the group "auriga" in it. If that fails, the first [`Self::apply`] returns why
-    /// and only real-time priorities and the grants themselves act.
-    pub fn new(config: &ActuationConfig) -> Self {
+    /// and only real-time priorities and the grants themselves act. `nodes`: which processes may be acted on.
+    pub fn new(config: &ActuationConfig, nodes: NodeProcesses) -> Self {
         let groups = if config.cgroups { Groups::create(&config.cgroup_parent).map(Some) } else { Ok(None) };
         let unreported = groups.as_ref().err().map(|text| Problem {
             code: SOFT_ONLY,
             subject: "cgroups".into(),
             text: format!("{text}; the grants act only on workloads that obey them"),
         });
-        Self { groups: groups.unwrap_or_default(), unreported, done: BTreeMap::new(), realtime_refused: false }
+        Self {
+            nodes,
+            groups: groups.unwrap_or_default(),
+            unreported,
+            done: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            realtime_refused: false,
+        }
     }
 
     /// Applies the shares that changed since the last call. Returns what could not be done.
     pub fn apply(&mut self, shares: &[NodeShare]) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.unreported.take().into_iter().collect();
         for share in shares {
-            if self.done.get(share.node) != Some(share) {
-                problems.extend(self.apply_one(share));
-                // Remembered even if it failed: trying again at every switch would change nothing.
-                self.done.insert(share.node, share.clone());
+            if self.done.get(share.node).map(|(done, _)| done) != Some(share) {
+                problems.extend(self.apply_if_node(share));
             }
         }
         problems
     }
 
-    fn apply_one(&mut self, share: &NodeShare) -> Vec<Problem> {
-        if !is_node(share.pid, share.node) {
-            let text = format!("process {} is not auriga-{}; it is left alone", share.pid, share.node);
-            return vec![Problem { code: FAILED, subject: share.node.into(), text }];
+    /// Applies a share to a process that is the node's; of another one it returns once that it is left alone, and what was
+    /// done before stays.
+    fn apply_if_node(&mut self, share: &NodeShare) -> Vec<Problem> {
+        match self.nodes.find(share.pid, share.node) {
+            Ok(process) => {
+                self.refused.remove(share.node);
+                let problems = self.apply_one(share, process);
+                // Remembered even if it failed: trying again at every switch would change nothing.
+                self.done.insert(share.node, (share.clone(), process));
+                problems
+            }
+            Err(_) if self.refused.get(share.node) == Some(&share.pid) => Vec::new(),
+            Err(why) => {
+                self.refused.insert(share.node, share.pid);
+                let text = format!("a usage message of {} names a process that is left alone: {why}", share.node);
+                vec![Problem { code: FAILED, subject: share.node.into(), text }]
+            }
         }
+    }
+
+    fn apply_one(&mut self, share: &NodeShare, process: ProcessId) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let before = self.done.get(share.node).filter(|d| d.pid == share.pid);
+        let before = self.done.get(share.node).filter(|(_, before)| *before == process).map(|(done, _)| done);
         if let Some(realtime) =
             share.realtime.filter(|r| !self.realtime_refused && before.and_then(|b| b.realtime) != Some(*r))
             && let Err(e) = set_realtime(share.pid, realtime)
@@ -69,7 +95,7 @@ impl Actuator {
             problems.push(Problem { code: SOFT_ONLY, subject: "realtime".into(), text });
         }
         if let Some(groups) = &mut self.groups
-            && let Err(e) = groups.apply(share, before)
+            && let Err(e) = groups.apply(share, process, before)
         {
             let text = format!("{e}; the grants act only if the node obeys them");
             problems.push(Problem { code: FAILED, subject: share.node.into(), text });
@@ -80,8 +106,8 @@ impl Actuator {
 
 impl Drop for Actuator {
     fn drop(&mut self) {
-        for share in self.done.values().filter(|s| s.realtime.is_some() && is_node(s.pid, s.node)) {
-            reset_scheduling(share.pid);
+        for (_, process) in self.done.values().filter(|(s, process)| s.realtime.is_some() && process.is_alive()) {
+            reset_scheduling(process.pid);
         }
     }
 }
@@ -90,16 +116,21 @@ impl Drop for Actuator {
 mod tests {
     use super::*;
 
+    fn nodes() -> NodeProcesses {
+        NodeProcesses::Installed { folder: "/".into(), uid: rustix::process::getuid().as_raw() }
+    }
+
     #[test]
-    fn a_process_that_is_not_the_node_is_left_alone() {
+    fn a_process_that_is_not_the_node_is_left_alone_and_said_once() {
         let config = ActuationConfig { cgroups: false, ..crate::config::Config::default().actuation };
-        let mut actuator = Actuator::new(&config);
-        let me = std::process::id();
+        let mut actuator = Actuator::new(&config, nodes());
         let realtime = Some(Realtime { priority: 1, core: 0 });
-        for pid in [me, 0, u32::MAX] {
+        for pid in [std::process::id(), 0, u32::MAX] {
             let share = NodeShare { node: "hud", pid, cpu_weight: 1, quota_percent: None, realtime };
-            let problems = actuator.apply(&[share]);
-            assert!(problems[0].text.contains("is not auriga-hud"), "{problems:?}");
+            let problems = actuator.apply(std::slice::from_ref(&share));
+            assert!(problems[0].text.contains("left alone"), "{problems:?}");
+            assert_eq!(actuator.apply(&[NodeShare { cpu_weight: 2, ..share }]), []);
+            assert!(actuator.done.is_empty());
         }
     }
 
@@ -107,7 +138,7 @@ mod tests {
     fn without_a_place_for_groups_it_says_once_that_only_the_grants_act() {
         let parent = "no/such/group".into();
         let config = ActuationConfig { cgroup_parent: parent, ..crate::config::Config::default().actuation };
-        let mut actuator = Actuator::new(&config);
+        let mut actuator = Actuator::new(&config, nodes());
         let problems = actuator.apply(&[]);
         assert_eq!((problems.len(), problems[0].code), (1, SOFT_ONLY));
         assert_eq!(actuator.apply(&[]), []);

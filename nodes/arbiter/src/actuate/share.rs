@@ -5,7 +5,7 @@
 pub struct NodeShare {
     /// Name of the node in `msgs/topics.toml`.
     pub node: &'static str,
-    /// Its process, as its usage message states it.
+    /// Its process, as its usage message states it; [`super::NodeProcesses`] decides whether that is true.
     pub pid: u32,
     /// Weight as cgroup v2 counts it, 1 to 10000.
     pub cpu_weight: u32,

@@ -2,9 +2,10 @@
 
 use auriga_arbiter::{
     Config,
-    actuate::{Actuator, NodeShare, Realtime},
+    actuate::{Actuator, NodeProcesses, NodeShare, Realtime},
     config::ActuationConfig,
 };
+use auriga_runtime::processes::ProcessList;
 use rustix::{
     process::Pid,
     thread::{CpuSet, sched_setaffinity},
@@ -66,8 +67,15 @@ fn share(node: &'static str, burner: &Burner, cpu_weight: u32, quota_percent: Op
     NodeShare { node, pid: burner.0.id(), cpu_weight, quota_percent, realtime: None }
 }
 
+/// The list of a supervisor that has started `nodes`.
+fn list(nodes: &[&Burner]) -> ProcessList {
+    let mut list = ProcessList::create().unwrap();
+    nodes.iter().for_each(|node| list.add(node.0.id()).unwrap());
+    list
+}
+
 /// An actuator on a group of this test's own, or why there is none.
-fn actuator() -> Result<(Actuator, Parent), String> {
+fn actuator(list: &ProcessList) -> Result<(Actuator, Parent), String> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let parents: Vec<PathBuf> = mounts
         .lines()
@@ -83,7 +91,7 @@ fn actuator() -> Result<(Actuator, Parent), String> {
     let name = parents.first().and_then(|p| p.file_name()).ok_or("no cgroups are mounted")?;
     let config = ActuationConfig { cgroup_parent: name.into(), ..Config::default().actuation };
     let parent = Parent(parents.clone());
-    let mut actuator = Actuator::new(&config);
+    let mut actuator = Actuator::new(&config, NodeProcesses::Listed(list.path().to_owned()));
     match actuator.apply(&[]).pop() {
         None => Ok((actuator, parent)),
         Some(problem) => Err(problem.text),
@@ -108,12 +116,13 @@ impl Drop for Parent {
 #[test]
 fn weights_and_quotas_divide_the_cpu_between_nodes_and_are_undone() {
     let _serial = SERIAL.lock().unwrap_or_else(|e| e.into_inner());
-    let (mut actuator, parent) = match actuator() {
+    let dir = tempfile::tempdir().unwrap();
+    let (language, recorder) = (Burner::start(dir.path(), "language"), Burner::start(dir.path(), "recorder"));
+    let list = list(&[&language, &recorder]);
+    let (mut actuator, parent) = match actuator(&list) {
         Ok(both) => both,
         Err(why) => return auriga_testing::skip(&why),
     };
-    let dir = tempfile::tempdir().unwrap();
-    let (language, recorder) = (Burner::start(dir.path(), "language"), Burner::start(dir.path(), "recorder"));
     let before = (language.cgroup(), recorder.cgroup());
 
     let equal = [share("language", &language, 100, None), share("recorder", &recorder, 100, None)];
@@ -156,21 +165,26 @@ fn weights_and_quotas_divide_the_cpu_between_nodes_and_are_undone() {
 fn a_safety_node_gets_its_priority_and_loses_it_when_the_arbiter_ends() {
     let _serial = SERIAL.lock().unwrap_or_else(|e| e.into_inner());
     let config = ActuationConfig { cgroups: false, realtime: true, ..Config::default().actuation };
-    let mut actuator = Actuator::new(&config);
     let dir = tempfile::tempdir().unwrap();
-    let can = Burner::start(dir.path(), "can");
+    let (can, stranger) = (Burner::start(dir.path(), "can"), Burner::start(dir.path(), "hud"));
+    let list = list(&[&can]);
+    let mut actuator = Actuator::new(&config, NodeProcesses::Listed(list.path().to_owned()));
     let realtime = Some(Realtime { priority: 3, core: 0 });
     if let Some(problem) = actuator.apply(&[NodeShare { realtime, ..share("can", &can, 10_000, None) }]).pop() {
         assert_eq!(problem.code, "actuation-soft-only");
         return auriga_testing::skip(&problem.text);
     }
     // Fields 40 and 41 of /proc/<pid>/stat: priority and policy (1: SCHED_FIFO).
-    let scheduling = || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", can.0.id())).unwrap();
+    let scheduling = |burner: &Burner| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", burner.0.id())).unwrap();
         let fields: Vec<String> = stat.rsplit_once(") ").unwrap().1.split(' ').map(str::to_owned).collect();
         (fields[37].clone(), fields[38].clone())
     };
-    assert_eq!(scheduling(), ("3".into(), "1".into()));
+    assert_eq!(scheduling(&can), ("3".into(), "1".into()));
+    // One that carries a node's name and that the supervisor did not start.
+    let problems = actuator.apply(&[NodeShare { realtime, ..share("hud", &stranger, 10_000, None) }]);
+    assert!(problems[0].text.contains("not started by the supervisor"), "{problems:?}");
+    assert_eq!(scheduling(&stranger), ("0".into(), "0".into()));
     drop(actuator);
-    assert_eq!(scheduling(), ("0".into(), "0".into()));
+    assert_eq!(scheduling(&can), ("0".into(), "0".into()));
 }
