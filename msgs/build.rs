@@ -119,7 +119,7 @@ fn topic_ids(topics: &[Topic]) -> String {
             None => "None".into(),
         };
         code += &format!(
-            "TopicSpec {{ id: TopicId::{}, name: {:?}, message: {:?}, publisher: {:?}, subscribers: &{:?}, criticality: Criticality::{:?}, rate_hz: {:?}, timeout_ms: {:?}, reliability: Reliability::{:?}, depth: {}, priority: Priority::{:?}, shared_memory: {}, private: {}, record: Record::{:?}, replay_as: {:?}, ros: {ros} }},\n",
+            "TopicSpec {{ id: TopicId::{}, name: {:?}, message: {:?}, publisher: {:?}, subscribers: &{:?}, criticality: Criticality::{:?}, rate_hz: {:?}, timeout_ms: {:?}, validity_ms: {:?}, reliability: Reliability::{:?}, depth: {}, priority: Priority::{:?}, shared_memory: {}, private: {}, record: Record::{:?}, replay_as: {:?}, ros: {ros} }},\n",
             camel(&t.name),
             t.name,
             t.message,
@@ -128,6 +128,7 @@ fn topic_ids(topics: &[Topic]) -> String {
             t.criticality,
             t.rate_hz,
             t.timeout_ms,
+            t.validity_ms,
             t.reliability,
             t.depth,
             t.priority,
@@ -200,8 +201,8 @@ fn node_modules(nodes: &[Node], topics: &[Topic]) -> String {
             .collect();
         let ids: String = reads.iter().map(|t| format!("TopicId::{}, ", camel(&t.name))).collect();
         let spec = format!(
-            "NodeSpec {{ name: {:?}, criticality: Criticality::{:?}, port: {}, reads: &[{ids}] }}",
-            node.name, node.criticality, node.port
+            "NodeSpec {{ name: {:?}, criticality: Criticality::{:?}, port: {}, start_limit_s: {}, keeps_stale: {}, reads: &[{ids}] }}",
+            node.name, node.criticality, node.port, node.start_limit_s, node.keeps_stale
         );
         code += &format!(
             "/// The node `{}`.\n#[derive(Debug, Clone, Copy)]\npub struct {n};\nimpl NodeName for {n} {{ const SPEC: NodeSpec = {spec}; type Input = {n}Input; }}\n",

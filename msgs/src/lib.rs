@@ -56,6 +56,9 @@ pub struct TopicSpec {
     pub rate_hz: f64,
     /// Silence that is a fault; `None`: any silence is normal.
     pub timeout_ms: Option<u64>,
+    /// Age from which a message is not handed to its reader, in ms; `None`: at any age. Counted from its publishing; of a
+    /// device topic from its stamp.
+    pub validity_ms: Option<u64>,
     /// What happens when a reader's queue is full.
     pub reliability: Reliability,
     /// Length of a reader's queue, in messages.
@@ -99,6 +102,10 @@ pub struct NodeSpec {
     pub criticality: Criticality,
     /// Its Zenoh listener is the base port plus this.
     pub port: u16,
+    /// Time from its start until it is up, in seconds.
+    pub start_limit_s: u32,
+    /// Also takes messages that are past their validity: it only stores or measures them.
+    pub keeps_stale: bool,
     /// The topics it reads, its device topics included.
     pub reads: &'static [TopicId],
 }

@@ -29,6 +29,11 @@ pub struct Node {
     pub criticality: Criticality,
     /// Offset of its Zenoh listener from the base port, 1 to 999.
     pub port: u16,
+    /// Time from its start until it is up, in seconds, 1 to 3600.
+    pub start_limit_s: u32,
+    /// Also takes messages that are past their validity.
+    #[serde(default)]
+    pub keeps_stale: bool,
 }
 
 /// A row `[[topic]]`.
@@ -49,6 +54,8 @@ pub struct Topic {
     pub rate_hz: f64,
     /// Silence that is a fault; `None`: any silence is normal.
     pub timeout_ms: Option<u64>,
+    /// Age from which a message is not handed to its reader, in ms, 1 to 60000; `None`: at any age.
+    pub validity_ms: Option<u64>,
     /// What happens when a reader's queue is full.
     pub reliability: Reliability,
     /// Length of a reader's queue, in messages, 1 to 65536.
@@ -185,6 +192,9 @@ impl Table {
             if n.port == 0 || n.port > 999 || !ports.insert(n.port) {
                 return Err(format!("node {}: port {} must be 1..999 and its own", n.name, n.port));
             }
+            if n.start_limit_s == 0 || n.start_limit_s > 3600 {
+                return Err(format!("node {}: start_limit_s must be 1..3600, found {}", n.name, n.start_limit_s));
+            }
         }
         let mut topics = HashSet::new();
         let mut types = HashSet::new();
@@ -250,6 +260,10 @@ impl Topic {
         }
         if self.depth == 0 || self.depth > 65536 {
             return Err(format!("{at}: depth must be 1..65536, found {}", self.depth));
+        }
+        let longest = self.timeout_ms.map_or(60_000, |timeout| timeout.min(60_000));
+        if let Some(validity) = self.validity_ms.filter(|ms| !(1..=longest).contains(ms)) {
+            return Err(format!("{at}: validity_ms must be 1..{longest} (its timeout_ms at most), found {validity}"));
         }
         Ok(())
     }

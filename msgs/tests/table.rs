@@ -1,6 +1,6 @@
 //! The topic table: the shipped one is what the types were made from, and a bad one is refused with its row.
 
-use auriga_msgs::{Any, CHAINS, NODES, Reliability, Stamped, TOPICS, TopicId, table::Table, v1};
+use auriga_msgs::{Any, CHAINS, Criticality, NODES, Reliability, Stamped, TOPICS, TopicId, table::Table, v1};
 use proptest::prelude::*;
 use std::{collections::HashSet, sync::Arc};
 
@@ -52,6 +52,16 @@ fn safety_topics_that_nodes_act_on_are_reliable() {
 }
 
 #[test]
+fn every_topic_that_safety_nodes_act_on_has_a_validity() {
+    let safety = NODES.iter().filter(|node| node.criticality == Criticality::Safety);
+    for topic in safety.flat_map(|node| node.reads).map(|topic| topic.spec()) {
+        assert!(topic.validity_ms.is_some(), "{}", topic.name);
+    }
+    let keeping: Vec<&str> = NODES.iter().filter(|node| node.keeps_stale).map(|node| node.name).collect();
+    assert_eq!(keeping, ["recorder", "monitor"]);
+}
+
+#[test]
 fn a_trace_id_names_its_source_topic() {
     for topic in TOPICS {
         let header = v1::Header::new(1, v1::Header::trace(topic.id, u64::MAX));
@@ -81,6 +91,9 @@ fn bad_rows_are_rejected_with_their_name() {
         (changed("budget_ms = 1.0", "budget_ms = -1.0"), "budget_ms"),
         (changed("to = \"vehicle/state\"", "to = \"vehicle/stat\""), "vehicle/stat"),
         (changed("port = 2\n", "port = 1\n"), "port 1"),
+        (changed("start_limit_s = 20", "start_limit_s = 0"), "start_limit_s"),
+        (changed("validity_ms = 500", "validity_ms = 0"), "validity_ms"),
+        (changed("timeout_ms = 500\nvalidity_ms = 500", "timeout_ms = 500\nvalidity_ms = 501"), "at most"),
         (changed("name = \"can\"", "name = \"any\""), "taken"),
         (changed("reliability = \"reliable\"", "reliability = \"mostly\""), "mostly"),
         (changed("rate_hz = 25.0", "rate = 25.0"), "rate"),

@@ -95,8 +95,8 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `node` | [`Node`], [`Outbox`], [`Lease`], the life of a fault ([`faults`]) |
-//! | `live` | [`Shell`], mailbox, health, [`transport`], [`DeviceSink`], [`Backoff`] |
+//! | `node` | [`Node`], [`Outbox`], [`Lease`], the life of a fault ([`faults`]), messages too old to act on |
+//! | `live` | [`Shell`], mailbox, health, [`transport`], [`supervision`], [`DeviceSink`], [`Backoff`] |
 //! | `replay` | [`Replay`] |
 //! | [`config`] | configuration files, command line, allowed ranges, renamed keys |
 //! | `checks` | [`plausibility`], [`sequence`], [`camera`], [`image`]: checks of input that several nodes make |
@@ -116,7 +116,7 @@ mod replay;
 mod time;
 
 pub use checks::{camera, image, plausibility, sequence};
-pub use live::{Backoff, DeviceSink, Shell, init_tracing, transport};
+pub use live::{Backoff, DeviceSink, Shell, init_tracing, supervision, transport};
 pub use node::{
     Node, Outbox, faults,
     lease::{Lease, MAX_LEASE},

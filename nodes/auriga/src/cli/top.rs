@@ -22,6 +22,8 @@ const READER: NodeSpec = NodeSpec {
     name: "top",
     criticality: Criticality::Infotainment,
     port: 30,
+    start_limit_s: 1,
+    keeps_stale: false,
     reads: &[TopicId::Usage, TopicId::ArbiterGrants],
 };
 const PERIOD: Duration = Duration::from_secs(1);
@@ -92,8 +94,8 @@ impl Figures {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<12} {:>8} {:>7} {:>9} {:>9} {:>9} {:>6} {:>7}",
-            "node", "pid", "CPU", "memory", "in/s", "out/s", "lost", "late"
+            "{:<12} {:>8} {:>7} {:>9} {:>9} {:>9} {:>6} {:>7} {:>6} {:>8}",
+            "node", "pid", "CPU", "memory", "in/s", "out/s", "lost", "late", "stale", "restarts"
         );
         for node in NODES {
             let Some((now, before)) = self.usage.get(node.name) else { continue };
@@ -108,13 +110,20 @@ impl Figures {
             });
             let _ = writeln!(
                 text,
-                "{:<12} {:>8} {cpu:>5.1} % {:>5} MiB {incoming:>9.0} {outgoing:>9.0} {:>6} {:>7}",
+                "{:<12} {:>8} {cpu:>5.1} % {:>5} MiB {incoming:>9.0} {outgoing:>9.0} {:>6} {:>7} {:>6} {:>8}",
                 node.name,
                 now.pid,
                 now.rss_bytes >> 20,
                 now.messages_lost,
-                now.deadline_misses
+                now.deadline_misses,
+                now.messages_stale,
+                now.restarts
             );
+        }
+        for usage in self.usage.values().map(|(now, _)| now).filter(|now| now.restarts > 0) {
+            // From another process: one line, and no control characters for the terminal.
+            let reason: String = usage.restart_reason.chars().filter(|c| !c.is_control()).take(200).collect();
+            let _ = writeln!(text, "{} was restarted by the supervisor: {reason}", usage.node);
         }
         if self.usage.is_empty() {
             text.push_str("no node reports; is something launched with this base port?\n");
@@ -149,5 +158,10 @@ mod tests {
         // 0.5 s of CPU time and 200 messages in 2 s.
         assert!(row.contains(" 25.0 %") && row.contains(" 100 "), "{row}");
         assert!(Figures::default().table().contains("no node reports"));
+        assert!(!table.contains("was restarted"), "{table}");
+        let restarted =
+            v1::Usage { restarts: 2, restart_reason: "hung:\x1b[2J no\nheartbeat".into(), ..usage(4, 600, 250) };
+        figures.take(Any::Usage(restarted.into()));
+        assert!(figures.table().contains("fusion was restarted by the supervisor: hung:[2J noheartbeat\n"));
     }
 }

@@ -33,9 +33,16 @@ pub fn pump(source: &Source, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<n
     }
 }
 
+/// Frames of a log that are older than this are left out: the node was started in the middle of a drive, and by their
+/// validity nothing of them counts any more.
+const MAX_AGE: Duration = Duration::from_millis(500);
+
 fn play(path: &PathBuf, sink: &DeviceSink<node::Can>) -> anyhow::Result<()> {
     for batch in log::frames(path, sink.start_at())? {
         let (due, frames) = batch?;
+        if Nanos::monotonic().since(due) > MAX_AGE {
+            continue;
+        }
         if !sink.sleep_until(due) || !sink.send::<topic::DeviceCan>(frames) {
             break;
         }

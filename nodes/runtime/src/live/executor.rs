@@ -3,6 +3,7 @@
 use super::{
     health::Health,
     mailbox::{Item, Mailbox, Taken},
+    supervision::Heartbeat,
     transport::Link,
 };
 use crate::{
@@ -29,15 +30,19 @@ pub(super) struct Executor<N: Node, F> {
     pub(super) link: Link,
     pub(super) effect: F,
     pub(super) health: Health,
+    pub(super) heartbeat: Heartbeat,
 }
 
 impl<N: Node, F: FnMut(N::Effect)> Executor<N, F> {
     /// Runs the node until its mailbox is stopped.
     pub(super) fn run(mut self) -> Link {
+        self.heartbeat.ready(Nanos::monotonic());
         loop {
-            let wake = self.runner.next_due().map_or(self.health.next, |t| t.min(self.health.next));
+            let due = self.runner.next_due().unwrap_or(self.health.next);
+            let wake = due.min(self.health.next).min(self.heartbeat.next());
             match self.mailbox.take(wake) {
                 Taken::Stopped(rest) => {
+                    self.heartbeat.closing();
                     self.finish(rest);
                     return self.link;
                 }
@@ -52,6 +57,7 @@ impl<N: Node, F: FnMut(N::Effect)> Executor<N, F> {
             if now >= self.health.next {
                 self.health(now);
             }
+            self.heartbeat.beat(now);
         }
     }
 
@@ -67,6 +73,8 @@ impl<N: Node, F: FnMut(N::Effect)> Executor<N, F> {
 
     fn take(&mut self, item: Item) {
         let now = Nanos::monotonic();
+        // Also within a long queue: a node that works is alive.
+        self.heartbeat.beat(now);
         match item {
             Item::Device(any) => self.step(Some(any), now),
             Item::Fault(f) => {
@@ -93,12 +101,7 @@ impl<N: Node, F: FnMut(N::Effect)> Executor<N, F> {
     fn fault(&mut self, raise: Raise<'_>) {
         self.runner.outbox.raise(Nanos::monotonic(), raise);
         let messages = self.runner.flush();
-        // Logged as often as it is published, which is less and less often.
-        for any in &messages {
-            if let Any::Fault(f) = any {
-                warn!(code = f.code, subject = f.subject, "{}", f.text);
-            }
-        }
+        log_faults(&messages);
         self.publish(messages);
     }
 
@@ -120,10 +123,21 @@ impl<N: Node, F: FnMut(N::Effect)> Executor<N, F> {
             )
         });
         let _entered = span.as_ref().map(tracing::Span::enter);
+        let (what, stale) = (input.as_ref().map(|any| any.topic().spec().name), self.runner.stale());
         let messages = self.runner.step(input, now);
+        if self.runner.stale() > stale {
+            log_faults(&messages);
+        }
         self.publish(messages);
         for effect in self.runner.outbox.take_effects() {
             (self.effect)(effect);
+        }
+        let (took, limit) = (Nanos::monotonic().since(now), self.heartbeat.period());
+        if took > limit {
+            let (ms, limit_ms, what) = (took.as_millis(), limit.as_millis(), what.unwrap_or("tick"));
+            let text =
+                format!("one step took {ms} ms; more than {limit_ms} ms make the node late with everything else");
+            self.fault(warning("slow-step", what, text));
         }
     }
 
@@ -157,11 +171,24 @@ impl<N: Node, F: FnMut(N::Effect)> Executor<N, F> {
             let severity = v1::Severity::Critical;
             self.fault(Raise { severity, ..warning("mailbox-full", N::Name::SPEC.name, text) });
         }
+        if let Some(text) = self.health.restart(now) {
+            self.fault(warning("restarted", N::Name::SPEC.name, text));
+        }
         let usage = self.health.usage(N::Name::SPEC.name, now, dropped, lost);
-        let usage = v1::Usage { workloads: self.runner.workloads(now), ..usage };
+        let (workloads, messages_stale) = (self.runner.workloads(now), self.runner.stale());
+        let usage = v1::Usage { workloads, messages_stale, ..usage };
         self.runner.outbox.publish::<auriga_msgs::topic::Usage>(usage);
         let messages = self.runner.flush();
         self.publish(messages);
+    }
+}
+
+/// Faults of the shell are logged as often as they are published, which is less and less often.
+fn log_faults(messages: &[Any]) {
+    for any in messages {
+        if let Any::Fault(f) = any {
+            warn!(code = f.code, subject = f.subject, "{}", f.text);
+        }
     }
 }
 

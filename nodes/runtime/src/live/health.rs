@@ -1,5 +1,6 @@
 //! What the shell measures of its node: usage, losses, deadlines, silence.
 
+use super::supervision::Restarted;
 use crate::{chains::LossMonitor, checks::sequence::Continuity, time::Nanos};
 use auriga_msgs::{Any, CHAINS, TopicId, v1};
 use std::{collections::HashMap, time::Duration};
@@ -20,7 +21,11 @@ pub(super) struct Health {
     heard: HashMap<TopicId, Heard>,
     /// Topics that were silent for longer than their timeout and have been heard since.
     back: Vec<TopicId>,
+    restarted: Restarted,
 }
+
+/// A restart is published as a fault in the node's first seconds: other nodes are connected one by one in that time.
+const PUBLISH_RESTART_FOR: Duration = Duration::from_secs(3);
 
 struct Heard {
     at: Nanos,
@@ -29,7 +34,7 @@ struct Heard {
 }
 
 impl Health {
-    pub(super) fn new(start: Nanos, start_at: Nanos, period: Duration) -> Self {
+    pub(super) fn new(start: Nanos, start_at: Nanos, period: Duration, restarted: Restarted) -> Self {
         debug!(lead_ms = start_at.since(start).as_millis() as u64, "files start");
         Self {
             start,
@@ -42,6 +47,7 @@ impl Health {
             loss: LossMonitor::default(),
             heard: HashMap::new(),
             back: Vec::new(),
+            restarted,
         }
     }
 
@@ -90,6 +96,13 @@ impl Health {
         silent
     }
 
+    /// What the supervisor said of the process before this one, while that is to be published.
+    pub(super) fn restart(&self, now: Nanos) -> Option<String> {
+        let Restarted { count, reason } = &self.restarted;
+        let due = *count > 0 && now.since(self.start) < PUBLISH_RESTART_FOR;
+        due.then(|| format!("restarted by the supervisor ({count} times since the launch): {reason}"))
+    }
+
     pub(super) fn usage(&mut self, node: &str, now: Nanos, dropped: u64, lost_in_mailbox: u64) -> v1::Usage {
         self.next = now + self.period;
         let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -105,6 +118,8 @@ impl Health {
             messages_dropped: dropped,
             messages_lost: self.loss.lost_reliable.saturating_add(lost_in_mailbox),
             deadline_misses: self.deadline_misses,
+            restarts: self.restarted.count,
+            restart_reason: self.restarted.reason.clone(),
             ..Default::default()
         }
     }
@@ -129,7 +144,7 @@ mod tests {
     /// Missed deadlines over 5 s of silence with a usage period.
     fn misses_of_silence(period_ms: u64) -> u64 {
         let at = Nanos::from_millis;
-        let mut health = Health::new(at(0), at(0), Duration::from_millis(period_ms));
+        let mut health = Health::new(at(0), at(0), Duration::from_millis(period_ms), Restarted::default());
         health.received(&state(0), "can", at(0));
         (period_ms..=5000).step_by(period_ms as usize).for_each(|ms| drop(health.silent(at(ms))));
         health.deadline_misses
@@ -145,12 +160,25 @@ mod tests {
     #[test]
     fn a_silent_topic_that_is_heard_again_is_named_once() {
         let at = Nanos::from_millis;
-        let mut health = Health::new(at(0), at(0), Duration::from_millis(200));
+        let mut health = Health::new(at(0), at(0), Duration::from_millis(200), Restarted::default());
         health.received(&state(0), "can", at(0));
         assert!(health.silent(at(499)).is_empty());
         assert_eq!(health.silent(at(600)), [(TopicId::VehicleState, Duration::from_millis(600))]);
         health.received(&state(1), "can", at(700));
         assert_eq!(health.heard_again(), [TopicId::VehicleState]);
         assert!(health.heard_again().is_empty() && health.silent(at(800)).is_empty());
+    }
+
+    #[test]
+    fn a_restart_is_stated_in_each_usage_and_published_as_a_fault_in_the_first_seconds() {
+        let at = Nanos::from_millis;
+        let restarted = Restarted { count: 2, reason: "hung: stopped by a signal".into() };
+        let mut health = Health::new(at(0), at(0), Duration::from_millis(200), restarted);
+        assert!(health.restart(at(2000)).is_some_and(|text| text.contains("2 times") && text.contains("hung")));
+        assert_eq!(health.restart(at(3000)), None);
+        let usage = health.usage("can", at(60_000), 0, 0);
+        assert_eq!((usage.restarts, usage.restart_reason.as_str()), (2, "hung: stopped by a signal"));
+        let fresh = Health::new(at(0), at(0), Duration::from_millis(200), Restarted::default());
+        assert_eq!(fresh.restart(at(0)), None);
     }
 }

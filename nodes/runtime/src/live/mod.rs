@@ -7,6 +7,7 @@ mod health;
 mod mailbox;
 mod scheduling;
 mod shell;
+pub mod supervision;
 pub mod transport;
 
 pub use backoff::Backoff;

@@ -6,6 +6,7 @@ use super::{
     health::Health,
     mailbox::{Item, Mailbox},
     scheduling,
+    supervision::{Heartbeat, Restarted},
     transport::Link,
 };
 use crate::{
@@ -124,6 +125,8 @@ impl<C> Shell<C> {
         effect: impl FnMut(N::Effect),
     ) -> anyhow::Result<()> {
         let spec = N::Name::SPEC;
+        // Before the devices start programs of their own, which must not inherit it.
+        let heartbeat = Heartbeat::from_environment(spec.criticality);
         let (mailbox, link) = connect(&self.runtime, spec, self.tokio.handle())?;
         let start = Nanos::monotonic();
         let start_at = if self.runtime.start_at == 0 { start } else { Nanos(self.runtime.start_at) };
@@ -135,7 +138,8 @@ impl<C> Shell<C> {
             mailbox,
             link,
             effect,
-            health: Health::new(start, start_at, period),
+            health: Health::new(start, start_at, period, Restarted::from_environment()),
+            heartbeat,
         };
         executor.run().close();
         info!(node = spec.name, "stopped");

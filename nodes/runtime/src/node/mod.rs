@@ -3,6 +3,7 @@
 pub mod faults;
 pub(crate) mod lease;
 pub(crate) mod runner;
+mod stale;
 
 use crate::time::Nanos;
 use auriga_msgs::{Any, NodeName, PublishedBy, Topic, topic, v1};
