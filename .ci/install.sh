@@ -4,6 +4,7 @@
 #   lib/auriga/native/         libtorch and libvosk, found by the executables' rpath
 #   bin/auriga                 the command line
 #   share/auriga/              package.xml, launch/, calibration/, models/
+#   lib/systemd/system/        auriga.service, which starts the vehicle's nodes
 #   share/ament_index/…        what makes `ros2 run` and `ros2 launch` find it
 #   setup.sh, setup.bash, setup.zsh
 # usage: install.sh PREFIX
@@ -53,6 +54,10 @@ copy calibration "$share/calibration"
 [ ! -d models/language/intents-minilm ] || copy models/language/intents-minilm "$share/models/language/intents-minilm"
 [ ! -e .native/minilm/model.safetensors ] || copy .native/minilm "$share/.native/minilm"
 [ ! -d models/speech/model ] || copy models/speech/model "$share/models/speech/model"
+
+# The service, with the paths of the prefix.
+install -d "$root/lib/systemd/system"
+sed "s|@PREFIX@|$prefix|g" launch/auriga.service >"$root/lib/systemd/system/auriga.service"
 
 # The ament index, and the environment hooks `ros2` and colcon read.
 install -d "$index/packages" "$index/package_run_dependencies" "$index/parent_prefix_path" "$share/environment"

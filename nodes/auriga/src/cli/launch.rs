@@ -3,7 +3,7 @@
 use crate::{
     launch::{self, Argument, Host, LaunchDescription, LocalHost, Output, Respawn},
     output::print,
-    supervise::{self, LogFolder, Policy, Screen, Settings, Stop},
+    supervise::{self, LogFolder, Policy, Screen, ServiceManager, Settings, Stop, WatchdogDevice},
 };
 use anyhow::{Context, ensure};
 use std::{
@@ -15,7 +15,8 @@ use tokio::sync::{mpsc, watch};
 
 /// Start and supervise the processes of a launch file.
 ///
-/// The file is ROS 2 launch XML; launch/launch.md lists what is supported. Ctrl-C stops all processes (SIGINT, after
+/// The file is ROS 2 launch XML; launch/launch.md lists what is supported. A node that hangs is killed and restarted. As a
+/// service of systemd (launch/auriga.service) it says when all safety nodes are up and that they are alive. Ctrl-C stops all processes (SIGINT, after
 /// 5 s SIGTERM, after 5 more SIGKILL); a second Ctrl-C kills them at once. The exit code is that of a failed process
 /// with on_exit="shutdown", 1 when another process failed, and otherwise 0.
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,12 @@ pub struct Launch {
     /// Parent of the log folders; each launch creates one, with a log for each process.
     #[arg(long, default_value = "out/log", value_name = "DIR")]
     log_dir: PathBuf,
+    /// Hardware watchdog to feed while every safety node is alive, such as /dev/watchdog: otherwise it resets the machine.
+    #[arg(long, value_name = "DEVICE")]
+    watchdog: Option<PathBuf>,
+    /// Timeout that the hardware watchdog is set to, in seconds, where its driver allows it.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(2..=600))]
+    watchdog_timeout: u32,
 }
 
 impl Launch {
@@ -52,7 +59,8 @@ impl Launch {
         }
         let label = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let logs = LogFolder::new_in(&self.log_dir, label.trim_end_matches(".xml").trim_end_matches(".launch"))?;
-        run(description, logs)
+        let device = self.watchdog.map(|path| WatchdogDevice::open(&path, self.watchdog_timeout)).transpose()?;
+        run(description, logs, ServiceManager::from_environment()?, device)
     }
 }
 
@@ -129,14 +137,20 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn run(description: LaunchDescription, logs: LogFolder) -> anyhow::Result<ExitCode> {
+fn run(
+    description: LaunchDescription,
+    logs: LogFolder,
+    manager: Option<ServiceManager>,
+    device: Option<WatchdogDevice>,
+) -> anyhow::Result<ExitCode> {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let screen = Screen::new(colour, |line| print(line));
     description.messages.iter().for_each(|message| screen.print(message));
     screen.print(&format!("[auriga] logs in {}", logs.path().display()));
     let (events, mut incoming) = mpsc::unbounded_channel();
     let (stop, stopping) = watch::channel(Stop::No);
-    let settings = Settings { policy: Policy::default(), logs, screen: screen.clone(), events };
+    let policy = Policy::default();
+    let settings = Settings { policy, logs, screen: screen.clone(), events, manager, device };
     // On this thread: the processes get SIGTERM when the thread that started them ends.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {

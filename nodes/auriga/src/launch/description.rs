@@ -1,6 +1,7 @@
 //! The result of evaluating a launch file: processes to run, in order.
 
 use super::parameter::Value;
+use auriga_msgs::NodeSpec;
 use std::{path::PathBuf, time::Duration};
 
 /// The processes of a launch file and its includes, with every `$(…)` replaced.
@@ -21,6 +22,8 @@ pub struct Process {
     pub name: String,
     /// Path of the program.
     pub executable: PathBuf,
+    /// The node of the topic table whose executable it is; `None`: any other program.
+    pub table_node: Option<&'static NodeSpec>,
     /// The attribute `args`, split into words.
     pub arguments: Vec<String>,
     /// The attribute `name`.

@@ -25,7 +25,7 @@ pub trait Host {
 }
 
 /// The package this program belongs to.
-const OWN_PACKAGE: &str = "auriga";
+pub(super) const OWN_PACKAGE: &str = "auriga";
 
 /// This machine. Package `auriga` is where this program is: an installed prefix, or the build tree, where the
 /// repository itself takes the place of `share/auriga`. Other packages are found by `AMENT_PREFIX_PATH`.

@@ -99,7 +99,14 @@ pub fn run(drive: LiveDrive<'_>, progress: &mut dyn FnMut(Progress)) -> anyhow::
     }
     let (events, mut incoming) = mpsc::unbounded_channel();
     let (stop, stopping) = watch::channel(Stop::No);
-    let settings = Settings { policy: Policy::default(), logs: drive.logs, screen: drive.screen.clone(), events };
+    let settings = Settings {
+        policy: Policy::default(),
+        logs: drive.logs,
+        screen: drive.screen.clone(),
+        events,
+        manager: None,
+        device: None,
+    };
     let mut watcher = Watcher {
         start_at,
         from_s: drive.from_s,
@@ -156,7 +163,7 @@ impl Watcher<'_> {
             _ => {}
         }
         // Starts and regular ends are not shown.
-        let expected = matches!(event, Event::Started { .. })
+        let expected = matches!(event, Event::Started { .. } | Event::Up { .. })
             || matches!(&event, Event::Exited { exit: Exit::Code(0), .. } if self.ending)
             || matches!(&event, Event::Stopping { why: Reason::Ended { exit: Exit::Code(0), .. } })
             || matches!(&event, Event::Exited { name, exit: Exit::Code(0), .. } if name == "monitor");

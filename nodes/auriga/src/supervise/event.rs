@@ -12,6 +12,36 @@ pub enum Event {
         /// Its process identifier.
         pid: u32,
     },
+    /// A process is up: it has said so.
+    Up {
+        /// Name of the process.
+        name: String,
+        /// How long its start took.
+        after: Duration,
+    },
+    /// A process is silent for longer than it should be, but is not hung.
+    Late {
+        /// Name of the process.
+        name: String,
+        /// For how long.
+        silent: Duration,
+        /// Why it is not taken for hung.
+        why: &'static str,
+    },
+    /// A process is hung, or does not get ready or closed in time: it is killed.
+    Hung {
+        /// Name of the process.
+        name: String,
+        /// In which way.
+        why: String,
+    },
+    /// A safety node is away for so long that the watchdogs are no longer fed.
+    SafetyLost {
+        /// Name of the process.
+        name: String,
+    },
+    /// All safety nodes are alive again: the watchdogs are fed.
+    SafetyBack,
     /// A process ended, or could not be started.
     Exited {
         /// Name of the process.
@@ -58,6 +88,17 @@ pub enum Event {
         /// SIGTERM or SIGKILL.
         signal: &'static str,
     },
+}
+
+/// How urgently all processes have to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Not at all.
+    No,
+    /// SIGINT, then SIGTERM, then SIGKILL.
+    Gracefully,
+    /// SIGKILL at once.
+    Now,
 }
 
 /// How a process ended.
@@ -117,6 +158,15 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Started { name, pid } => write!(f, "{name} started (pid {pid})"),
+            Event::Up { name, after } => write!(f, "{name} is up after {:.1} s", after.as_secs_f64()),
+            Event::Late { name, silent, why } => {
+                write!(f, "{name} has been silent for {} ms: {why}", silent.as_millis())
+            }
+            Event::Hung { name, why } => write!(f, "{name} is hung and is killed: {why}"),
+            Event::SafetyLost { name } => {
+                write!(f, "{name} is not alive: the watchdogs are no longer fed until every safety node is")
+            }
+            Event::SafetyBack => f.write_str("every safety node is alive again: the watchdogs are fed"),
             Event::Exited { name, exit, ran } => write!(f, "{name} ended: {exit}, after {:.1} s", ran.as_secs_f64()),
             Event::Restarting { name, after, retry } => {
                 write!(f, "{name} is restarted in {:.1} s (restart {retry})", after.as_secs_f64())

@@ -1,18 +1,25 @@
-//! Starts, watches, restarts and stops processes.
+//! Starts, watches, restarts and stops processes: carries out what the state machine of [`super::core`] decides, and hands
+//! it what happens, with the time.
 
 use super::{
-    child::{self, Child},
-    event::{Event, Exit, Outcome, Reason},
+    child::{Child, Outputs},
+    core::{Action, Core, Input, Spec, Todo},
+    event::{Event, Exit, Outcome, Reason, Stop},
     log::LogFolder,
-    policy::{Policy, Restarts},
+    policy::Policy,
+    procfs,
     screen::Screen,
+    watchdog::{ServiceManager, WatchdogDevice, Watchdogs},
 };
-use crate::launch::{Process, Respawn};
-use std::{convert::Infallible, future::Future};
+use crate::launch::Process;
+use auriga_runtime::Nanos;
+use std::{collections::VecDeque, convert::Infallible, future::Future};
 use tokio::{
-    sync::{mpsc::UnboundedSender, watch},
-    task::{JoinSet, LocalSet},
-    time::Instant,
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
+    task::LocalSet,
 };
 
 /// What [`run`] needs besides the processes.
@@ -25,208 +32,182 @@ pub struct Settings {
     pub screen: Screen,
     /// Receives all events.
     pub events: UnboundedSender<Event>,
-}
-
-/// How urgently all processes have to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stop {
-    /// Not at all.
-    No,
-    /// SIGINT, then SIGTERM, then SIGKILL.
-    Gracefully,
-    /// SIGKILL at once.
-    Now,
+    /// The service manager that started this program, if it is to be notified.
+    pub manager: Option<ServiceManager>,
+    /// The hardware watchdog, if there is one to feed.
+    pub device: Option<WatchdogDevice>,
 }
 
 /// Runs `processes` until `stop` says so, one with `on_exit="shutdown"` ends, or none is left.
 ///
 /// Call it on a thread that outlives the call: when that thread ends, the kernel sends SIGTERM to the processes.
 pub async fn run(processes: Vec<Process>, settings: Settings, mut stop: watch::Receiver<Stop>) -> Outcome {
-    let order: Vec<String> = processes.iter().map(|process| process.name.clone()).collect();
-    let (stop_all, stopping) = watch::channel(*stop.borrow_and_update());
-    let local = LocalSet::new();
-    let mut supervised = JoinSet::new();
+    let Settings { policy, logs, screen, events, manager, device } = settings;
+    let core = Core::new(processes.iter().map(Spec::from).collect(), policy.clone());
+    let outputs = processes.iter().map(|process| Outputs::new(process, logs.file(&process.name), screen.clone()));
+    let (exit, mut exits) = unbounded_channel();
+    let mut shell = Shell {
+        core,
+        outputs: outputs.collect(),
+        children: processes.iter().map(|_| None).collect(),
+        processes,
+        exit,
+        events,
+        watchdogs: Watchdogs::new(manager, device),
+        safety_lost: false,
+        stopping: false,
+    };
     let work = async {
-        for process in processes {
-            let mut process = Supervised::new(process, &settings, stopping.clone());
-            // Not in its task: processes start in the order of the file.
-            let child = process.start();
-            supervised.spawn_local(async move { process.supervise(child).await });
-        }
-        let mut reason = None;
-        let mut ends = Vec::new();
+        shell.start();
+        let urgency = *stop.borrow_and_update();
+        shell.request_stop(urgency);
         loop {
-            tokio::select! {
-                end = supervised.join_next() => match end {
-                    Some(Ok(end)) => {
-                        if let (Some(exit), None) = (&end.shuts_down, &reason) {
-                            let why = Reason::Ended { name: end.name.clone(), exit: exit.clone() };
-                            begin_stop(&settings, &stop_all, &mut reason, why, Stop::Gracefully);
-                        }
-                        ends.push(end);
+            if let Some(outcome) = shell.core.outcome() {
+                return outcome;
+            }
+            shell.wait(&policy, &mut exits, &mut stop).await;
+            shell.tick();
+        }
+    };
+    LocalSet::new().run_until(work).await
+}
+
+/// The processes of a launch.
+struct Shell {
+    core: Core,
+    processes: Vec<Process>,
+    outputs: Vec<Outputs>,
+    children: Vec<Option<Child>>,
+    /// Receives the ends of the processes, by index.
+    exit: UnboundedSender<(usize, Exit)>,
+    events: UnboundedSender<Event>,
+    watchdogs: Watchdogs,
+    safety_lost: bool,
+    stopping: bool,
+}
+
+impl Shell {
+    fn start(&mut self) {
+        let todo = self.core.start(Nanos::monotonic());
+        self.perform(todo);
+    }
+
+    fn request_stop(&mut self, urgency: Stop) {
+        let todo = self.core.request_stop(urgency, Nanos::monotonic());
+        self.perform(todo);
+    }
+
+    /// Until something happens, or it is time to look.
+    async fn wait(
+        &mut self,
+        policy: &Policy,
+        exits: &mut UnboundedReceiver<(usize, Exit)>,
+        stop: &mut watch::Receiver<Stop>,
+    ) {
+        let now = Nanos::monotonic();
+        let left = self.core.due().map_or(policy.check_every, |due| due.since(now).min(policy.check_every));
+        tokio::select! {
+            Some((index, exit)) = exits.recv() => {
+                self.children[index] = None;
+                let todo = self.core.on(index, Input::Exited(exit), Nanos::monotonic());
+                self.perform(todo);
+            }
+            Ok(()) = stop.changed() => {
+                let urgency = *stop.borrow_and_update();
+                self.request_stop(urgency);
+            }
+            () = tokio::time::sleep(left) => {}
+        }
+    }
+
+    /// Hands on what the processes have said, and the time.
+    fn tick(&mut self) {
+        for index in 0..self.children.len() {
+            let said = self.children[index].as_mut().map(Child::said).unwrap_or_default();
+            for message in said {
+                let todo = self.core.on(index, Input::Said(message), Nanos::monotonic());
+                self.perform(todo);
+            }
+        }
+        let now = Nanos::monotonic();
+        let todo = self.core.tick(now);
+        self.perform(todo);
+        self.feed(now);
+    }
+
+    fn feed(&mut self, now: Nanos) {
+        let lost = self.core.lost_safety(now).map(str::to_owned);
+        if lost.is_some() != self.safety_lost && !self.stopping {
+            self.safety_lost = lost.is_some();
+            self.report(None, lost.clone().map_or(Event::SafetyBack, |name| Event::SafetyLost { name }));
+        }
+        self.watchdogs.feed(lost.is_none(), now);
+        self.watchdogs.state(self.core.up());
+    }
+
+    fn perform(&mut self, todo: Vec<Todo>) {
+        let mut todo = VecDeque::from(todo);
+        while let Some(one) = todo.pop_front() {
+            match one {
+                Todo::Report(index, event) => self.report(index, event),
+                Todo::Process(index, action) => {
+                    if let Some(input) = self.act(index, action) {
+                        // What follows from it comes before what is still to be done, so that events are in their order.
+                        let next = self.core.on(index, input, Nanos::monotonic());
+                        next.into_iter().rev().for_each(|one| todo.push_front(one));
                     }
-                    // It panicked; its child is killed when dropped.
-                    Some(Err(error)) => tracing::error!("a supervising task failed: {error}"),
-                    None => break,
-                },
-                Ok(()) = stop.changed() => {
-                    let urgency = *stop.borrow_and_update();
-                    begin_stop(&settings, &stop_all, &mut reason, Reason::Requested, urgency);
                 }
             }
         }
-        let reason = reason.unwrap_or(Reason::AllEnded);
-        (reason, ends)
-    };
-    let (reason, mut ends) = local.run_until(work).await;
-    if reason == Reason::AllEnded {
-        let _ = settings.events.send(Event::Stopping { why: reason.clone() });
-    }
-    ends.sort_by_key(|end| order.iter().position(|name| *name == end.name));
-    Outcome {
-        reason,
-        failed: ends.iter().filter(|end| end.failed).map(|end| end.name.clone()).collect(),
-        exits: ends.into_iter().map(|end| (end.name, end.exit)).collect(),
-    }
-}
-
-fn begin_stop(
-    settings: &Settings,
-    stop_all: &watch::Sender<Stop>,
-    reason: &mut Option<Reason>,
-    why: Reason,
-    urgency: Stop,
-) {
-    if reason.is_none() {
-        let _ = settings.events.send(Event::Stopping { why: why.clone() });
-        *reason = Some(why);
-    }
-    stop_all.send_if_modified(|now| {
-        let more_urgent = urgency > *now;
-        *now = urgency.max(*now);
-        more_urgent
-    });
-}
-
-/// Resolves when a stop of at least this urgency is requested; never, when the sender is gone.
-async fn stop_requested(stopping: &mut watch::Receiver<Stop>, least: Stop) {
-    if stopping.wait_for(|now| *now >= least).await.is_err() {
-        std::future::pending().await
-    }
-}
-
-/// How the supervision of a process ended.
-struct End {
-    name: String,
-    exit: Exit,
-    failed: bool,
-    /// Set when its end stops the launch.
-    shuts_down: Option<Exit>,
-}
-
-/// Supervises one process over all its restarts.
-struct Supervised {
-    process: Process,
-    policy: Policy,
-    stopping: watch::Receiver<Stop>,
-    events: UnboundedSender<Event>,
-    outputs: child::Outputs,
-}
-
-impl Supervised {
-    fn new(process: Process, settings: &Settings, stopping: watch::Receiver<Stop>) -> Supervised {
-        let outputs = child::Outputs::new(&process, settings.logs.file(&process.name), settings.screen.clone());
-        Supervised { process, policy: settings.policy.clone(), stopping, events: settings.events.clone(), outputs }
     }
 
-    fn emit(&self, event: Event) {
-        self.outputs.note(&event.to_string());
+    fn act(&mut self, index: usize, action: Action) -> Option<Input> {
+        match (action, &self.children[index]) {
+            (Action::Start { restarts, reason }, _) => Some(self.start_process(index, restarts, &reason)),
+            (Action::Look, Some(child)) => Some(Input::Seen(procfs::activity(child.pid()))),
+            (Action::Signal(signal), Some(child)) => {
+                child.signal(signal);
+                None
+            }
+            (Action::Kill, Some(child)) => {
+                child.kill();
+                None
+            }
+            // It has just ended.
+            (Action::Look | Action::Signal(_) | Action::Kill, None) => None,
+        }
+    }
+
+    fn start_process(&mut self, index: usize, restarts: u32, reason: &str) -> Input {
+        let process = &self.processes[index];
+        match Child::start(process, &self.outputs[index], restarts, reason) {
+            Ok((child, waiter)) => {
+                let pid = child.pid().as_raw_nonzero().get() as u32;
+                self.children[index] = Some(child);
+                let exit = self.exit.clone();
+                tokio::task::spawn_local(async move {
+                    // The receiver is gone when the launch is over.
+                    let _ = exit.send((index, waiter.wait().await));
+                });
+                Input::Started { pid }
+            }
+            Err(error) => Input::Exited(Exit::NotStarted(format!("{}: {error}", process.executable.display()))),
+        }
+    }
+
+    fn report(&mut self, index: Option<usize>, mut event: Event) {
+        if let (Some(index), Event::CrashLoop { last_lines, .. }) = (index, &mut event) {
+            *last_lines = self.outputs[index].last_lines();
+        }
+        if let Event::Stopping { why } = &event {
+            self.stopping = true;
+            self.watchdogs.stopping(*why == Reason::Requested);
+        }
+        if let Some(index) = index {
+            self.outputs[index].note(&event.to_string());
+        }
         // The receiver may be gone.
         let _ = self.events.send(event);
-    }
-
-    fn name(&self) -> String {
-        self.process.name.clone()
-    }
-
-    fn start(&mut self) -> Result<Child, Exit> {
-        let child = Child::start(&self.process, &self.outputs)
-            .map_err(|error| Exit::NotStarted(format!("{}: {error}", self.process.executable.display())))?;
-        self.emit(Event::Started { name: self.name(), pid: child.pid() });
-        Ok(child)
-    }
-
-    async fn supervise(mut self, mut child: Result<Child, Exit>) -> End {
-        let (mut count, mut restarts) = (0, None);
-        loop {
-            let started = Instant::now();
-            let (exit, killed) = match child {
-                Ok(child) => self.watch(child).await,
-                Err(exit) => (exit, false),
-            };
-            let ran = started.elapsed();
-            self.emit(Event::Exited { name: self.name(), exit: exit.clone(), ran });
-            if *self.stopping.borrow() > Stop::No {
-                let as_requested =
-                    matches!(exit, Exit::Signal(signal) if signal == child::INT || signal == child::TERM);
-                let failed = killed || !(exit.success() || as_requested);
-                return End { name: self.name(), exit, failed, shuts_down: None };
-            }
-            let ended = |exit: Exit, shuts_down| End {
-                name: self.process.name.clone(),
-                failed: !exit.success(),
-                exit,
-                shuts_down,
-            };
-            if self.process.shutdown_on_exit {
-                return ended(exit.clone(), Some(exit));
-            }
-            let Respawn::Always { delay, max_retries } = self.process.respawn else { return ended(exit, None) };
-            if max_retries.is_some_and(|most| count >= most) {
-                self.emit(Event::GivenUp { name: self.name(), retries: count });
-                return ended(exit, None);
-            }
-            count += 1;
-            let restarts = restarts.get_or_insert_with(|| Restarts::new(&self.policy, delay));
-            let after = restarts.delay_after(ran);
-            if let Some(exits) = restarts.crash_loop() {
-                let last_lines = self.outputs.last_lines();
-                self.emit(Event::CrashLoop { name: self.name(), exits, last_lines });
-            }
-            self.emit(Event::Restarting { name: self.name(), after, retry: count });
-            tokio::select! {
-                () = tokio::time::sleep(after) => {}
-                () = stop_requested(&mut self.stopping, Stop::Gracefully) => return ended(exit, None),
-            }
-            child = self.start();
-        }
-    }
-
-    /// Waits for the end of `child`, and stops it on request. The second value: whether SIGKILL was needed.
-    async fn watch(&mut self, mut child: Child) -> (Exit, bool) {
-        let mut stopping = self.stopping.clone();
-        tokio::select! {
-            exit = child.wait() => return (exit, false),
-            () = stop_requested(&mut stopping, Stop::Gracefully) => {}
-        }
-        for (signal, name, timeout) in
-            [(child::INT, "SIGINT", self.policy.after_interrupt), (child::TERM, "SIGTERM", self.policy.after_terminate)]
-        {
-            if *stopping.borrow() < Stop::Now {
-                if signal == child::TERM {
-                    self.emit(Event::Escalated { name: self.name(), signal: name });
-                }
-                child.signal(signal);
-                tokio::select! {
-                    exit = child.wait() => return (exit, false),
-                    () = tokio::time::sleep(timeout) => {}
-                    () = stop_requested(&mut stopping, Stop::Now) => {}
-                }
-            }
-        }
-        self.emit(Event::Escalated { name: self.name(), signal: "SIGKILL" });
-        child.kill_group();
-        (child.wait().await, true)
     }
 }
 

@@ -60,6 +60,15 @@ fn an_installed_prefix_is_a_ros_package_with_all_files_its_launch_files_name() {
         assert!(prefix.join("share/auriga").join(file).is_file(), "{file}");
     }
 
+    // The service starts what is installed.
+    let unit = prefix.join("lib/systemd/system/auriga.service");
+    let text = fs::read_to_string(&unit).unwrap();
+    assert!(!text.contains('@') && text.contains(&format!("{}/bin/auriga launch", prefix.display())), "{text}");
+    match Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output() {
+        Ok(checked) => assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr)),
+        Err(_) => println!("systemd-analyze is absent: the unit is not verified by it"),
+    }
+
     // Paths in the launch file exist.
     let machine = LocalHost::installed_at(&prefix);
     let file = prefix.join("share/auriga/launch/vehicle.launch.xml");

@@ -10,10 +10,11 @@ use tokio::sync::{
     watch,
 };
 
-fn shell(name: &str, script: &str) -> Process {
+pub fn shell(name: &str, script: &str) -> Process {
     Process {
         name: name.into(),
         executable: "/bin/sh".into(),
+        table_node: None,
         arguments: vec!["-c".into(), script.into()],
         node: None,
         namespace: None,
@@ -25,7 +26,7 @@ fn shell(name: &str, script: &str) -> Process {
     }
 }
 
-fn respawned(name: &str, script: &str, max_retries: Option<u32>) -> Process {
+pub fn respawned(name: &str, script: &str, max_retries: Option<u32>) -> Process {
     Process { respawn: Respawn::Always { delay: Duration::ZERO, max_retries }, ..shell(name, script) }
 }
 
@@ -38,11 +39,12 @@ fn policy() -> Policy {
         min_delay: Duration::from_millis(1),
         max_delay: Duration::from_millis(4),
         crash_loop_exits: 3,
+        ..Policy::default()
     }
 }
 
 /// Runs `processes`; `meanwhile` gets the events as they come and can request a stop.
-fn run_with<F: Future<Output = Vec<Event>>>(
+pub fn run_with<F: Future<Output = Vec<Event>>>(
     processes: Vec<Process>,
     logs: &Path,
     policy: Policy,
@@ -51,12 +53,13 @@ fn run_with<F: Future<Output = Vec<Event>>>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (events, incoming) = unbounded_channel();
     let (stop, stopping) = watch::channel(Stop::No);
-    let settings = Settings { policy, logs: LogFolder::at(logs).unwrap(), screen: Screen::none(), events };
+    let logs = LogFolder::at(logs).unwrap();
+    let settings = Settings { policy, logs, screen: Screen::none(), events, manager: None, device: None };
     let both = async { tokio::join!(supervise::run(processes, settings, stopping), meanwhile(incoming, stop)) };
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), both).await }).expect("it ends by itself")
 }
 
-async fn rest(mut incoming: UnboundedReceiver<Event>) -> Vec<Event> {
+pub async fn rest(mut incoming: UnboundedReceiver<Event>) -> Vec<Event> {
     let mut events = Vec::new();
     while let Some(event) = incoming.recv().await {
         events.push(event);
@@ -220,6 +223,75 @@ fn a_second_stop_request_kills_the_process_group_at_once() {
     // Killed with its parent; it may remain a zombie until it is reaped.
     let state = fs::read_to_string(format!("/proc/{below}/stat")).unwrap_or_default();
     assert!(state.is_empty() || state.contains(") Z "), "{state}");
+}
+
+/// Whether the process still runs. It may remain a zombie until it is reaped.
+fn runs(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[test]
+fn what_a_process_has_started_ends_with_it_wherever_it_has_gone() {
+    let logs = tempfile::tempdir().unwrap();
+    let folder = logs.path().display().to_string();
+    // Each writes the pid of its grandchild: plain, deaf to signals, in a session of its own, and twice forked.
+    let starts = [
+        ("plain", "sleep 1000 & echo $! >"),
+        ("deaf", "(trap '' HUP INT TERM; exec sleep 1000) & echo $! >"),
+        ("session", "setsid sh -c 'echo $$ > FILE; exec sleep 1000' & while [ ! -s FILE ]; do sleep 0.01; done; :"),
+        (
+            "forked",
+            "setsid sh -c 'sh -c \"echo \\$\\$ > FILE; exec sleep 1000\" &' ; while [ ! -s FILE ]; do sleep 0.01; done; :",
+        ),
+    ];
+    let ends = [
+        ("ends", "exit 0"),
+        ("fails", "exit 3"),
+        ("killed", "kill -9 $$"),
+        ("stopped", "while :; do sleep 0.05; done"),
+    ];
+    let mut processes = Vec::new();
+    for (start, script) in starts {
+        for (end, last) in ends {
+            let file = format!("{folder}/{start}-{end}");
+            let script =
+                if script.contains("FILE") { script.replace("FILE", &file) } else { format!("{script} {file}") };
+            processes.push(shell(&format!("{start}-{end}"), &format!("{script}; {last}")));
+        }
+    }
+    let names: Vec<String> = processes.iter().map(|process| process.name.clone()).collect();
+    let files = names.iter().map(|name| logs.path().join(name)).collect();
+    let (_, events) = run_with(processes, logs.path(), policy(), |incoming, stop| async move {
+        let ((), events) = tokio::join!(stop_when_ready(files, stop, Stop::Gracefully), rest(incoming));
+        events
+    });
+    for name in names {
+        let pid = fs::read_to_string(logs.path().join(&name)).unwrap().trim().parse().unwrap();
+        assert!(!runs(pid), "{name}: {pid} still runs: {events:?}");
+    }
+}
+
+#[test]
+fn a_process_that_leaves_its_output_open_to_others_is_restarted_without_a_wait() {
+    let logs = tempfile::tempdir().unwrap();
+    let started = std::time::Instant::now();
+    let (_, events) = run(vec![respawned("leaves", "setsid sleep 1000 & exit 1", Some(5))], logs.path());
+    assert_eq!(events.iter().filter(|e| matches!(e, Event::Started { .. })).count(), 6);
+    println!("six runs: {:?}", started.elapsed());
+    // Before, the output was waited for half a second each time.
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[test]
+fn any_program_that_says_it_is_alive_is_restarted_when_it_no_longer_does() {
+    let logs = tempfile::tempdir().unwrap();
+    let script = "fd=${AURIGA_SUPERVISOR%%:*}; eval \"echo READY=1 >&$fd; echo WATCHDOG=1 >&$fd\"; echo run $AURIGA_RESTARTS: \
+                  $AURIGA_RESTART_REASON; while :; do sleep 0.05; done";
+    let (_, events) = run(vec![respawned("tool", script, Some(1))], logs.path());
+    let hung = events.iter().filter(|e| matches!(e, Event::Hung { .. })).count();
+    assert_eq!(hung, 2, "{events:?}");
+    let log = fs::read_to_string(logs.path().join("tool.log")).unwrap();
+    assert!(log.contains("\nrun 0:\n") && log.contains("\nrun 1: hung: no heartbeat for"), "{log}");
 }
 
 #[test]

@@ -5,10 +5,11 @@ use super::element::Element;
 use crate::launch::{
     description::{Argument, LaunchDescription, Output, Parameter, Process, Respawn},
     error::{LaunchError, Position, Problem, SubstitutionError},
-    host::Host,
+    host::{Host, OWN_PACKAGE},
     parameter::{self, TYPES, Type},
     substitution::template::{Scope, Template, unescape},
 };
+use auriga_msgs::NODES;
 use roxmltree::{Document, ParsingOptions};
 use std::{
     cell::RefCell,
@@ -360,6 +361,7 @@ impl Evaluation<'_> {
         self.launch.processes.push(Process {
             name,
             executable,
+            table_node: NODES.iter().find(|node| package == OWN_PACKAGE && node.name == exec),
             arguments: self.arguments(element, folder)?,
             node,
             namespace,
