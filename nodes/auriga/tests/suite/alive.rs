@@ -66,8 +66,8 @@ fn hanging(how: &str, mark: &Path, base_port: u16, start_ms: u64) -> Process {
         value: launch::Value::from_text(&value),
     };
     Process {
-        name: "hang".into(),
         executable,
+        arguments: vec![],
         table_node: Some(auriga_msgs::NODES.iter().find(|node| node.name == "can").unwrap()),
         parameters: vec![
             parameter("how", how.into()),
