@@ -285,7 +285,7 @@ fn a_process_that_leaves_its_output_open_to_others_is_restarted_without_a_wait()
 #[test]
 fn any_program_that_says_it_is_alive_is_restarted_when_it_no_longer_does() {
     let logs = tempfile::tempdir().unwrap();
-    let script = "fd=${AURIGA_SUPERVISOR%%:*}; eval \"echo READY=1 >&$fd; echo WATCHDOG=1 >&$fd\"; echo run $AURIGA_RESTARTS: \
+    let script = "fd=/proc/self/fd/${AURIGA_SUPERVISOR%%:*}; echo READY=1 > $fd; echo WATCHDOG=1 > $fd; echo run $AURIGA_RESTARTS: \
                   $AURIGA_RESTART_REASON; while :; do sleep 0.05; done";
     let (_, events) = run(vec![respawned("tool", script, Some(1))], logs.path());
     let hung = events.iter().filter(|e| matches!(e, Event::Hung { .. })).count();
@@ -306,7 +306,7 @@ fn processes_end_when_the_supervisor_is_killed() {
     }
     let folder = tempfile::tempdir().unwrap();
     let mut supervisor = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["processes_end_when_the_supervisor_is_killed", "--exact", "--test-threads=1"])
+        .args(["supervise::processes_end_when_the_supervisor_is_killed", "--exact", "--test-threads=1"])
         .env(ROLE, folder.path())
         .spawn()
         .unwrap();
