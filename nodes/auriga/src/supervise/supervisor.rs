@@ -12,7 +12,10 @@ use super::{
     watchdog::{ServiceManager, WatchdogDevice, Watchdogs},
 };
 use crate::launch::Process;
-use auriga_runtime::Nanos;
+use auriga_runtime::{
+    Nanos,
+    processes::{self, ProcessList},
+};
 use std::{collections::VecDeque, convert::Infallible, future::Future};
 use tokio::{
     sync::{
@@ -41,8 +44,9 @@ pub struct Settings {
 /// Runs `processes` until `stop` says so, one with `on_exit="shutdown"` ends, or none is left.
 ///
 /// Call it on a thread that outlives the call: when that thread ends, the kernel sends SIGTERM to the processes.
-pub async fn run(processes: Vec<Process>, settings: Settings, mut stop: watch::Receiver<Stop>) -> Outcome {
+pub async fn run(mut processes: Vec<Process>, settings: Settings, mut stop: watch::Receiver<Stop>) -> Outcome {
     let Settings { policy, logs, screen, events, manager, device } = settings;
+    let list = list_of(&mut processes);
     let core = Core::new(processes.iter().map(Spec::from).collect(), policy.clone());
     let outputs = processes.iter().map(|process| Outputs::new(process, logs.file(&process.name), screen.clone()));
     let (exit, mut exits) = unbounded_channel();
@@ -51,6 +55,7 @@ pub async fn run(processes: Vec<Process>, settings: Settings, mut stop: watch::R
         outputs: outputs.collect(),
         children: processes.iter().map(|_| None).collect(),
         processes,
+        list,
         exit,
         events,
         watchdogs: Watchdogs::new(manager, device),
@@ -72,12 +77,27 @@ pub async fn run(processes: Vec<Process>, settings: Settings, mut stop: watch::R
     LocalSet::new().run_until(work).await
 }
 
+/// An empty list of what runs, for those that may act on processes; its path is in the environment of each.
+fn list_of(processes: &mut [Process]) -> Option<ProcessList> {
+    let list = ProcessList::create().inspect_err(|error| {
+        tracing::warn!("no list of processes: {error}; the arbiter acts on none of those that are started");
+    });
+    let list = list.ok();
+    // Without one, that of a launcher of this launcher must not stand.
+    let path = list.as_ref().map_or_else(|| "/nonexistent".into(), |list| list.path().display().to_string());
+    for process in processes {
+        process.environment.push((processes::VARIABLE.into(), Some(path.clone())));
+    }
+    list
+}
+
 /// The processes of a launch.
 struct Shell {
     core: Core,
     processes: Vec<Process>,
     outputs: Vec<Outputs>,
     children: Vec<Option<Child>>,
+    list: Option<ProcessList>,
     /// Receives the ends of the processes, by index.
     exit: UnboundedSender<(usize, Exit)>,
     events: UnboundedSender<Event>,
@@ -108,7 +128,9 @@ impl Shell {
         let left = self.core.due().map_or(policy.check_every, |due| due.since(now).min(policy.check_every));
         tokio::select! {
             Some((index, exit)) = exits.recv() => {
-                self.children[index] = None;
+                if let Some(child) = self.children[index].take() {
+                    self.change_list(|list| list.remove(raw(&child)));
+                }
                 let todo = self.core.on(index, Input::Exited(exit), Nanos::monotonic());
                 self.perform(todo);
             }
@@ -182,8 +204,9 @@ impl Shell {
         let process = &self.processes[index];
         match Child::start(process, &self.outputs[index], restarts, reason) {
             Ok((child, waiter)) => {
-                let pid = child.pid().as_raw_nonzero().get() as u32;
+                let pid = raw(&child);
                 self.children[index] = Some(child);
+                self.change_list(|list| list.add(pid));
                 let exit = self.exit.clone();
                 tokio::task::spawn_local(async move {
                     // The receiver is gone when the launch is over.
@@ -192,6 +215,12 @@ impl Shell {
                 Input::Started { pid }
             }
             Err(error) => Input::Exited(Exit::NotStarted(format!("{}: {error}", process.executable.display()))),
+        }
+    }
+
+    fn change_list(&mut self, change: impl FnOnce(&mut ProcessList) -> std::io::Result<()>) {
+        if let Some(Err(error)) = self.list.as_mut().map(change) {
+            tracing::warn!("the list of processes: {error}");
         }
     }
 
@@ -209,6 +238,10 @@ impl Shell {
         // The receiver may be gone.
         let _ = self.events.send(event);
     }
+}
+
+fn raw(child: &Child) -> u32 {
+    child.pid().as_raw_nonzero().get() as u32
 }
 
 /// Sends [`Stop::Gracefully`] at the first SIGINT, SIGTERM or SIGHUP, [`Stop::Now`] at the second.

@@ -272,6 +272,18 @@ fn what_a_process_has_started_ends_with_it_wherever_it_has_gone() {
 }
 
 #[test]
+fn what_runs_is_listed_for_the_processes_and_only_while_it_runs() {
+    let logs = tempfile::tempdir().unwrap();
+    let list = logs.path().join("list");
+    let script = format!("cat $AURIGA_PROCESS_LIST > {0}.part; echo $$ >> {0}.part; mv {0}.part {0}", list.display());
+    run(vec![shell("ended", "exit 0"), shell("lists", &format!("sleep 0.3; {script}"))], logs.path());
+    let text = fs::read_to_string(&list).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    // Its own row, number and start time, and then the number that it wrote itself: the other one has ended.
+    assert!(matches!(lines[..], [row, pid] if row.starts_with(&format!("{pid} "))), "{text}");
+}
+
+#[test]
 fn a_process_that_leaves_its_output_open_to_others_is_restarted_without_a_wait() {
     let logs = tempfile::tempdir().unwrap();
     let started = std::time::Instant::now();
