@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! device ─► capture ─► ring ─► front_end ─► v1::AudioChunk (16 kHz) ─► the node: level, zone
-//! WAV file ─────────► wav ────────────────►
+//! WAV file ─► riff ──► wav ────────────────►
 //! ```
 
 pub mod audio;
@@ -10,6 +10,7 @@ pub mod capture;
 pub mod device;
 pub mod front_end;
 pub mod level;
+pub mod riff;
 pub mod ring;
 pub mod wav;
 pub mod zone;

@@ -2,15 +2,17 @@
 //! sample is known to the echo canceller, and speech stops at once.
 
 use crate::{
-    input::front_end::{echo::EchoReference, resample::ToMono},
+    input::{
+        front_end::{echo::EchoReference, resample::ToMono},
+        riff::{End, Samples},
+    },
     output::{
         playback::{Loudspeaker, PlaybackGate},
         speech_output::{self, SpeechOutput},
     },
 };
-use hound::{SampleFormat, WavReader};
 use std::{
-    io::{BufReader, Read},
+    io::BufReader,
     process::{Child, ChildStdout, Stdio},
     sync::{
         Arc,
@@ -171,32 +173,16 @@ impl Drop for Synthesizer {
 
 /// Reads the command's WAV output while it is being written, until it ends or the receiver is gone.
 fn read_speech(output: ChildStdout, rate_hz: u32, to: &SyncSender<Piece>) -> Result<(), String> {
-    let reader = WavReader::new(BufReader::new(output)).map_err(|e| format!("its output is no WAV file: {e}"))?;
-    let spec = reader.spec();
-    let converter = ToMono::new(spec.sample_rate, spec.channels, rate_hz).map_err(|e| e.to_string())?;
-    let scale = (1u64 << (spec.bits_per_sample.clamp(1, 32) - 1)) as f32;
-    match spec.sample_format {
-        SampleFormat::Float => convert(reader.into_samples::<f32>(), |s| s, &spec, converter, to),
-        SampleFormat::Int => convert(reader.into_samples::<i32>(), |s| s as f32 / scale, &spec, converter, to),
-    }
-}
-
-fn convert<S: hound::Sample, R: Read>(
-    mut samples: hound::WavIntoSamples<R, S>,
-    to_f32: impl Fn(S) -> f32,
-    spec: &hound::WavSpec,
-    mut converter: ToMono,
-    to: &SyncSender<Piece>,
-) -> Result<(), String> {
-    let wanted = PIECE_FRAMES * usize::from(spec.channels);
+    let mut samples = Samples::new(BufReader::new(output)).map_err(|e| format!("its output {e}"))?;
+    let format = samples.format;
+    let mut converter = ToMono::new(format.rate_hz, format.channels, rate_hz).map_err(|e| e.to_string())?;
     let to_floats = |converted: Vec<i16>| converted.into_iter().map(|s| f32::from(s) / 32_768.0).collect();
     loop {
+        let (mut piece, mut converted) = (Vec::new(), Vec::new());
         // A command that writes to a pipe does not know the length beforehand: the end of the output is the end.
-        let piece: Vec<f32> = samples.by_ref().map_while(Result::ok).take(wanted).map(&to_f32).collect();
-        let mut converted = Vec::new();
+        let end = samples.read(PIECE_FRAMES, &mut piece).unwrap_or(End::Cut);
         converter.push(&piece, &mut converted).map_err(|e| e.to_string())?;
-        let last = piece.len() < wanted;
-        if !last {
+        if end == End::More {
             if to.send(Ok(to_floats(converted))).is_err() {
                 return Ok(());
             }

@@ -5,3 +5,4 @@ mod cabin;
 mod common;
 mod files;
 mod turns;
+mod wav;
