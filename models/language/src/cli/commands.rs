@@ -5,7 +5,10 @@ use crate::{
         sample::{Sampling, SamplingOverrides},
         session::Budget,
     },
-    dialogue::turn::{Lm, TurnState},
+    dialogue::{
+        error::LmError,
+        turn::{Lm, TurnState},
+    },
     intent::{
         catalogue::{Catalogue, OUT_OF_SCOPE},
         classifier::IntentClassifier,
@@ -197,6 +200,9 @@ pub fn chat(options: &ChatOptions) -> anyhow::Result<()> {
         ..SceneFacts::default()
     };
     let sampling = options.overrides.apply_to(lm.sampling());
+    for note in lm.notes() {
+        println!("{note}");
+    }
     println!("the scene: {}\nreplies: {sampling}", scene.preamble());
     let prompt = || -> std::io::Result<()> {
         print!("> ");
@@ -213,14 +219,26 @@ pub fn chat(options: &ChatOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn answer(lm: &Lm, scene: &SceneFacts, line: &str, sampling: Sampling) -> anyhow::Result<()> {
-    let mut turn = match lm.turn(scene, line, sampling) {
-        Ok(turn) => turn,
-        Err(e) => {
-            println!("{e}");
-            return Ok(());
-        }
-    };
+/// Answers one utterance. What the model cannot answer is printed and ends this turn alone.
+fn answer(lm: &Lm, scene: &SceneFacts, line: &str, sampling: Sampling) -> std::io::Result<()> {
+    match say(lm, scene, line, sampling) {
+        Ok(()) => println!(),
+        Err(AnswerError::Model(e)) => println!("{e}"),
+        Err(AnswerError::Output(e)) => return Err(e),
+    }
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AnswerError {
+    #[error(transparent)]
+    Model(#[from] LmError),
+    #[error(transparent)]
+    Output(#[from] std::io::Error),
+}
+
+fn say(lm: &Lm, scene: &SceneFacts, line: &str, sampling: Sampling) -> Result<(), AnswerError> {
+    let mut turn = lm.turn(scene, line, sampling)?;
     loop {
         let step = turn.step(lm, Budget::layers(lm.model().config().layers))?;
         print!("{}", turn.take_text());
@@ -232,10 +250,8 @@ fn answer(lm: &Lm, scene: &SceneFacts, line: &str, sampling: Sampling) -> anyhow
                 let refused = rule.and_then(Result::err).map_or(String::new(), |r| format!(", refused: {r}"));
                 println!("[{intent} ({:.2}){refused}]", intent.confidence);
             }
-            TurnState::Finished(_) => break,
+            TurnState::Finished(_) => return Ok(()),
             TurnState::Paused => {}
         }
     }
-    println!();
-    Ok(())
 }

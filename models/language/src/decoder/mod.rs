@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod config;
 pub mod constraint;
+pub mod gguf;
 pub mod model;
 mod norm;
 pub mod sample;

@@ -15,6 +15,7 @@ use crate::{
     decoder::{
         cache::LayerCache,
         config::{Config, Family, LayerAttention, fields::ConfigError},
+        gguf::{self, GgufError},
         norm::RmsNorm,
         weights::{Weights, WeightsError},
     },
@@ -36,6 +37,9 @@ pub enum ModelError {
     /// The weights cannot be loaded.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A GGUF file cannot be loaded.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// The weights are stored in another precision than the requested one.
     #[error("the weights in {folder} are {found}, not {wanted}: set the precision to {found}")]
     Quantised {
@@ -198,7 +202,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a checkpoint folder in Hugging Face layout, in 32-bit floating point, on the CPU.
+    /// Loads a checkpoint folder in Hugging Face layout or a GGUF file, in 32-bit floating point, on the CPU.
     ///
     /// # Errors
     /// A configuration or weights that cannot be used; see [`ModelError`].
@@ -225,6 +229,11 @@ impl Model {
     }
 
     fn load_on(folder: &Path, precision: Precision, device: Device, backend: Backend) -> Result<Self, ModelError> {
+        if let Some(file) = gguf::find(folder) {
+            let (config, weights) = tch::no_grad(|| gguf::checkpoint::load(&file, precision))?;
+            let format = WeightFormat::Inference(precision, backend);
+            return Ok(tch::no_grad(|| Self::assemble(config, weights.on(device), format))?);
+        }
         let mut config = Config::load(&folder.join("config.json"))?;
         config.read_generation(&folder.join("generation_config.json"))?;
         if let Some(found) = config.quantised.filter(|&found| found != precision) {

@@ -346,8 +346,9 @@ impl Session {
     fn choose(&mut self) -> Result<Option<State>, SessionError> {
         let (processed, capacity, vocabulary) = (self.processed, self.cache.capacity(), self.vocabulary);
         let Some(g) = &mut self.generating else { return Ok(Some(State::Idle)) };
-        let mut logits = self.logits.as_deref();
         loop {
+            // The logits are those of the token after all processed ones: a token that was determined makes them stale.
+            let logits = self.logits.as_deref().filter(|_| self.tokens.len() == processed);
             let allowed = g.constraint.as_ref().map_or(Allowed::Any, |constraint| constraint.allowed());
             let full = self.tokens.len() >= capacity;
             g.finish = match &allowed {
@@ -361,7 +362,7 @@ impl Session {
             }
             let chosen = match &allowed {
                 Allowed::Only(tokens) if tokens.len() == 1 => Chosen { token: tokens[0], probability: 1.0 },
-                _ => match logits.take() {
+                _ => match logits {
                     Some(logits) => match g.sampler.greedy(logits).filter(|_| g.constraint.is_none()) {
                         Some(token) => Chosen { token, probability: 1.0 },
                         None => g.sampler.choose(logits, &allowed, &self.tokens),

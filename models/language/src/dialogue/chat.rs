@@ -18,13 +18,10 @@ use crate::{
         tool_call::{ToolCallConstraint, ToolCallGrammar},
     },
 };
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Cache capacity in tokens for what follows the system message.
-const TURN_TOKENS: usize = 512;
+const TURN_TOKENS: usize = 768;
 
 const TASK: &str = "You are the voice of a car. Answer what the driver says with the one call of this list that fits it best, \
 as JSON on one line, then on the next line one short sentence for the driver. Values of the scene are written by their name in \
@@ -46,15 +43,14 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
-    /// Loads the template of a checkpoint and compiles the grammar of tool calls.
-    pub fn load(
-        folder: &Path,
+    /// With the template of a checkpoint, which `path` names; compiles the grammar of tool calls.
+    pub fn new(
+        template: ChatTemplate,
+        path: String,
         model: &Model,
         tokenizer: Arc<Tokenizer>,
         catalogue: Arc<Catalogue>,
     ) -> Result<Self, LmError> {
-        let template = ChatTemplate::load(folder)?;
-        let path = folder.display().to_string();
         let mut stop = model.config().eos.clone();
         stop.extend(template.eos().and_then(|eos| tokenizer.id(eos)));
         stop.sort_unstable();
@@ -134,13 +130,15 @@ impl Chat {
         utterance: &str,
         intent: &IntentOutput,
     ) -> Result<Session, LmError> {
-        let tokens = [self.prompt(scene, utterance)?, self.tokenizer.encode(&self.tool_calls.call(intent))?].concat();
+        let tokens =
+            [self.prompt(scene, utterance)?, self.tokenizer.encode_continuation(&self.tool_calls.call(intent))?]
+                .concat();
         Ok(self.session(model, &tokens)?)
     }
 
     /// The tokens between the tool call and the reply.
     pub fn line_break(&self) -> Result<Vec<u32>, TokenizerError> {
-        self.tokenizer.encode("\n")
+        self.tokenizer.encode_continuation("\n")
     }
 
     /// Keeps what `session` has processed as the common prefix of later turns, unless there is one.

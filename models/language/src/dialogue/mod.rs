@@ -6,5 +6,6 @@ pub mod error;
 pub mod fill;
 pub mod stop;
 pub mod template;
+pub(crate) mod token_bytes;
 pub mod tokenizer;
 pub mod turn;

@@ -1,12 +1,17 @@
 //! The chat template of a checkpoint, which renders messages as one text.
 //!
 //! It is a Jinja template in `chat_template.jinja` or in `tokenizer_config.json`, written for Python's Jinja and rendered
-//! here by minijinja. `strftime_now` returns "unknown", because no clock is read here.
+//! here by minijinja. The variables are those of Transformers: `messages`, `tools` and `documents` (none), the special tokens of
+//! `tokenizer_config.json`, `add_generation_prompt`. `strftime_now` returns "unknown", because no clock is read here.
 
 use crate::decoder::config::fields::{self, ConfigError};
-use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
-use serde_json::{Map, Value};
-use std::path::Path;
+use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig, value::Kwargs};
+use serde::Serialize;
+use serde_json::{
+    Map, Value,
+    ser::{Formatter, PrettyFormatter, Serializer},
+};
+use std::{io, path::Path};
 
 /// An error of a chat template.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +70,9 @@ pub struct ChatTemplate {
 }
 
 const NAME: &str = "chat";
+/// Tokens that a template can use, in `tokenizer_config.json`.
+const SPECIAL_TOKENS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 impl ChatTemplate {
     /// Loads the template of a Hugging Face folder.
@@ -96,16 +104,21 @@ impl ChatTemplate {
             Err(Error::new(ErrorKind::InvalidOperation, what))
         });
         environment.add_function("strftime_now", |_: String| "unknown");
+        environment.add_filter("tojson", python_json);
         let fail = |source| TemplateError::Template { path: path.into(), source };
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(fail)?;
         environment.set_syntax(syntax);
         environment.add_template_owned(NAME, without_generation_tags(source)).map_err(fail)?;
         // A token is a string, or an object with the string as `content`.
         let token = |name| config.get(name).and_then(|v| v.as_str().or_else(|| v.get("content")?.as_str()));
-        for name in ["bos_token", "eos_token", "unk_token", "pad_token"] {
+        for name in SPECIAL_TOKENS {
             if let Some(text) = token(name) {
                 environment.add_global(name, text);
             }
+        }
+        if let Some(more) = config.get("additional_special_tokens").and_then(Value::as_array) {
+            let texts = more.iter().filter_map(|v| v.as_str().or_else(|| v.get("content")?.as_str()));
+            environment.add_global("additional_special_tokens", texts.collect::<minijinja::Value>());
         }
         Ok(Self { path: path.into(), environment, eos: token("eos_token").map(String::from) })
     }
@@ -120,7 +133,9 @@ impl ChatTemplate {
         // No reasoning before the answer: the driver waits.
         let messages: minijinja::Value =
             messages.iter().map(|m| context! { role => m.role, content => m.content.as_str() }).collect();
-        let chat = context! { messages, add_generation_prompt => true, enable_thinking => false };
+        // As in Transformers, tools and documents are defined and none.
+        let (tools, documents) = (minijinja::Value::from(()), minijinja::Value::from(()));
+        let chat = context! { messages, tools, documents, add_generation_prompt => true, enable_thinking => false };
         template.render(chat).map_err(fail)
     }
 
@@ -134,6 +149,44 @@ impl ChatTemplate {
 fn named(value: &Value) -> Option<&str> {
     let entry = |v: &'_ Value| v.get("name").and_then(Value::as_str) == Some("default");
     value.as_str().or_else(|| value.as_array()?.iter().find(|v| entry(v))?.get("template")?.as_str())
+}
+
+/// The filter `tojson` as Transformers has it: that of Python, which escapes nothing for HTML.
+fn python_json(value: minijinja::Value, options: Kwargs) -> Result<String, Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    // Others change the order of keys or the separators.
+    options.get::<Option<bool>>("ensure_ascii")?;
+    options.assert_all_used()?;
+    let mut text = Vec::new();
+    let written = match indent {
+        Some(width) => {
+            let spaces = " ".repeat(width.min(MAX_INDENT));
+            value.serialize(&mut Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(spaces.as_bytes())))
+        }
+        None => value.serialize(&mut Serializer::with_formatter(&mut text, PythonFormatter)),
+    };
+    let fail = |what: String| Error::new(ErrorKind::BadSerialization, what);
+    written.map_err(|e| fail(e.to_string()))?;
+    String::from_utf8(text).map_err(|e| fail(e.to_string()))
+}
+
+const MAX_INDENT: usize = 16;
+
+/// A space after each comma and colon.
+struct PythonFormatter;
+
+impl Formatter for PythonFormatter {
+    fn begin_array_value<W: io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
 }
 
 /// Replaces the tag `{% generation %}`, which Transformers uses for training and minijinja does not know, by a comment.
@@ -182,6 +235,26 @@ mod tests {
             render("{% for m in messages %}{% break %}{% endfor %}{{ messages[0].content | tojson }}").unwrap(),
             "\" Be brief. \""
         );
+    }
+
+    #[test]
+    fn variables_are_those_of_transformers() {
+        // Templates of Llama 3, Mistral and Qwen ask in these ways whether there are tools.
+        for ask in ["tools", "tools is not none", "tools is defined and tools is not none", "tools is not defined"] {
+            assert_eq!(render(&format!("{{% if {ask} %}}yes{{% else %}}no{{% endif %}}")).unwrap(), "no", "{ask}");
+        }
+        assert_eq!(render("{{ tools is none and documents is none }}").unwrap(), "True");
+        assert_eq!(render("{{ date_string is defined }}{{ pad_token is defined }}").unwrap(), "FalseFalse");
+        let json =
+            "{{ {'a': [1, 'ä<&>'], 'b': none} | tojson }}{{ [] | tojson(indent=2) }}{{ [1] | tojson(indent=2) }}";
+        assert_eq!(render(json).unwrap(), "{\"a\": [1, \"ä<&>\"], \"b\": null}[][\n  1\n]");
+        let config = json!({ "additional_special_tokens": ["<a>", { "content": "<b>" }], "bos_token": null });
+        let template = ChatTemplate::new(
+            "{{ additional_special_tokens | join }}{{ bos_token is defined }}",
+            config.as_object().unwrap(),
+            "test",
+        );
+        assert_eq!(template.unwrap().render(&[]).unwrap(), "<a><b>False");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The decoder's tokenizer: a Hugging Face `tokenizer.json`, loaded or trained here (byte-level BPE).
 
-use crate::intent::prompt::SPECIAL_TOKENS;
+use crate::{
+    dialogue::token_bytes::{self, TokenBytes},
+    intent::prompt::SPECIAL_TOKENS,
+};
 use llguidance::toktrie::{TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 use tokenizers::{
     AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerBuilder,
     models::bpe::{BPE, BpeTrainerBuilder},
     pre_tokenizers::{byte_level::ByteLevel, digits::Digits, sequence::Sequence},
-    step_decode_stream,
 };
 
 /// An error of a tokenizer.
@@ -63,18 +65,26 @@ pub enum TokenizerError {
     },
 }
 
-/// A tokenizer. Special tokens in a text are encoded as plain text, so that an utterance cannot end a turn.
+/// A tokenizer. Special tokens in a text are encoded as plain text, so that an utterance cannot end a turn. As in
+/// Transformers, the truncation and the padding of the file do not apply: a prompt is neither cut nor filled.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// For a text that continues another, where that differs: without a space before the first word.
+    continuation: Option<tokenizers::Tokenizer>,
+    /// The tokens as bytes, or why they have none.
+    bytes: Result<TokenBytes, String>,
 }
 
 /// State of decoding a stream of tokens into complete characters.
 #[derive(Debug, Clone, Default)]
 pub struct TextStream {
-    ids: Vec<u32>,
-    prefix: String,
-    prefix_index: usize,
+    /// The beginning of a character.
+    pending: Vec<u8>,
+    has_begun: bool,
 }
+
+/// A longer token is never chosen in constrained decoding; no intent needs one.
+const MAX_TOKEN_BYTES: usize = 512;
 
 impl Tokenizer {
     /// Loads a `tokenizer.json`.
@@ -84,12 +94,34 @@ impl Tokenizer {
     pub fn load(path: &Path) -> Result<Self, TokenizerError> {
         let inner = tokenizers::Tokenizer::from_file(path)
             .map_err(|e| TokenizerError::Load { path: path.display().to_string(), what: e.to_string() })?;
-        Ok(Self::wrap(inner))
+        Self::wrap(inner).map_err(|e| TokenizerError::Load { path: path.display().to_string(), what: e.to_string() })
     }
 
-    fn wrap(mut inner: tokenizers::Tokenizer) -> Self {
-        inner.set_encode_special_tokens(true);
-        Self { inner }
+    /// From the content of a `tokenizer.json`; `path` is named in error messages.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Load`].
+    pub fn from_json(json: &serde_json::Value, path: &str) -> Result<Self, TokenizerError> {
+        let inner = tokenizers::Tokenizer::from_bytes(json.to_string()).and_then(Self::wrap);
+        inner.map_err(|e| TokenizerError::Load { path: path.into(), what: e.to_string() })
+    }
+
+    fn wrap(mut inner: tokenizers::Tokenizer) -> Result<Self, tokenizers::Error> {
+        inner.with_padding(None);
+        inner.with_truncation(None)?;
+        let json: serde_json::Value = serde_json::from_str(&inner.to_string(false)?)?;
+        let continuation = match token_bytes::continuation(&json) {
+            Some(changed) => Some(tokenizers::Tokenizer::from_bytes(changed.to_string())?),
+            None => None,
+        };
+        Ok(Self { inner, continuation, bytes: TokenBytes::new(&json) }.encoding_special_tokens(true))
+    }
+
+    fn encoding_special_tokens(mut self, as_text: bool) -> Self {
+        for tokenizer in [Some(&mut self.inner), self.continuation.as_mut()].into_iter().flatten() {
+            tokenizer.set_encode_special_tokens(as_text);
+        }
+        self
     }
 
     /// Trains a byte-level BPE with `vocabulary` tokens. Each digit is a token, so that numbers are copied digit by digit; the
@@ -121,7 +153,7 @@ impl Tokenizer {
         raw.train(&mut trainer, texts.iter()).map_err(fail)?;
         // Via the file format, so that a trained and a loaded tokenizer are identical.
         let json = raw.to_string(false).map_err(fail)?;
-        Ok(Self::wrap(tokenizers::Tokenizer::from_bytes(json).map_err(fail)?))
+        Self::wrap(tokenizers::Tokenizer::from_bytes(json).map_err(fail)?).map_err(fail)
     }
 
     /// Writes a `tokenizer.json`.
@@ -139,10 +171,15 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Encode`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        match self.inner.encode_fast(text, false) {
-            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
-            Err(e) => Err(TokenizerError::Encode { bytes: text.len(), what: e.to_string() }),
-        }
+        encode(&self.inner, text)
+    }
+
+    /// Encodes a text that continues another: SentencePiece puts no space before its first word.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Encode`].
+    pub fn encode_continuation(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        encode(self.continuation.as_ref().unwrap_or(&self.inner), text)
     }
 
     /// Decodes tokens, without special tokens.
@@ -153,21 +190,27 @@ impl Tokenizer {
         self.inner.decode(tokens, true).map_err(|e| TokenizerError::Decode { what: e.to_string() })
     }
 
-    /// The text that a token adds; empty while a character is incomplete.
+    /// The text that a token adds; empty while a character is incomplete. Bytes that are no character become �.
     ///
     /// # Errors
-    /// [`TokenizerError::Decode`].
+    /// [`TokenizerError::Bytes`] if the tokens have no bytes.
     pub fn decode_next(&self, token: u32, stream: &mut TextStream) -> Result<String, TokenizerError> {
-        let TextStream { ids, prefix, prefix_index } = stream;
-        step_decode_stream(&self.inner, vec![token], true, ids, prefix, prefix_index)
-            .map(Option::unwrap_or_default)
-            .map_err(|e| TokenizerError::Decode { what: e.to_string() })
+        let bytes = self.bytes()?;
+        stream.pending.extend_from_slice(bytes.text_of(token));
+        let text = stream.complete();
+        if text.is_empty() || std::mem::replace(&mut stream.has_begun, true) || !bytes.leading_space {
+            return Ok(text);
+        }
+        Ok(text.strip_prefix(' ').map(String::from).unwrap_or(text))
+    }
+
+    fn bytes(&self) -> Result<&TokenBytes, TokenizerError> {
+        self.bytes.as_ref().map_err(|what| TokenizerError::Bytes { what: what.clone() })
     }
 
     /// Encodes special tokens in a text as such; for chat templates, whose inputs are normalized before.
-    pub fn with_special_tokens(mut self) -> Self {
-        self.inner.set_encode_special_tokens(false);
-        self
+    pub fn with_special_tokens(self) -> Self {
+        self.encoding_special_tokens(false)
     }
 
     /// The id of a token, if it exists.
@@ -182,21 +225,25 @@ impl Tokenizer {
 
     /// The tokens as bytes, for constrained decoding. `size`: the model's vocabulary; `ends`: end tokens within it.
     pub(crate) fn environment(self: &Arc<Self>, size: usize, ends: &[u32]) -> Result<TokEnv, TokenizerError> {
-        let fail = |what: String| TokenizerError::Bytes { what };
-        let json = self.inner.to_string(false).map_err(|e| fail(e.to_string()))?;
-        let json: serde_json::Value = serde_json::from_str(&json).map_err(|e| fail(e.to_string()))?;
-        // A token in the notation of a byte must be one.
-        let byte = |t: &str| t.len() == 6 && t.ends_with('>') && u8::from_str_radix(&t[3..5], 16).is_ok();
-        let wrong = |t: &&String| t.starts_with("<0x") && !(t.is_ascii() && byte(t));
-        let vocabulary = self.inner.get_vocab(false);
-        if let Some(token) = vocabulary.keys().find(wrong) {
-            return Err(fail(format!("the token {token:?} is not a byte")));
+        // Special tokens, and rows of the output matrix without a token, are never allowed.
+        let never = |name: &[u8]| [&[TokTrie::SPECIAL_TOKEN_MARKER], name].concat();
+        let unused = |id: usize| never(format!("<[{id}]>").as_bytes());
+        let all = self.bytes()?.tokens();
+        let texts: BTreeSet<&[u8]> = all.iter().filter(|t| !t.is_byte && !t.is_special).map(|t| &t.bytes[..]).collect();
+        let mut tokens: Vec<Vec<u8>> = Vec::new();
+        for (id, token) in all.iter().enumerate() {
+            // A byte that is a token of the text as well is only ever encoded as that.
+            let is_redundant = token.is_byte && texts.contains(&token.bytes[..]);
+            tokens.push(match token.bytes.len() {
+                _ if is_redundant => unused(id),
+                1..=MAX_TOKEN_BYTES if token.is_special => never(&token.bytes),
+                1..=MAX_TOKEN_BYTES => token.bytes.clone(),
+                _ => unused(id),
+            });
         }
-        let mut tokens = llguidance::token_bytes_from_tokenizer_json(&json).map_err(|e| fail(format!("{e:#}")))?;
-        // Rows of the output matrix without a token; these are never allowed.
-        let unused = |id: usize| [&[TokTrie::SPECIAL_TOKEN_MARKER], format!("<[{id}]>").as_bytes()].concat();
         tokens.extend((tokens.len()..size).map(unused));
-        let end = ends.first().copied().ok_or_else(|| fail("no token ends a text".into()))?;
+        let no_end = || TokenizerError::Bytes { what: "no token ends a text".into() };
+        let end = ends.first().copied().ok_or_else(no_end)?;
         let trie = TokTrie::from(&TokRxInfo::new(tokens.len() as u32, end), &tokens).with_eos_tokens(ends);
         Ok(Arc::new(Environment { tokenizer: self.clone(), trie }))
     }
@@ -225,7 +272,49 @@ impl TokenizerEnv for Environment {
         &self.trie
     }
 
+    /// The tokens of a text that continues another. Whatever the tokenizer makes of it, their bytes are these bytes.
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
-        self.trie.tokenize_with_greedy_fallback(bytes, |text| self.tokenizer.encode(text).unwrap_or_default())
+        let is_exact = |tokens: &Vec<u32>| {
+            let found = tokens.iter().flat_map(|token| self.trie.token(*token));
+            tokens.iter().all(|t| (*t as usize) < self.trie.vocab_size()) && found.eq(bytes)
+        };
+        let encoded = std::str::from_utf8(bytes).ok().and_then(|text| self.tokenizer.encode_continuation(text).ok());
+        encoded.filter(is_exact).unwrap_or_else(|| self.trie.greedy_tokenize(bytes))
+    }
+}
+
+fn encode(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Vec<u32>, TokenizerError> {
+    match tokenizer.encode_fast(text, false) {
+        Ok(encoding) => Ok(encoding.get_ids().to_vec()),
+        Err(e) => Err(TokenizerError::Encode { bytes: text.len(), what: e.to_string() }),
+    }
+}
+
+impl TextStream {
+    /// Takes the complete characters.
+    fn complete(&mut self) -> String {
+        let mut text = String::new();
+        loop {
+            let (valid, rest) = match std::str::from_utf8(&self.pending) {
+                Ok(valid) => (valid, None),
+                Err(e) => {
+                    let valid = std::str::from_utf8(&self.pending[..e.valid_up_to()]).unwrap_or_default();
+                    (valid, Some(e.error_len()))
+                }
+            };
+            text.push_str(valid);
+            let end = valid.len();
+            match rest {
+                Some(Some(wrong)) => {
+                    text.push(char::REPLACEMENT_CHARACTER);
+                    self.pending.drain(..end + wrong);
+                }
+                // Complete, or the rest is the beginning of a character.
+                None | Some(None) => {
+                    self.pending.drain(..end);
+                    return text;
+                }
+            }
+        }
     }
 }

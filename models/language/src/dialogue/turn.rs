@@ -3,6 +3,7 @@
 use crate::{
     decoder::{
         constraint::{Allowed, Constraint},
+        gguf::{self, Gguf},
         model::{Model, ModelError},
         sample::Sampling,
         session::{Budget, Finish, Generate, Session, State},
@@ -13,6 +14,7 @@ use crate::{
         error::LmError,
         fill::ReplyFiller,
         stop::StopStrings,
+        template::{ChatTemplate, TemplateError},
         tokenizer::{TextStream, Tokenizer},
     },
     intent::{
@@ -44,17 +46,18 @@ pub struct Lm {
     catalogue: Arc<Catalogue>,
     format: PromptFormat,
     sampling: Sampling,
+    notes: Vec<String>,
 }
 
 /// Cache capacity of a turn in tokens: scene, utterance, intent and [`MAX_REPLY_TOKENS`].
-const TURN_TOKENS: usize = 384;
+const TURN_TOKENS: usize = 512;
 /// A longer reply is cut.
 const MAX_REPLY_TOKENS: usize = 96;
 /// An upper bound on the tokens of an intent; the constraint is complete before.
 const MAX_INTENT_TOKENS: usize = 128;
 
 impl Lm {
-    /// Loads a checkpoint folder in Hugging Face layout, in 32-bit floating point. If its tokenizer has the special tokens
+    /// Loads a checkpoint folder in Hugging Face layout, or a GGUF file, in 32-bit floating point. If its tokenizer has the special tokens
     /// of [`crate::intent::prompt`] it is prompted in that format, otherwise in its chat template.
     ///
     /// # Errors
@@ -68,17 +71,54 @@ impl Lm {
     /// # Errors
     /// As [`Lm::load`].
     pub fn load_as(checkpoint: &Path, catalogue: Catalogue, precision: Precision) -> Result<Self, LmError> {
+        if let Some(file) = gguf::find(checkpoint) {
+            return Self::load_gguf(&file, catalogue, precision);
+        }
         let tokenizer = Tokenizer::load(&checkpoint.join("tokenizer.json"))?;
         let model = Model::load_as(checkpoint, precision)?;
-        let sampling = Sampling::suggested(&checkpoint.join("generation_config.json")).map_err(ModelError::from)?;
+        let generation = Sampling::suggested_with_notes(&checkpoint.join("generation_config.json"));
+        let (sampling, more_notes) = generation.map_err(ModelError::from)?;
+        let named = |file: &str, notes: &[String]| -> Vec<String> {
+            notes.iter().map(|note| format!("{}: {note}", checkpoint.join(file).display())).collect()
+        };
+        let notes =
+            [named("config.json", &model.config().notes), named("generation_config.json", &more_notes)].concat();
         if tokenizer.has_prompt_tokens() {
             let native = Self::new(model, tokenizer, catalogue, &checkpoint.display().to_string())?;
-            return Ok(Self { sampling, ..native });
+            return Ok(Self { sampling, notes, ..native });
         }
+        let template = ChatTemplate::load(checkpoint)?;
+        let lm = Self::with_template(model, tokenizer, catalogue, template, checkpoint.display().to_string())?;
+        Ok(Self { sampling, notes, ..lm })
+    }
+
+    /// Loads a GGUF file, with the tokenizer and the chat template that are in it.
+    fn load_gguf(file: &Path, catalogue: Catalogue, precision: Precision) -> Result<Self, LmError> {
+        let path = file.display().to_string();
+        let model = Model::load_as(file, precision)?;
+        let metadata = Gguf::open(file).map_err(ModelError::from)?;
+        let json = gguf::tokenizer::tokenizer(&metadata).map_err(ModelError::from)?;
+        let tokenizer = Tokenizer::from_json(&json, &path)?;
+        let Some((source, config)) = gguf::tokenizer::template(&metadata) else {
+            return Err(TemplateError::None { path }.into());
+        };
+        let template = ChatTemplate::new(&source, &config, &path)?;
+        Self::with_template(model, tokenizer, catalogue, template, path)
+    }
+
+    /// A model that is prompted in its chat template.
+    fn with_template(
+        model: Model,
+        tokenizer: Tokenizer,
+        catalogue: Catalogue,
+        template: ChatTemplate,
+        path: String,
+    ) -> Result<Self, LmError> {
         let (tokenizer, catalogue) = (Arc::new(tokenizer.with_special_tokens()), Arc::new(catalogue));
-        fits(&model, &tokenizer, &checkpoint.display().to_string())?;
-        let chat = Chat::load(checkpoint, &model, tokenizer.clone(), catalogue.clone())?;
-        Ok(Self { model, tokenizer, catalogue, format: PromptFormat::Chat(Box::new(chat)), sampling })
+        fits(&model, &tokenizer, &path)?;
+        let chat = Chat::new(template, path, &model, tokenizer.clone(), catalogue.clone())?;
+        let format = PromptFormat::Chat(Box::new(chat));
+        Ok(Self { model, tokenizer, catalogue, format, sampling: Sampling::GREEDY, notes: Vec::new() })
     }
 
     /// From a model that was trained on the format of [`crate::intent::prompt`]. `path` is named in error messages.
@@ -91,7 +131,7 @@ impl Lm {
         let codec = Arc::new(Codec::new(tokenizer.clone())?);
         let names = Arc::new(NameTrie::new(&catalogue, &codec)?);
         let (catalogue, format) = (Arc::new(catalogue), PromptFormat::Native(codec, names));
-        Ok(Self { model, tokenizer, catalogue, format, sampling: Sampling::GREEDY })
+        Ok(Self { model, tokenizer, catalogue, format, sampling: Sampling::GREEDY, notes: Vec::new() })
     }
 
     /// The decoder.
@@ -107,6 +147,11 @@ impl Lm {
     /// The sampling that the checkpoint's `generation_config.json` suggests for replies; greedy if there is no such file.
     pub fn sampling(&self) -> Sampling {
         self.sampling
+    }
+
+    /// What of the checkpoint's files is not known and not used, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// A session whose prompt ends after the scene. Run it ([`Session::step`] until [`State::Idle`]) while the driver still

@@ -1,8 +1,8 @@
 //! `config.json` of a Hugging Face folder of the BERT family. As with the decoder's ([`crate::decoder::config`]), every field is
 //! used, known to have no influence, or an error that names it.
 
-use crate::decoder::config::fields::{self, ConfigError, Fields};
-use serde_json::{Map, Value, json};
+use crate::decoder::config::fields::{self, ConfigError, Fields, Neutral, Unsupported};
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// Configuration of an encoder.
@@ -27,31 +27,28 @@ pub struct EncoderConfig {
 }
 
 /// LoraAdapter those of the decoder: what is for training alone, or for heads that are not read.
-const IGNORED: [&str; 8] = [
+const IGNORED: [&str; 7] = [
     "attention_probs_dropout_prob",
     "classifier_dropout",
     "eos_token_id",
     "gradient_checkpointing",
     "hidden_dropout_prob",
-    "return_dict",
     "sep_token_id",
     "tie_word_embeddings",
 ];
 
-/// Fields with the only value that is supported.
-fn only_supported() -> [(&'static str, Value); 9] {
-    [
-        ("model_type", json!("bert")),
-        ("hidden_act", json!("gelu")),
-        ("position_embedding_type", json!("absolute")),
-        ("is_decoder", json!(false)),
-        ("is_encoder_decoder", json!(false)),
-        ("add_cross_attention", json!(false)),
-        ("cross_attention_hidden_size", Value::Null),
-        ("pruned_heads", json!({})),
-        ("quantization_config", Value::Null),
-    ]
-}
+/// Fields with the values that are supported.
+const UNSUPPORTED: [Unsupported; 9] = [
+    ("model_type", &[Neutral::Text("bert")]),
+    ("hidden_act", &[Neutral::Text("gelu")]),
+    ("position_embedding_type", &[Neutral::Text("absolute")]),
+    ("is_decoder", &[Neutral::Flag(false)]),
+    ("is_encoder_decoder", &[Neutral::Flag(false)]),
+    ("add_cross_attention", &[Neutral::Flag(false)]),
+    ("cross_attention_hidden_size", &[]),
+    ("pruned_heads", &[Neutral::Empty]),
+    ("quantization_config", &[]),
+];
 
 impl EncoderConfig {
     /// Reads a `config.json`.
@@ -76,7 +73,7 @@ impl EncoderConfig {
         if !map.contains_key("model_type") {
             return Err("`model_type` is missing: expected \"bert\"".into());
         }
-        f.check_supported(&only_supported())?;
+        f.refuse(&UNSUPPORTED)?;
         let config = Self {
             vocab_size: f.required_int("vocab_size", 1, 1 << 20)?,
             hidden_size: f.required_int("hidden_size", 1, 1 << 16)?,
@@ -97,6 +94,7 @@ impl EncoderConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn with(name: &str, value: Value) -> Result<EncoderConfig, String> {
         let mut map = json!({

@@ -21,12 +21,13 @@ pub const INTENT: &str = "<|intent|>";
 pub const REPLY: &str = "<|reply|>";
 
 /// Utterances are truncated to this many characters, so that the prompt stays within its budget.
-pub const MAX_UTTERANCE_CHARS: usize = 160;
+pub const MAX_UTTERANCE_CHARS: usize = 400;
 
-/// Normalizes an utterance for the models: lower case, single spaces, no punctuation except apostrophes, truncated to
-/// [`MAX_UTTERANCE_CHARS`].
+/// Normalizes an utterance for the models: lower case, single spaces, no punctuation except apostrophes (’ becomes '), truncated
+/// to [`MAX_UTTERANCE_CHARS`].
 pub fn clean_utterance(text: &str) -> String {
     let mut clean = String::new();
+    let text = text.replace('’', "'");
     for word in text.split(|c: char| !(c.is_alphanumeric() || c == '\'')).filter(|w| !w.is_empty()) {
         if !clean.is_empty() {
             clean.push(' ');
@@ -48,6 +49,7 @@ mod tests {
     #[test]
     fn punctuation_and_special_tokens_are_removed_from_utterances() {
         assert_eq!(clean_utterance("  Call <|reply|> Anna; I'm=OK!\n"), "call reply anna i'm ok");
+        assert_eq!(clean_utterance("Don’t call her"), "don't call her");
         assert_eq!(clean_utterance(&"ä ".repeat(500)).chars().count(), MAX_UTTERANCE_CHARS - 1);
     }
 

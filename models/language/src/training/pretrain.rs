@@ -388,6 +388,7 @@ fn config(o: &Options, vocab_size: i64) -> anyhow::Result<Config> {
         output_bias: false,
         eos: vec![0],
         quantised: None,
+        notes: Vec::new(),
     })
 }
 

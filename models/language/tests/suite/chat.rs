@@ -217,6 +217,25 @@ fn checkpoints_without_dialogue_support_are_errors_that_name_the_cause() {
     let words =
         changed("tokenizer.json", |t| t["decoder"] = json!({ "type": "WordPiece", "prefix": "##", "cleanup": true }));
     assert!(refused(words.path()).contains("expected a byte-level tokenizer"));
-    let byte = changed("tokenizer.json", |t| t["model"]["vocab"]["<0xZZ>"] = json!(800));
-    assert!(refused(byte.path()).contains("is not a byte"));
+}
+
+#[test]
+fn truncation_and_padding_of_the_tokenizer_do_not_apply() {
+    let intent = |folder: &Path| {
+        let lm = load(folder).unwrap();
+        let mut turn = lm.turn(&SceneFacts::default(), "call anna now", Sampling::GREEDY).unwrap();
+        understand(&lm, &mut turn, Budget::UNLIMITED)
+    };
+    let expected = intent(&folder());
+    let truncation = json!({ "direction": "Right", "max_length": 512, "strategy": "LongestFirst", "stride": 0 });
+    let cut = changed("tokenizer.json", |t| t["truncation"] = truncation);
+    assert_eq!(intent(cut.path()), expected);
+    for strategy in [json!("BatchLongest"), json!({ "Fixed": 4096 })] {
+        let padding = json!({
+            "strategy": strategy, "direction": "Left", "pad_to_multiple_of": 64, "pad_id": 0, "pad_type_id": 0,
+            "pad_token": "<|endoftext|>",
+        });
+        let filled = changed("tokenizer.json", |t| t["padding"] = padding);
+        assert_eq!(intent(filled.path()), expected);
+    }
 }

@@ -139,6 +139,10 @@ fn unsupported_fields_are_errors_that_name_them() {
         ("eos_token_id", json!([1, "two"])),
         ("tie_word_embeddings", json!("yes")),
         ("logit_scale", json!(0.06)),
+        ("rope_interleaved", json!(true)),
+        ("num_local_experts", json!(8)),
+        ("final_logit_softcapping", json!(30.0)),
+        ("mlp_only_layers", json!([1])),
     ] {
         let message = with(field, value.clone()).unwrap_err();
         let name = if field == "rope_scaling" { "rope" } else { field };
@@ -156,6 +160,83 @@ fn unsupported_fields_are_errors_that_name_them() {
         assert!(message.contains(field), "{field} = {value}: {message}");
     }
     assert!(with("vocab_size", Value::Null).unwrap_err().contains("`vocab_size` is missing"));
+}
+
+#[test]
+fn other_fields_of_published_files_are_reported_and_not_refused() {
+    let mut json = common::config(Family::Llama).to_json("float32");
+    // Of SmolLM2, of files that Unsloth wrote, and of older ones.
+    for (field, value) in [
+        ("is_llama_config", json!(true)),
+        ("transformers.js_config", json!({ "kv_cache_dtype": { "fp16": "float16" } })),
+        ("unsloth_fixed", json!(true)),
+        ("unsloth_version", json!("2024.9")),
+        ("_attn_implementation_autoset", json!(true)),
+        ("max_sequence_length", json!(2048)),
+        ("_flash_attn_2_enabled", json!(true)),
+    ] {
+        json[field] = value;
+    }
+    let neutral = [
+        ("rope_interleaved", json!(false)),
+        ("pretraining_tp", json!(2)),
+        ("hidden_act", json!("swish")),
+        ("mlp_only_layers", json!([])),
+        ("logit_scale", Value::Null),
+        ("anything", Value::Null),
+        ("rope_scaling", Value::Null),
+    ];
+    let scaling = json["rope_scaling"].take();
+    for (field, value) in neutral {
+        json[field] = value;
+    }
+    json["rope_parameters"] = scaling;
+    json["rope_parameters"]["attention_factor"] = Value::Null;
+    let config = Config::parse(&json.to_string(), "config.json").unwrap();
+    assert_eq!(config.notes.len(), 7, "{:?}", config.notes);
+    assert!(config.notes.contains(&"`unsloth_version` = \"2024.9\" is not known and not used".to_owned()));
+    assert_eq!(Config { notes: Vec::new(), ..config.clone() }, {
+        let kinds = (0..3).map(|i| config.attention_of(i)).collect();
+        Config { attention: kinds, ..common::config(Family::Llama) }
+    });
+}
+
+#[test]
+fn a_missing_field_has_the_default_of_its_family_and_null_stands_for_none() {
+    let of = |family: Family, change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
+        let mut json = common::config(family).to_json("float32");
+        change(json.as_object_mut().unwrap());
+        Config::parse(&json.to_string(), "config.json").unwrap()
+    };
+    let mistral = of(Family::Mistral, &|c| drop(c.remove("sliding_window")));
+    assert_eq!(mistral.window(), Some(4096));
+    assert_eq!(of(Family::Mistral, &|c| drop(c.insert("sliding_window".into(), Value::Null))).window(), None);
+    let qwen = |given: Option<Value>| {
+        of(Family::Qwen2, &|c| {
+            c.extend([("use_sliding_window".into(), json!(true)), ("max_window_layers".into(), json!(1))]);
+            c.extend(given.clone().map(|value| ("sliding_window".into(), value)));
+        })
+    };
+    let windows = |config: &Config| (0..3).map(|i| config.attention_of(i).window).collect::<Vec<_>>();
+    assert_eq!(windows(&qwen(None)), [None, Some(4096), Some(4096)]);
+    assert_eq!(windows(&qwen(Some(Value::Null))), [None, None, None]);
+    assert_eq!(windows(&qwen(Some(json!(7)))), [None, Some(7), Some(7)]);
+    let positions = |family| of(family, &|c| drop(c.remove("max_position_embeddings"))).max_positions;
+    assert_eq!(
+        [positions(Family::Llama), positions(Family::Mistral), positions(Family::Qwen3)],
+        [2048, 131_072, 32_768]
+    );
+    let heads = |family, value: Option<Value>| {
+        let config = of(family, &|c| {
+            c.remove("num_key_value_heads");
+            c.insert("num_attention_heads".into(), json!(8));
+            c.extend(value.clone().map(|value| ("num_key_value_heads".into(), value)));
+        });
+        config.kv_heads
+    };
+    assert_eq!([heads(Family::Llama, None), heads(Family::SmolLm3, None)], [8, 4]);
+    assert_eq!(heads(Family::SmolLm3, Some(Value::Null)), 8);
+    assert_eq!(of(Family::Qwen3, &|c| drop(c.remove("head_dim"))).head_dim, 128);
 }
 
 #[test]

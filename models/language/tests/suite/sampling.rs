@@ -105,6 +105,28 @@ fn overrides_replace_the_suggested_sampling() {
 }
 
 #[test]
+fn neutral_and_unknown_generation_fields_are_not_refused() {
+    let mut file = published();
+    for (field, value) in [
+        ("suppress_tokens", json!([])),
+        ("bad_words_ids", json!([])),
+        ("forced_eos_token_id", Value::Null),
+        ("trust_remote_code", json!(true)),
+        ("anything", Value::Null),
+        ("num_beams", json!(1)),
+    ] {
+        file[field] = value;
+    }
+    assert_eq!(suggested(&file), suggested(&published()));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("generation_config.json");
+    file["chat_format"] = json!("chatml");
+    std::fs::write(&path, file.to_string()).unwrap();
+    let (_, notes) = Sampling::suggested_with_notes(&path).unwrap();
+    assert_eq!(notes, ["`chat_format` = \"chatml\" is not known and not used"]);
+}
+
+#[test]
 fn unsupported_generation_fields_are_errors_that_name_them() {
     for (field, value) in [
         ("num_beams", json!(4)),

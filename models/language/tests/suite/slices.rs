@@ -249,6 +249,50 @@ fn a_constraint_is_obeyed_and_its_determined_tokens_cost_no_layers() {
     assert_eq!(step.layers, 3 * (model.config().layers + 1));
 }
 
+/// Determines the first tokens, then allows all.
+struct Beginning {
+    left: Vec<u32>,
+    choices: usize,
+}
+
+impl Constraint for Beginning {
+    fn allowed(&self) -> Allowed {
+        match (self.left.first(), self.choices) {
+            (Some(token), _) => Allowed::Only(vec![*token]),
+            (None, 0) => Allowed::Done,
+            (None, _) => Allowed::Only((0..97).collect()),
+        }
+    }
+
+    fn advance(&mut self, _: u32, _: f64) {
+        match self.left.is_empty() {
+            false => drop(self.left.remove(0)),
+            true => self.choices -= 1,
+        }
+    }
+}
+
+#[test]
+fn a_token_after_determined_ones_is_chosen_with_the_logits_after_them() {
+    for family in FAMILIES {
+        let model = common::model(family);
+        for count in [1, 2, 7] {
+            let left: Vec<u32> = (0..count).map(|i| (i * 13 + 40) % 97).collect();
+            let mut session = Session::new(&model, 60);
+            session.push(&prompt(9)).unwrap();
+            let constraint = Some(Box::new(Beginning { left: left.clone(), choices: 3 }) as Box<dyn Constraint>);
+            session.generate(Generate { constraint, sampling: Sampling::GREEDY, ..generate(40) });
+            assert_eq!(run(&model, &mut session, []), Finish::Constraint);
+            let mut tokens = [prompt(9), left.clone()].concat();
+            for got in &session.generated()[left.len()..] {
+                let logits = reference(&model, &tokens).get(tokens.len() as i64 - 1);
+                assert_eq!(logits.argmax(0, false).int64_value(&[]), i64::from(*got), "{family}, {count} tokens");
+                tokens.push(*got);
+            }
+        }
+    }
+}
+
 #[test]
 fn tokens_that_do_not_fit_are_errors_and_generation_ends_when_the_cache_is_full() {
     let model = common::model(Family::Llama);

@@ -169,6 +169,7 @@ fn make(folder: &Path) -> anyhow::Result<()> {
         output_bias: false,
         eos: vec![151_643],
         quantised: None,
+        notes: Vec::new(),
     };
     tch::manual_seed(1);
     let tensors: Vec<(String, Tensor)> =

@@ -1,4 +1,5 @@
-//! A reader of JSON configurations that reports fields that were not read.
+//! A reader of JSON configurations: fields that are read, fields that are known to change nothing, fields that would change
+//! what is computed and are not supported, and the rest, which is reported.
 
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -22,7 +23,7 @@ pub enum ConfigError {
         /// The cause.
         source: serde_json::Error,
     },
-    /// A field is missing, wrong, unknown or not supported.
+    /// A field is missing, wrong or not supported.
     #[error("{path}: {what}")]
     Field {
         /// The file.
@@ -33,7 +34,7 @@ pub enum ConfigError {
 }
 
 /// Fields that have no influence on inference.
-pub(crate) const IGNORED: [&str; 16] = [
+pub(crate) const IGNORED: [&str; 18] = [
     "_name_or_path",
     "architectures",
     "attention_dropout",
@@ -46,11 +47,51 @@ pub(crate) const IGNORED: [&str; 16] = [
     "output_attentions",
     "output_hidden_states",
     "pad_token_id",
+    "pretraining_tp",
     "problem_type",
+    "return_dict",
     "torch_dtype",
     "transformers_version",
     "use_cache",
 ];
+
+/// A field that would change what is computed, with the values that stand for its absence.
+pub(crate) type Unsupported = (&'static str, &'static [Neutral]);
+
+/// A value that stands for the absence of a field. Null always does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Neutral {
+    /// True or false.
+    Flag(bool),
+    /// A number.
+    Number(f64),
+    /// This text.
+    Text(&'static str),
+    /// A list or an object without entries.
+    Empty,
+}
+
+impl Neutral {
+    fn is(self, value: &Value) -> bool {
+        match self {
+            Self::Flag(flag) => value.as_bool() == Some(flag),
+            Self::Number(number) => value.as_f64() == Some(number),
+            Self::Text(text) => value.as_str() == Some(text),
+            Self::Empty => value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty),
+        }
+    }
+}
+
+impl std::fmt::Display for Neutral {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag(flag) => write!(f, "{flag}"),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Empty => f.write_str("[]"),
+        }
+    }
+}
 
 /// The fields of a JSON object, and which of them were read.
 pub(crate) struct Fields<'a> {
@@ -108,32 +149,43 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Checks that each of these fields, if it is given, has the only supported value.
-    pub fn check_supported(&mut self, supported: &[(&'a str, Value)]) -> Result<(), String> {
-        for (name, value) in supported {
+    /// Refuses each of these fields that is given and not neutral.
+    pub fn refuse(&mut self, unsupported: &[Unsupported]) -> Result<(), String> {
+        for (name, neutral) in unsupported {
             if let Some(found) = self.get(name)
-                && found != value
-                && !(found.is_number() && found.as_f64() == value.as_f64())
+                && !neutral.iter().any(|n| n.is(found))
             {
-                return Err(format!("`{name}` = {found} is not supported: expected {value}"));
+                let expected: Vec<String> = neutral.iter().map(ToString::to_string).collect();
+                let expected = if expected.is_empty() { "null".into() } else { expected.join(" or ") };
+                return Err(format!("`{name}` = {found} is not supported: expected {expected}"));
             }
         }
         Ok(())
     }
 
-    /// The first field that was not read, with its value.
-    pub fn unread(&self) -> Option<(&'a String, &'a Value)> {
-        self.map.iter().find(|(name, _)| !self.read.contains(&name.as_str()))
+    /// Whether a field is missing; one that is null is given.
+    pub fn is_missing(&self, name: &str) -> bool {
+        !self.map.contains_key(name)
+    }
+
+    /// The fields that were not read and are not null, each with its value.
+    pub fn unread(&self) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        self.map.iter().filter(|(name, value)| !value.is_null() && !self.read.contains(&name.as_str()))
     }
 
     /// An error for the first field that was not read.
     pub fn check_all_read(&self) -> Result<(), String> {
-        match self.unread() {
+        match self.unread().next() {
             Some((name, value)) => {
                 Err(format!("`{name}` = {value} is not known; it may change what the model computes"))
             }
             None => Ok(()),
         }
+    }
+
+    /// The fields that were not read, as they are reported.
+    pub fn notes(&self) -> Vec<String> {
+        self.unread().map(|(name, value)| format!("`{name}` = {value} is not known and not used")).collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! `config.json` of a Hugging Face folder, for the Llama (SmolLM2), Mistral, Qwen2 (Qwen2.5), Qwen3 and SmolLM3 families.
 //!
-//! Every field is used, known to have no influence, or an error that names it: a field that is ignored silently could mean a
-//! model that computes something else.
+//! Fields that would change what the model computes and are not supported (a list here) are errors that name them. Other
+//! fields that are not known, as published files carry them, are reported ([`Config::notes`]) and not used. A field that is
+//! missing has the default of its family in Transformers.
 
 pub mod fields;
 mod generation;
@@ -9,7 +10,7 @@ pub mod rope;
 
 use crate::{
     decoder::config::{
-        fields::{ConfigError, Fields, IGNORED, read, read_optional, with_fields},
+        fields::{ConfigError, Fields, IGNORED, Neutral::*, Unsupported, read, read_optional, with_fields},
         rope::RopeScaling,
     },
     kernels::linear::Precision,
@@ -106,27 +107,100 @@ pub struct Config {
     pub eos: Vec<u32>,
     /// Precision of the matrices in the file, if it is quantised ([`crate::cli::quantize`]).
     pub quantised: Option<Precision>,
+    /// Fields of the file that are not known and not used, as they are reported.
+    pub notes: Vec<String>,
 }
 
-/// Fields with the only value that is supported.
-fn only_supported() -> [(&'static str, Value); 8] {
-    [
-        ("hidden_act", json!("silu")),
-        ("mlp_bias", json!(false)),
-        ("partial_rotary_factor", json!(1.0)),
-        ("pretraining_tp", json!(1)),
-        ("is_encoder_decoder", json!(false)),
-        ("add_cross_attention", json!(false)),
-        ("use_mrope", json!(false)),
-        ("return_dict", json!(true)),
-    ]
+/// Fields of decoders that change what a model computes and are not supported, with the values at which they do not.
+const UNSUPPORTED: [Unsupported; 54] = [
+    // Activations, norms and biases.
+    ("hidden_act", &[Text("silu"), Text("swish")]),
+    ("hidden_activation", &[Text("silu"), Text("swish")]),
+    ("mlp_bias", &[Flag(false)]),
+    ("use_bias", &[Flag(false)]),
+    ("lm_head_bias", &[Flag(false)]),
+    ("attention_out_bias", &[Flag(false)]),
+    ("qk_layernorm", &[Flag(false)]),
+    ("use_qk_norm", &[Flag(false)]),
+    ("qk_norm", &[Flag(false)]),
+    ("rms_norm_add_unit_offset", &[Flag(false)]),
+    ("use_post_norm", &[Flag(false)]),
+    ("post_norm", &[Flag(false)]),
+    // Scales.
+    ("attention_multiplier", &[]),
+    ("attn_logit_softcapping", &[]),
+    ("clip_qkv", &[]),
+    ("embedding_multiplier", &[Number(1.0)]),
+    ("final_logit_softcapping", &[]),
+    ("logit_scale", &[Number(1.0)]),
+    ("logits_scaling", &[Number(1.0)]),
+    ("query_pre_attn_scalar", &[]),
+    ("residual_multiplier", &[Number(1.0)]),
+    ("scale_depth", &[]),
+    ("scale_emb", &[Number(1.0)]),
+    ("scale_embedding", &[Flag(false)]),
+    ("scale_attn_by_inverse_layer_idx", &[Flag(false)]),
+    ("dim_model_base", &[]),
+    ("mup_base_width", &[]),
+    // Positions.
+    ("alibi", &[Flag(false)]),
+    ("partial_rotary_factor", &[Number(1.0)]),
+    ("rotary_pct", &[Number(1.0)]),
+    ("rotary_dim", &[]),
+    ("rope_interleaved", &[Flag(false)]),
+    ("rope_ratio", &[Number(1.0)]),
+    ("rope_local_base_freq", &[]),
+    ("use_mrope", &[Flag(false)]),
+    ("use_dynamic_ntk", &[Flag(false)]),
+    ("use_logn_attn", &[Flag(false)]),
+    // Attention and layers of another kind.
+    ("add_cross_attention", &[Flag(false)]),
+    ("attention_chunk_size", &[]),
+    ("attn_temperature_tuning", &[Flag(false), Number(0.0)]),
+    ("is_encoder_decoder", &[Flag(false)]),
+    ("kv_lora_rank", &[]),
+    ("mlp_only_layers", &[Empty]),
+    ("n_routed_experts", &[Number(0.0)]),
+    ("num_experts", &[Number(0.0)]),
+    ("num_experts_per_tok", &[Number(0.0)]),
+    ("num_kv_shared_layers", &[Number(0.0)]),
+    ("num_local_experts", &[Number(0.0)]),
+    ("parallel_attn", &[Flag(false)]),
+    ("q_lora_rank", &[]),
+    ("sliding_window_pattern", &[Number(1.0)]),
+    ("use_parallel_residual", &[Flag(false)]),
+    ("v_head_dim", &[]),
+    ("vision_config", &[]),
+];
+
+impl Family {
+    /// Defaults of Transformers, where families differ: those of fields that are missing.
+    fn defaults(self) -> Defaults {
+        let (positions, kv_heads, head_dim, window) = match self {
+            Self::Llama => (2048, None, None, None),
+            Self::Mistral => (4096 * 32, Some(8), None, Some(4096)),
+            Self::Qwen2 => (32_768, Some(32), None, Some(4096)),
+            Self::Qwen3 => (32_768, Some(32), Some(128), Some(4096)),
+            Self::SmolLm3 => (32_768, Some(4), None, None),
+        };
+        Defaults { positions, kv_heads, head_dim, window }
+    }
+}
+
+struct Defaults {
+    positions: i64,
+    /// `None`: as many as query heads.
+    kv_heads: Option<i64>,
+    /// `None`: the hidden size divided by the heads.
+    head_dim: Option<i64>,
+    window: Option<i64>,
 }
 
 impl Config {
     /// Reads a `config.json`.
     ///
     /// # Errors
-    /// A file that cannot be read, or a field that is missing, wrong, unknown or not supported.
+    /// A file that cannot be read, or a field that is missing, wrong or not supported.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let (text, name) = read(path)?;
         Self::parse(&text, &name)
@@ -163,13 +237,16 @@ impl Config {
             }
             None => return Err("`model_type` is missing".into()),
         };
-        f.check_supported(&only_supported())?;
+        f.refuse(&UNSUPPORTED)?;
+        let defaults = family.defaults();
         let hidden_size = f.required_int("hidden_size", 1, 1 << 16)?;
         let heads = f.required_int("num_attention_heads", 1, 1 << 10)?;
-        let kv_heads = f.int("num_key_value_heads", 1, heads)?.unwrap_or(heads);
-        let head_dim = match f.int("head_dim", 2, 1 << 10)? {
+        // Null stands for as many as query heads.
+        let missing = f.is_missing("num_key_value_heads");
+        let kv_heads = f.int("num_key_value_heads", 1, heads)?;
+        let kv_heads = kv_heads.or(defaults.kv_heads.filter(|_| missing)).unwrap_or(heads);
+        let head_dim = match f.int("head_dim", 2, 1 << 10)?.or(defaults.head_dim) {
             Some(dim) => dim,
-            None if family == Family::Qwen3 => return Err("`head_dim` is missing, which qwen3 needs".into()),
             None if hidden_size % heads == 0 => hidden_size / heads,
             None => return Err(format!("`hidden_size` = {hidden_size} is not a multiple of {heads} heads")),
         };
@@ -195,7 +272,7 @@ impl Config {
             heads,
             kv_heads,
             head_dim,
-            max_positions: f.int("max_position_embeddings", 1, 1 << 24)?.unwrap_or(2048) as usize,
+            max_positions: f.int("max_position_embeddings", 1, 1 << 24)?.unwrap_or(defaults.positions) as usize,
             rms_norm_eps: f.positive("rms_norm_eps")?.unwrap_or(1e-6),
             rope_theta,
             rope_scaling,
@@ -205,8 +282,9 @@ impl Config {
             output_bias: family != Family::Qwen2 && biased,
             eos: eos(f.get("eos_token_id"))?,
             quantised: quantised(f.get("quantization_config"))?,
+            notes: Vec::new(),
         };
-        f.check_all_read().map(|()| config)
+        Ok(Self { notes: f.notes(), ..config })
     }
 
     /// As a Hugging Face `config.json` with the data type `dtype`.
@@ -285,7 +363,9 @@ fn quantised(found: Option<&Value>) -> Result<Option<Precision>, String> {
 /// Which layers have a sliding window and which have rotary embeddings, by the conventions of each family.
 fn attention(f: &mut Fields<'_>, family: Family, layers: usize) -> Result<Vec<LayerAttention>, String> {
     let ropes = ropes(f, family, layers)?;
-    let given = f.int("sliding_window", 1, 1 << 24)?;
+    // Null stands for no window.
+    let missing = f.is_missing("sliding_window");
+    let given = f.int("sliding_window", 1, 1 << 24)?.or(family.defaults().window.filter(|_| missing));
     let used = match family {
         Family::Mistral => true,
         _ => f.flag("use_sliding_window", false)?,

@@ -85,7 +85,8 @@ fn scaling(s: &mut Fields<'_>, outer: f64) -> Result<(f64, RopeScaling), String>
             return Err(format!("`rope_type` = {other:?} is not supported: expected {known}"));
         }
     };
-    match s.unread() {
+    s.read.push("finetuned");
+    match s.unread().next() {
         Some((name, value)) => Err(format!("`{name}` = {value} is not known to {kind:?}")),
         None => Ok((theta, scaling)),
     }

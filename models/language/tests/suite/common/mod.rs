@@ -45,6 +45,7 @@ pub fn config(family: Family) -> Config {
         output_bias: false,
         eos: vec![0],
         quantised: None,
+        notes: Vec::new(),
     }
 }
 
