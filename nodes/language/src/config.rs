@@ -1,6 +1,9 @@
 //! The configuration and its ranges; `config.toml` documents the keys.
 
-use crate::habits::predictor::PredictorConfig;
+use crate::{
+    habits::predictor::PredictorConfig,
+    reply::{draft::max_words, verbosity::Verbosity},
+};
 use auriga_lm::kernels::linear::Precision;
 use auriga_runtime::config::{ConfigError, Range, check_ranges};
 use serde::Deserialize;
@@ -68,6 +71,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// The limit of a reply in words. `load`: the driving load of the scene.
+    pub(crate) fn reply_max_words(&self, verbosity: Verbosity, load: Option<f64>) -> usize {
+        let (low, high) = (self.reply_max_words_low_load, self.reply_max_words_high_load);
+        if verbosity == Verbosity::Full { max_words(load, low, high) } else { high }
+    }
+
     /// The allowed values of its keys.
     pub fn ranges(&self) -> Vec<Range> {
         vec![

@@ -96,5 +96,6 @@ pub mod reply;
 pub mod understand;
 
 pub use config::{Config, DEFAULTS};
-pub use node::{Effect, LanguageNode};
+pub use habits::Effect;
+pub use node::LanguageNode;
 pub use understand::rules::spoken_slots;

@@ -7,24 +7,26 @@ use crate::{
     },
     config::Config,
     engine::{
-        interface::{Class, EngineError, Model, ModelInput, Progress},
+        interface::{Class, EngineError, Model, Progress},
         models,
         runner::ModelRunner,
         scheduler::Scheduler,
         workloads,
     },
-    habits::{forecast::Forecaster, predictor::Predictor, usage_history::UsageEntry},
+    habits::{Effect, forecast::Forecaster, predictor::Predictor, usage_history::UsageEntry},
     reply::{
         canned::{self, CannedResponses},
-        draft::{Draft, max_words},
+        draft::Draft,
         telltales::{self, Telltales},
         turns::{DialogueTurns, Urgency},
         verbosity::Verbosity,
     },
     understand::{
-        dialogue_history::{Answer, DialogueHistory, Question, parse_answer},
+        dialogue_history::{DialogueHistory, Question, Reaction},
         driving_context::DrivingContext,
         hypotheses::{IntentTask, NextStep},
+        interpret::{Meaning, REPEAT, STOP, WARNING_LAMP, interpret},
+        phrasing::cancel::{self, Target},
         requests::{Request, RequestQueue},
         rules::{CheckedIntent, SlotSource, check_intent, spoken_slots},
     },
@@ -32,19 +34,6 @@ use crate::{
 use auriga_lm::intent::{catalogue::Catalogue, output::IntentOutput};
 use auriga_msgs::{Stamped, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
-use v1::Severity;
-
-/// Intents of the catalogue that the node handles by itself.
-const REPEAT: &str = "repeat";
-const STOP: &str = "stop";
-const WARNING_LAMP: &str = "warning_lamp";
-
-/// What the node asks of its executable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Append this entry to the usage history on disk.
-    Store(UsageEntry),
-}
 
 type Out = Outbox<LanguageNode>;
 
@@ -109,9 +98,7 @@ impl LanguageNode {
 
     fn on_utterance(&mut self, utterance: &v1::Utterance, now: Nanos, out: &mut Out) {
         let Some(request) = self.requests.receive(utterance, self.config.utterance_max_chars, now, out) else { return };
-        if let Some(problem) = self.runner.missing() {
-            let text = format!("{problem}; a request was not answered");
-            out.fault(now, Severity::Critical, "language-model-missing", "checkpoint", text);
+        if self.runner.report_missing(now, out) {
             return self.respond(&request, canned::NO_MODEL, Urgency::Deferrable, now, out);
         }
         if request.is_cut {
@@ -162,10 +149,7 @@ impl LanguageNode {
             (Class::Intent, Ok(Progress::Intent(output))) => self.on_intent(output, now, out),
             (Class::Dialogue, Ok(Progress::Text(text))) => self.advance_reply(Some(&text), now, out),
             (Class::Dialogue, Ok(Progress::Finished)) => self.advance_reply(None, now, out),
-            (class, Ok(_)) => {
-                let e = EngineError(format!("the model returned a result of the wrong class for {class:?} work"));
-                self.work_failed(class, &e, now, out);
-            }
+            (class, Ok(_)) => self.work_failed(class, &EngineError::wrong_class(class), now, out),
             (class, Err(e)) => self.work_failed(class, &e, now, out),
         }
     }
@@ -182,8 +166,7 @@ impl LanguageNode {
     }
 
     fn model_failed(&mut self, request: &Request, error: &EngineError, now: Nanos, out: &mut Out) {
-        let text = format!("{error}; a request was not answered, check the checkpoint");
-        out.fault(now, Severity::Critical, "language-model-failed", "checkpoint", text);
+        ModelRunner::report_failed(error, now, out);
         self.respond(request, canned::MODEL_FAILED, Urgency::Deferrable, now, out);
     }
 
@@ -193,9 +176,9 @@ impl LanguageNode {
             return true;
         }
         let Some(request) = self.requests.pop() else { return false };
-        let input = self.model_input(&request, now, out);
+        let input = self.driving.model_input(&request.text, self.history.recent(), now, out);
         let task = IntentTask::new(request, input);
-        if self.answer_question(&task, now, out) {
+        if self.answer_question(&task, now, out) || self.cancel(&task, now, out) {
             return false;
         }
         self.start_intent(task, now, out);
@@ -210,36 +193,57 @@ impl LanguageNode {
         }
     }
 
-    /// The request with its context. Implausible values of the scene are reported and unknown to the model.
-    fn model_input(&self, request: &Request, now: Nanos, out: &mut Out) -> ModelInput {
-        let (context, implausible) = self.driving.model_context(self.history.recent(), now);
-        for name in implausible {
-            let text = format!("{name} of the scene is implausible for a car and counts as unknown; check fusion");
-            out.fault(now, Severity::Warning, "scene-absurd-value", "fusion/scene", text);
-        }
-        ModelInput { text: request.text.clone(), context }
-    }
-
     /// Handles the answer to a question of the node, which needs no model. False if the request is none.
     fn answer_question(&mut self, task: &IntentTask, now: Nanos, out: &mut Out) -> bool {
-        let intent = match (self.history.take_question(now), parse_answer(&task.request.text)) {
-            (Some(Question::Confirm(intent)), Some(Answer::Yes)) => intent,
-            (Some(Question::Confirm(_)), Some(Answer::No)) => IntentOutput::new(STOP, &[]),
-            (Some(Question::WhichTelltale), _) => return self.answer_telltale(task, now, out),
-            _ => return false,
+        let request = &task.request;
+        let intent = match self.history.react(&request.text, now) {
+            Reaction::None => return false,
+            Reaction::Telltale => return self.answer_telltale(task, now, out),
+            Reaction::AskAgain(text) => {
+                self.respond(request, &text, Urgency::Immediate, now, out);
+                return true;
+            }
+            Reaction::Confirmed(intent) => intent,
+            Reaction::Declined(further) => {
+                further.into_iter().for_each(|text| self.requests.push_further(request, text));
+                IntentOutput::new(STOP, &[])
+            }
         };
-        let checked = check_intent(&self.catalogue, intent, &task.input, 0.0, SlotSource::History);
-        self.accept(task, checked, now, out);
+        self.accept(task, CheckedIntent::certain(&self.catalogue, intent, &task.input), now, out);
         true
     }
 
     fn answer_telltale(&mut self, task: &IntentTask, now: Nanos, out: &mut Out) -> bool {
         let Some(text) = self.telltales.explain(&task.request.text, self.verbosity(now)) else { return false };
-        let intent = IntentOutput::new(WARNING_LAMP, &[]);
-        let checked = check_intent(&self.catalogue, intent, &task.input, 0.0, SlotSource::History);
-        out.publish::<topic::LanguageIntent>(checked.message(&task.request));
-        self.respond(&task.request, &text, Urgency::Deferrable, now, out);
+        self.history.close_question();
+        self.answer(task, WARNING_LAMP, &text, now, out);
         true
+    }
+
+    /// Publishes an intent that needs no action, and says this.
+    fn answer(&mut self, task: &IntentTask, intent: &str, text: &str, now: Nanos, out: &mut Out) {
+        let checked = CheckedIntent::certain(&self.catalogue, IntentOutput::new(intent, &[]), &task.input);
+        out.publish::<topic::LanguageIntent>(checked.message(&task.request));
+        self.respond(&task.request, text, Urgency::Deferrable, now, out);
+    }
+
+    /// Ends the actions under way that the request is about, or takes back what was withdrawn, without the model. False if the
+    /// request asks for something else.
+    fn cancel(&mut self, task: &IntentTask, now: Nanos, out: &mut Out) -> bool {
+        let request = &task.request;
+        // "Stop" silences a reply.
+        let silences = self.turns.is_replying() && request.text.contains(STOP);
+        let target = cancel::target(&request.text).filter(|target| *target != Target::Last || !silences);
+        let stopped = target.filter(|_| !request.is_withdrawn).and_then(|t| self.stop_actions(&t, request, out));
+        let text = stopped.or_else(|| request.is_withdrawn.then(|| canned::ALL_RIGHT.into()));
+        text.inspect(|text| self.answer(task, STOP, text, now, out)).is_some()
+    }
+
+    /// Asks the tools to stop the actions that are meant. What is said then; `None` if no such action is under way.
+    fn stop_actions(&mut self, target: &Target, request: &Request, out: &mut Out) -> Option<String> {
+        let (actions, names) = self.actions.cancel(target, request);
+        actions.into_iter().for_each(|action| out.publish::<topic::LanguageAction>(action));
+        (!names.is_empty()).then(|| canned::stopping(&names))
     }
 
     fn on_intent(&mut self, output: IntentOutput, now: Nanos, out: &mut Out) {
@@ -248,14 +252,20 @@ impl LanguageNode {
             NextStep::Done(task, output) => (task, output),
             NextStep::Try(task) => return self.start_intent(task, now, out),
         };
-        let (output, source) = match self.history.resolve(&task.request.text, &output, &self.catalogue, now) {
-            Some(resolved) => (resolved, SlotSource::History),
-            None => (output, SlotSource::Utterance),
+        let output = match interpret(&task.request.text, output, &self.catalogue) {
+            Meaning::Intent(output) => output,
+            Meaning::Unwanted(unwanted) => {
+                let same = Target::Intent(unwanted.name);
+                let text = self.stop_actions(&same, &task.request, out).unwrap_or_else(|| canned::ALL_RIGHT.into());
+                return self.answer(&task, STOP, &text, now, out);
+            }
         };
+        let resolved = self.history.resolve(&task.request.text, &output, &self.catalogue, now);
+        let source = if resolved.is_some() { SlotSource::History } else { SlotSource::Utterance };
+        let output = resolved.unwrap_or(output);
         let mut checked = check_intent(&self.catalogue, output, &task.input, self.config.min_confidence, source);
-        if let Some(refusal) = self.tools.distraction(&task.request.text, task.input.facts().speed_mps) {
-            checked.refusal = Some(refusal.to_owned());
-        }
+        let speed_mps = task.input.facts().speed_mps;
+        self.tools.restrict(&mut checked, &self.catalogue, &task.request.text, speed_mps);
         self.accept(&task, checked, now, out);
     }
 
@@ -280,7 +290,10 @@ impl LanguageNode {
         }
         self.interrupt_reply(out);
         let urgency = if checked.is_safety(&self.catalogue) { Urgency::Immediate } else { Urgency::Deferrable };
-        match self.response(task, &checked, now, out) {
+        // Of several requests in one utterance each is answered in its turn.
+        let text = self.response(task, &checked, now, out);
+        let further = || self.canned.sentence(&checked.output, task.input.facts());
+        match text.or_else(|| self.requests.has_further().then(further)) {
             Some(text) => self.respond(request, &text, urgency, now, out),
             None => self.begin_reply(task, checked.output, now, out),
         }
@@ -293,10 +306,11 @@ impl LanguageNode {
         if let Some(refusal) = &checked.refusal {
             return Some(refusal.clone());
         }
-        if checked.overruled {
-            return Some(canned::NOT_SURE.into());
+        let question = if checked.is_in_scope() { None } else { self.history.ask_again(now) };
+        if question.is_some() || checked.overruled {
+            return question.or(Some(canned::NOT_SURE.into()));
         }
-        if let Some(problem) = self.publish_action(&task.request, checked, now, out) {
+        if let Some(problem) = self.publish_action(task, checked, now, out) {
             return Some(problem);
         }
         match name {
@@ -308,7 +322,7 @@ impl LanguageNode {
         let sentence = self.canned.sentence(&checked.output, facts);
         if let Some((question, confirmed)) = self.tools.follow_up_question(name) {
             let text = format!("{sentence} {question}");
-            self.history.open_question(Question::Confirm(confirmed), now);
+            self.history.open_question(Question::Confirm { ask: question.into(), intent: confirmed }, now);
             return Some(text);
         }
         let needs_model = self.runner.can_reply() && name != REPEAT && !self.canned.lacks_fact(name, facts);
@@ -319,7 +333,7 @@ impl LanguageNode {
     /// connected.
     fn publish_action(
         &mut self,
-        request: &Request,
+        task: &IntentTask,
         checked: &CheckedIntent,
         now: Nanos,
         out: &mut Out,
@@ -330,20 +344,18 @@ impl LanguageNode {
             return Some(format!("{} is not connected, so I cannot do that.", tool.spoken_name));
         }
         let deadline = connected.then(|| now + self.config.outcome_timeout());
-        out.publish::<topic::LanguageAction>(self.actions.start(request, checked, tool, deadline));
-        None
+        out.publish::<topic::LanguageAction>(self.actions.start(&task.request, checked, tool, deadline));
+        let proposal = || self.canned.sentence(&checked.output, task.input.facts());
+        (!connected).then(|| canned::only_proposed(&proposal(), &tool.spoken_name))
     }
 
     /// The meaning of the telltale that was named, of the last warning, or the question which telltale is meant.
     fn explain_warning(&mut self, text: &str, now: Nanos) -> String {
-        if let Some(text) = self.telltales.explain(text, self.verbosity(now)) {
-            return text;
+        let found = self.telltales.explain_any(text, self.driving.last_hazard(now), self.verbosity(now));
+        if found.is_none() {
+            self.history.open_question(Question::WhichTelltale, now);
         }
-        if let Some(text) = self.driving.last_hazard(now).and_then(|kind| self.telltales.hazard(kind)) {
-            return text;
-        }
-        self.history.open_question(Question::WhichTelltale, now);
-        telltales::WHICH.into()
+        found.unwrap_or_else(|| telltales::WHICH.into())
     }
 
     /// How much may be said now.
@@ -361,11 +373,7 @@ impl LanguageNode {
     }
 
     fn begin_reply(&mut self, task: &IntentTask, intent: IntentOutput, now: Nanos, out: &mut Out) {
-        let (low, high) = (self.config.reply_max_words_low_load, self.config.reply_max_words_high_load);
-        let words = match self.verbosity(now) {
-            Verbosity::Full => max_words(task.input.facts().driving_load, low, high),
-            Verbosity::Brief | Verbosity::Silent => high,
-        };
+        let words = self.config.reply_max_words(self.verbosity(now), task.input.facts().driving_load);
         if let Err(e) = self.runner.begin_reply(&task.input, &intent, self.config.reply_max_tokens) {
             return self.model_failed(&task.request, &e, now, out);
         }
@@ -423,43 +431,34 @@ impl LanguageNode {
 
     /// Publishes a forecast between two requests when the situation has changed it.
     fn update_forecast(&mut self, now: Nanos, out: &mut Out) {
-        if self.driving.has_scene()
-            && let Some(items) = self.forecaster.update(&self.driving.circumstances(now), &self.catalogue, now)
-        {
-            let header = Some(v1::Header::new(now.0, 0));
-            out.publish::<topic::LanguageDemand>(v1::Demand { header, items });
+        let circumstances = self.driving.has_scene().then(|| self.driving.circumstances(now));
+        let items = circumstances.and_then(|at| self.forecaster.update(&at, &self.catalogue, now));
+        if let Some(items) = items {
+            out.publish::<topic::LanguageDemand>(v1::Demand { header: Some(v1::Header::new(now.0, 0)), items });
         }
     }
 
     /// Requests a tick for the next moment at which time alone changes something.
     fn request_tick(&mut self, now: Nanos, out: &mut Out) {
-        let mut at: Vec<Nanos> = Vec::new();
-        for class in Class::ALL {
+        let wakes = Class::ALL.map(|class| {
             let runnable = self.has_work(class) && self.may_run(class, now);
-            at.extend(self.runner.scheduler.wakes(class, runnable, now));
-        }
+            self.runner.scheduler.wakes(class, runnable, now).collect::<Vec<_>>()
+        });
         let max_age = self.config.utterance_max_age();
         let requests = self.requests.iter().chain(self.intent.as_ref().map(|task| &task.request));
+        let mut at: Vec<Nanos> = wakes.concat();
         at.extend(requests.map(|request| request.expires_at(max_age)));
-        if self.turns.has_text() {
-            at.extend(self.driving.workload_changes(now));
-        }
-        at.extend(self.turns.expiries());
-        at.extend(self.actions.deadlines());
+        let workload = self.turns.has_text().then(|| self.driving.workload_changes(now));
+        at.extend(workload.into_iter().flatten().chain(self.turns.expiries()).chain(self.actions.deadlines()));
         at.extend(self.forecaster.next_change(now));
         if let Some(at) = at.into_iter().min() {
             out.tick_at(at.max(now));
         }
     }
 
-    fn publish_slice_changes(&mut self, now: Nanos, out: &mut Out) {
-        let is_started = [self.intent.is_some(), self.turns.is_replying()];
-        self.runner.publish_changes(is_started, now, out);
-    }
-
     /// What has to be done after each input and tick.
     fn settle(&mut self, now: Nanos, out: &mut Out) {
-        self.publish_slice_changes(now, out);
+        self.runner.publish_changes([self.intent.is_some(), self.turns.is_replying()], now, out);
         self.drop_expired(now, out);
         self.expire_actions(now, out);
         self.publish_deferred(now, out);
@@ -488,7 +487,7 @@ impl Node for LanguageNode {
 
     fn on_tick(&mut self, now: Nanos, out: &mut Out) {
         self.runner.report_problems(now, out);
-        self.publish_slice_changes(now, out);
+        self.runner.publish_changes([self.intent.is_some(), self.turns.is_replying()], now, out);
         self.run_slice(now, out);
         self.settle(now, out);
     }

@@ -258,9 +258,9 @@ fn a_model_computes_with_the_weights_of_its_file() {
                 assert!(found < bound, "{architecture}, {format} in {precision}: {found}");
             }
             // Groups of 32 with codes of 4 bits are taken as they are; other formats are quantized once more.
-            let native = matches!(format, Format::Q4_0 | Format::Q4_1 | Format::Q4K);
+            let bound = if matches!(format, Format::Q4_0 | Format::Q4_1 | Format::Q4K) { 0.03 } else { 0.3 };
             let four = off(&logits(&Model::load_as(&path, Precision::Int4).unwrap()), &expected);
-            assert_eq!(four < 0.03, native, "{architecture}, {format} in int4: {four}");
+            assert!(four < bound, "{architecture}, {format} in int4: {four}");
         }
     }
 }
@@ -313,7 +313,9 @@ fn what_cannot_be_read_is_refused_by_name() {
     more.push(("blk.0.ffn_gate_inp.weight".into(), vec![8, HIDDEN], 0, vec![0; 8 * 1024]));
     assert!(refused(&metadata("llama"), &more).contains("`blk.0.ffn_gate_inp.weight` belongs to no part"));
     assert!(refused(&metadata("llama"), &parts[..5]).contains("is in no file"));
-    assert!(refused(&metadata("llama")[..4], &parts).contains("`llama.context_length` is missing"));
+    let mut less = metadata("llama");
+    less.retain(|(key, _)| key != "llama.context_length");
+    assert!(refused(&less, &parts).contains("`llama.context_length` is missing"));
     let divisors = (0..32).flat_map(|_| 3.0f32.to_le_bytes()).collect();
     let mut scaled = parts.clone();
     scaled.push(("rope_freqs.weight".into(), vec![32], 0, divisors));

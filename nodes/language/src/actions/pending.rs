@@ -1,7 +1,8 @@
 //! Actions for the tools of the vehicle, and the sentences about their outcomes.
 
 use super::tools::Tool;
-use crate::understand::{requests::Request, rules::CheckedIntent};
+use crate::understand::{phrasing::cancel::Target, requests::Request, rules::CheckedIntent};
+use auriga_lm::intent::output::IntentOutput;
 use auriga_msgs::{node, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
 use std::collections::VecDeque;
@@ -18,6 +19,10 @@ const MAX_OUTCOME_CHARS: usize = 160;
 pub(crate) struct PendingAction {
     id: u64,
     pub request: Request,
+    /// What is to be done.
+    intent: IntentOutput,
+    /// The tool that does it.
+    tool: String,
     /// The name of the tool in a sentence.
     pub spoken_name: String,
     deadline: Nanos,
@@ -45,8 +50,15 @@ fn one_line(text: &str) -> String {
 #[derive(Default)]
 pub(crate) struct PendingActions {
     actions: VecDeque<PendingAction>,
+    /// Actions that the driver has cancelled; their outcomes are not waited for, nor reported as unknown.
+    cancelled: VecDeque<u64>,
     last_id: u64,
 }
+
+/// The intent of an action that asks a tool to end another.
+pub(crate) const STOP_ACTION: &str = "stop";
+/// Its slot: the id of the action that is to end.
+pub(crate) const STOPPED_ACTION: &str = "action";
 
 impl PendingActions {
     /// The message for an action. `deadline`: when the outcome is due; `None`: no tool is connected and none is awaited.
@@ -62,8 +74,10 @@ impl PendingActions {
             if self.actions.len() == MAX_PENDING {
                 self.actions.pop_front();
             }
-            let (request, spoken_name) = (request.clone(), tool.spoken_name.clone());
-            self.actions.push_back(PendingAction { id: self.last_id, request, spoken_name, deadline });
+            let (request, intent, tool_name) = (request.clone(), intent.output.clone(), tool.name.clone());
+            let spoken_name = tool.spoken_name.clone();
+            let action = PendingAction { id: self.last_id, request, intent, tool: tool_name, spoken_name, deadline };
+            self.actions.push_back(action);
         }
         v1::Action {
             header: Some(request.header),
@@ -84,7 +98,7 @@ impl PendingActions {
         out: &mut Outbox<N>,
     ) -> Option<PendingAction> {
         let action = self.actions.iter().position(|action| action.id == id).and_then(|at| self.actions.remove(at));
-        if action.is_none() {
+        if action.is_none() && !self.cancelled.contains(&id) {
             let text = "an outcome belongs to no action or came after its deadline; it is ignored";
             out.fault(now, Severity::Info, "outcome-unknown", OUTCOME, text);
         }
@@ -103,6 +117,33 @@ impl PendingActions {
         let text = format!("{name} did not answer on cabin/outcome; connect it, or remove it from connected_tools");
         out.fault(now, Severity::Info, "tool-silent", OUTCOME, text);
         Some(action)
+    }
+
+    /// Ends the actions that are meant: the messages that ask their tools to stop, and the tools' names in a sentence.
+    pub fn cancel(&mut self, target: &Target, request: &Request) -> (Vec<v1::Action>, Vec<String>) {
+        let intents: Vec<&IntentOutput> = self.actions.iter().map(|action| &action.intent).collect();
+        let (mut messages, mut names) = (Vec::new(), Vec::new());
+        for at in target.of(&intents).into_iter().rev() {
+            let Some(action) = self.actions.remove(at) else { continue };
+            if self.cancelled.len() == MAX_PENDING {
+                self.cancelled.pop_front();
+            }
+            self.cancelled.push_back(action.id);
+            self.last_id = request.header.stamp_ns.max(self.last_id.saturating_add(1));
+            messages.push(v1::Action {
+                header: Some(request.header),
+                id: self.last_id,
+                tool: action.tool,
+                intent: STOP_ACTION.into(),
+                slots: vec![v1::Slot { name: STOPPED_ACTION.into(), value: action.id.to_string() }],
+                proposal: false,
+                answer_by_ns: 0,
+            });
+            if !names.contains(&action.spoken_name) {
+                names.push(action.spoken_name);
+            }
+        }
+        (messages, names)
     }
 
     /// The deadlines of all actions.

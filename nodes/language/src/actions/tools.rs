@@ -1,6 +1,7 @@
 //! Which tool carries out an intent, which question follows an intent, and which requests are refused because they would
 //! distract the driver (`tools.toml`).
 
+use crate::understand::rules::CheckedIntent;
 use auriga_lm::intent::{
     catalogue::{Catalogue, Kind},
     output::IntentOutput,
@@ -69,7 +70,18 @@ struct Distraction {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Beyond {
+    phrases: Vec<String>,
+    answer: String,
+    intent: Option<String>,
+    #[serde(default)]
+    unless: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct File {
+    beyond: Vec<Beyond>,
     tool: Vec<Tool>,
     confirm: Vec<Confirm>,
     distraction: Vec<Distraction>,
@@ -114,8 +126,27 @@ impl Tools {
         Some((&confirm.ask, confirm.then.output()))
     }
 
+    /// Refuses what this car cannot carry out, and what would distract the driver at this speed.
+    pub fn restrict(&self, checked: &mut CheckedIntent, catalogue: &Catalogue, text: &str, speed_mps: Option<f64>) {
+        // Whoever is in trouble is not told what the car cannot do.
+        if let Some(b) = self.beyond(text, &checked.output.name).filter(|_| !checked.is_safety(catalogue)) {
+            *checked = CheckedIntent::beyond(b.intent.as_deref(), checked.output.confidence, &b.answer);
+        }
+        if let Some(refusal) = self.distraction(text, speed_mps) {
+            checked.refusal = Some(refusal.to_owned());
+        }
+    }
+
+    /// The row for a request that this car cannot carry out, whatever intent the model took it for.
+    fn beyond(&self, text: &str, intent: &str) -> Option<&Beyond> {
+        let said = format!(" {} ", clean_utterance(text));
+        let names = |b: &&Beyond| b.phrases.iter().any(|phrase| said.contains(&format!(" {phrase} ")));
+        let applies = |b: &&Beyond| names(b) && !b.unless.iter().any(|name| name == intent);
+        self.file.beyond.iter().find(applies)
+    }
+
     /// The refusal of a request that would distract the driver at this speed. An unknown speed counts as too fast.
-    pub fn distraction(&self, text: &str, speed_mps: Option<f64>) -> Option<&str> {
+    fn distraction(&self, text: &str, speed_mps: Option<f64>) -> Option<&str> {
         let said = format!(" {} ", clean_utterance(text));
         let names = |d: &&Distraction| d.phrases.iter().any(|phrase| said.contains(&format!(" {phrase} ")));
         let allowed = |d: &Distraction| speed_mps.is_some_and(|v| v.abs() <= d.max_speed_mps);
@@ -152,6 +183,13 @@ impl File {
             then.map_err(|what| fail(&confirm.after, what))?;
             if catalogue.get(&confirm.after).is_none() || !confirm.ask.ends_with('?') {
                 return Err(fail(&confirm.after, "expected an intent of the catalogue and a question".into()));
+            }
+        }
+        for b in &self.beyond {
+            let mut named = b.unless.iter().chain(&b.intent);
+            let is_valid = !b.answer.is_empty() && named.all(|name| catalogue.get(name).is_some());
+            if !is_valid || b.phrases.iter().any(|s| s.is_empty() || clean_utterance(s) != *s) {
+                return Err(fail(&b.answer, "expected phrases in lower-case words, an answer and intents".into()));
             }
         }
         for d in &self.distraction {
@@ -205,6 +243,24 @@ mod tests {
         assert!(!refused("read me the news", Some(13.9)) && refused("read me the news", Some(14.0)));
         for text in ["play some jazz", "did you see that video", "play a videogame song", ""] {
             assert!(!refused(text, Some(30.0)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_car_cannot_do_is_said() {
+        let tools = tools(&[]).unwrap();
+        for (text, intent, expected) in [
+            ("tell her i'll be late", "out_of_scope", Some("messages")),
+            ("How long will it take?", "speed_query", Some("arrive")),
+            ("forecast for the next seven days", "out_of_scope", Some("forecast")),
+            ("how do i open the sunroof", "explain_car", None),
+            ("open the sunroof", "window_open", Some("operate")),
+            ("tell me the range", "range_query", None),
+            ("how far can i still go", "range_query", None),
+        ] {
+            let found = tools.beyond(text, intent).map(|b| b.answer.as_str());
+            assert_eq!(found.is_some(), expected.is_some(), "{text}: {found:?}");
+            assert!(expected.is_none_or(|part| found.unwrap().contains(part)), "{text}: {found:?}");
         }
     }
 

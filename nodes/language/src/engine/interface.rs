@@ -66,6 +66,13 @@ pub struct Slice {
 #[error("{0}")]
 pub struct EngineError(pub String);
 
+impl EngineError {
+    /// The model returned a result of another class than the work.
+    pub(crate) fn wrong_class(class: Class) -> Self {
+        Self(format!("the model returned a result of the wrong class for {class:?} work"))
+    }
+}
+
 /// A part of the model is missing or failed, and another part does its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

@@ -51,6 +51,9 @@ pub fn open(config: &Config, catalogue: &Catalogue, stopwatch: Option<Stopwatch>
     let checkpoint = config.checkpoint.display();
     let decoder = Lm::load_as(&config.checkpoint, catalogue.clone(), config.precision)
         .map_err(|e| format!("no language model in {checkpoint} ({e}); set checkpoint to a folder with a model"));
+    for note in decoder.iter().flat_map(Lm::notes) {
+        tracing::info!("{note}");
+    }
     let encoder = encoder(config, catalogue);
     if let (Err(no_decoder), Ok(None) | Err(_)) = (&decoder, &encoder) {
         return Err(no_decoder.clone());

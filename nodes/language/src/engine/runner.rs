@@ -22,9 +22,18 @@ impl ModelRunner {
         Self { model, missing_reported: false, scheduler }
     }
 
-    /// The reason why there is no model; `None` if there is one.
-    pub fn missing(&self) -> Option<&str> {
-        self.model.as_ref().err().map(String::as_str)
+    /// Reports that there is no model for a request. False if there is one.
+    pub fn report_missing<N: Node<Name = node::Language>>(&self, now: Nanos, out: &mut Outbox<N>) -> bool {
+        let Err(problem) = &self.model else { return false };
+        let text = format!("{problem}; a request was not answered");
+        out.fault(now, Severity::Critical, "language-model-missing", "checkpoint", text);
+        true
+    }
+
+    /// Reports that the model failed at a request.
+    pub fn report_failed<N: Node<Name = node::Language>>(error: &EngineError, now: Nanos, out: &mut Outbox<N>) {
+        let text = format!("{error}; a request was not answered, check the checkpoint");
+        out.fault(now, Severity::Critical, "language-model-failed", "checkpoint", text);
     }
 
     /// See [`Engine::can_reply`].

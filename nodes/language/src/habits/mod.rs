@@ -15,3 +15,10 @@ pub mod predictor;
 pub mod store;
 pub mod usage_history;
 pub(crate) mod wall_clock;
+
+/// What the node asks of its executable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Append this entry to the usage history on disk.
+    Store(usage_history::UsageEntry),
+}

@@ -18,6 +18,25 @@ pub const NOT_SURE: &str = "I am not sure what you mean. Please say it different
 /// When a request was longer than is accepted.
 pub const TOO_LONG: &str = "That was too long for me. Please say it in fewer words.";
 
+/// When nothing is to be done.
+pub const ALL_RIGHT: &str = "All right.";
+
+/// When tools are asked to stop. `names`: theirs in a sentence ("The telephone").
+pub fn stopping(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| lower_first(name)).collect();
+    format!("All right, I ask {} to stop.", names.join(" and "))
+}
+
+/// A proposal (a sentence) that no tool takes up. `tool`: its name in a sentence.
+pub fn only_proposed(sentence: &str, tool: &str) -> String {
+    format!("{}, but {} is not connected.", sentence.trim_end_matches('.'), lower_first(tool))
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
 /// An error in `canned.toml`. The file is part of the program; a test checks it.
 #[derive(Debug, thiserror::Error)]
 pub enum CannedError {
@@ -155,6 +174,14 @@ mod tests {
         }
         assert!(canned.lacks_fact("time_query", &facts));
         assert!(!canned.lacks_fact("call", &facts));
+    }
+
+    #[test]
+    fn what_is_not_connected_is_not_announced_as_done() {
+        let said = only_proposed("I propose to open the window.", "The car's body control");
+        assert_eq!(said, "I propose to open the window, but the car's body control is not connected.");
+        let both = stopping(&["The telephone".into(), "The navigation".into()]);
+        assert_eq!(both, "All right, I ask the telephone and the navigation to stop.");
     }
 
     #[test]

@@ -78,6 +78,11 @@ impl Telltales {
         Ok(Self(file))
     }
 
+    /// The meaning of the telltale that the text names, else of the last hazard (its kind).
+    pub fn explain_any(&self, text: &str, hazard: Option<&str>, verbosity: Verbosity) -> Option<String> {
+        self.explain(text, verbosity).or_else(|| self.hazard(hazard?))
+    }
+
     /// The meaning of the telltale that the text names, with advice if it is urgent or a full reply is allowed. `None` if
     /// the text names none.
     pub fn explain(&self, text: &str, verbosity: Verbosity) -> Option<String> {

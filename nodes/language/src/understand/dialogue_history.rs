@@ -1,6 +1,10 @@
-//! The last turns, and the resolution of references to them: "there", "her", "warmer", "no, the other one", and the yes or
-//! no to a question of the node.
+//! The last turns, and the resolution of references to them: "there", "her", "warmer", "no, the other one", and the question
+//! of the node that is open.
 
+use super::{
+    numbers::{Number, numbers},
+    phrasing::answer::{Answer, parse_answer, request_after_no},
+};
 use auriga_lm::intent::{
     catalogue::{Catalogue, SlotKind},
     output::IntentOutput,
@@ -61,46 +65,6 @@ const OTHER: [&str; 8] = [
     "other one",
     "the other side",
 ];
-/// Affirmative answers.
-const YES: [&str; 18] = [
-    "yes",
-    "yes please",
-    "yeah",
-    "yep",
-    "yes do",
-    "yes do that",
-    "sure",
-    "ok",
-    "okay",
-    "please",
-    "please do",
-    "do it",
-    "do that",
-    "go ahead",
-    "of course",
-    "right",
-    "that would be good",
-    "all right",
-];
-/// Negative answers.
-const NO: [&str; 15] = [
-    "no",
-    "nope",
-    "no thanks",
-    "no thank you",
-    "no don't",
-    "don't",
-    "do not",
-    "not now",
-    "never mind",
-    "leave it",
-    "cancel",
-    "forget it",
-    "stop",
-    "no need",
-    "not yet",
-];
-
 /// Intents that undo each other.
 const OPPOSITES: [(&str, &str); 2] = [("volume_up", "volume_down"), ("climate_warmer", "climate_cooler")];
 /// A relative intent, the absolute intent and its slot that it changes, and by how much.
@@ -114,24 +78,47 @@ const OTHERS: [(&str, &str); 5] =
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
     /// Whether this intent is to be carried out.
-    Confirm(IntentOutput),
+    Confirm {
+        /// The question as it is said.
+        ask: String,
+        /// What a yes stands for.
+        intent: IntentOutput,
+    },
     /// Which telltale is meant.
     WhichTelltale,
 }
 
-/// The answer to a [`Question::Confirm`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    Yes,
-    No,
+/// What an utterance is to the open question.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reaction {
+    /// No answer. The question stays open.
+    None,
+    /// A yes: this intent is to be carried out. The question is closed.
+    Confirmed(IntentOutput),
+    /// A no, and a request that follows it. The question is closed.
+    Declined(Option<String>),
+    /// Neither a yes nor a no: the question is asked again and stays open.
+    AskAgain(String),
+    /// It may name a telltale. The question stays open.
+    Telltale,
 }
+
+/// How often a question is asked again.
+const MAX_REPEATS: usize = 3;
 
 /// The last intents and the open question.
 #[derive(Debug, Default)]
 pub struct DialogueHistory {
     /// Intents with their times, oldest first.
     turns: VecDeque<(Nanos, IntentOutput)>,
-    question: Option<(Nanos, Question)>,
+    question: Option<OpenQuestion>,
+}
+
+#[derive(Debug)]
+struct OpenQuestion {
+    at: Nanos,
+    question: Question,
+    repeats: usize,
 }
 
 impl DialogueHistory {
@@ -150,12 +137,43 @@ impl DialogueHistory {
 
     /// The node has asked a question.
     pub fn open_question(&mut self, question: Question, now: Nanos) {
-        self.question = Some((now, question));
+        self.question = Some(OpenQuestion { at: now, question, repeats: 0 });
     }
 
-    /// Closes the open question and returns it, unless it is too old.
-    pub fn take_question(&mut self, now: Nanos) -> Option<Question> {
-        self.question.take().filter(|(at, _)| now.since(*at) <= ANSWER_WINDOW).map(|(_, question)| question)
+    /// The question has been answered.
+    pub fn close_question(&mut self) {
+        self.question = None;
+    }
+
+    /// What the text is to the open question.
+    pub fn react(&mut self, text: &str, now: Nanos) -> Reaction {
+        let Some(open) = self.question.take_if(|open| now.since(open.at) <= ANSWER_WINDOW) else {
+            self.question = None;
+            return Reaction::None;
+        };
+        let (answer, question) = (parse_answer(text), open.question.clone());
+        match (question, answer) {
+            (Question::Confirm { intent, .. }, Some(Answer::Yes)) => return Reaction::Confirmed(intent),
+            (Question::Confirm { .. }, Some(Answer::No)) => return Reaction::Declined(request_after_no(text)),
+            _ => self.question = Some(open),
+        }
+        match (self.question.as_ref().map(|open| &open.question), answer) {
+            (Some(Question::WhichTelltale), _) => Reaction::Telltale,
+            (_, Some(Answer::Unclear)) => self.ask_again(now).map_or(Reaction::None, Reaction::AskAgain),
+            _ => Reaction::None,
+        }
+    }
+
+    /// The open question to be asked again, after an utterance that meant nothing else. `None` if there is none, or it has been
+    /// asked often enough.
+    pub fn ask_again(&mut self, now: Nanos) -> Option<String> {
+        let open = self.question.as_mut().filter(|open| now.since(open.at) <= ANSWER_WINDOW)?;
+        let Question::Confirm { ask, .. } = &open.question else { return None };
+        if open.repeats == MAX_REPEATS {
+            return None;
+        }
+        (open.at, open.repeats) = (now, open.repeats + 1);
+        Some(format!("Please say yes or no. {ask}"))
     }
 
     /// The intent with its references resolved; `None` if neither the words nor the intent refer to earlier turns.
@@ -173,7 +191,7 @@ impl DialogueHistory {
             _ if is(&OTHER) => other(last)?,
             _ if is(&MORE) => step(last, false)?,
             _ if is(&LESS) => step(last, true)?,
-            _ => self.relative_step(output, now).or_else(|| self.referenced(output, catalogue, now))?,
+            _ => self.relative_step(text, output, now).or_else(|| self.referenced(output, catalogue, now))?,
         };
         catalogue.check(&meant).is_ok().then_some(meant)
     }
@@ -183,15 +201,22 @@ impl DialogueHistory {
         self.turns.iter().rev().filter(move |(at, _)| now.since(*at) <= REFERENCE_WINDOW)
     }
 
-    /// "Warmer" after a temperature was set: one degree more than that.
-    fn relative_step(&self, output: &IntentOutput, now: Nanos) -> Option<IntentOutput> {
+    /// "Warmer" or "two degrees warmer" after a temperature was set: so many degrees more than that.
+    fn relative_step(&self, text: &str, output: &IntentOutput, now: Nanos) -> Option<IntentOutput> {
         let (_, of, slot, by) = STEPS.iter().find(|(name, ..)| *name == output.name)?;
         let (_, last) = self.recent_turns(now).next()?;
+        let steps = match numbers(text)[..] {
+            [] => 1,
+            [Number { value, decimals: 0, .. }] if is_difference(text) && value > 0.0 && value < 100.0 => value as i64,
+            // Another number that was said is not passed over.
+            _ => return None,
+        };
         if last.name != *of {
             return None;
         }
         let value: i64 = last.slot(slot)?.parse().ok()?;
-        Some(with(last, slot, &value.checked_add(*by)?.to_string()))
+        let changed = with(last, slot, &value.checked_add(by.checked_mul(steps)?)?.to_string());
+        Some(IntentOutput { confidence: output.confidence, ..changed })
     }
 
     /// "Navigate there": the place that was named last.
@@ -209,14 +234,11 @@ pub fn is_reference(value: &str) -> bool {
     REFERENCES.contains(&value)
 }
 
-/// The answer that the text is, if it is one.
-pub fn parse_answer(text: &str) -> Option<Answer> {
-    let said = clean_utterance(text);
-    match () {
-        _ if YES.contains(&said.as_str()) => Some(Answer::Yes),
-        _ if NO.contains(&said.as_str()) => Some(Answer::No),
-        _ => None,
-    }
+/// Whether a number in the text is a difference: "two degrees warmer", "by two".
+pub fn is_difference(text: &str) -> bool {
+    let said = format!(" {} ", clean_utterance(text));
+    let marks = ["warmer", "cooler", "colder", "hotter", "higher", "lower", "more", "less", "up", "down", "by"];
+    marks.iter().any(|mark| said.contains(&format!(" {mark} ")))
 }
 
 /// The same intent with another value in a slot.
@@ -348,17 +370,37 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_open_once_and_for_a_limited_time() {
+    fn a_question_stays_open_until_it_is_answered_or_too_old() {
         let mut history = DialogueHistory::default();
-        let call = Question::Confirm(IntentOutput::new("call", &[("who", "anna")]));
-        history.open_question(call.clone(), s(0));
-        assert_eq!(history.take_question(s(20)), Some(call.clone()));
-        assert_eq!(history.take_question(s(20)), None);
-        history.open_question(call, s(30));
-        assert_eq!(history.take_question(s(51)), None);
-        assert_eq!(["Yes, please.", "No!", "no thanks", "call anna"].map(parse_answer), {
-            [Some(Answer::Yes), Some(Answer::No), Some(Answer::No), None]
-        });
+        let call = IntentOutput::new("call", &[("who", "anna")]);
+        let ask = || Question::Confirm { ask: "Shall I?".into(), intent: call.clone() };
+        history.open_question(ask(), s(0));
+        assert_eq!(history.react("play some jazz", s(5)), Reaction::None);
+        for at in [10, 20, 30] {
+            assert_eq!(history.react("maybe", s(at)), Reaction::AskAgain("Please say yes or no. Shall I?".into()));
+        }
+        assert_eq!(history.react("maybe", s(31)), Reaction::None, "it is not asked for ever");
+        assert_eq!(history.react("yes please call her", s(32)), Reaction::Confirmed(call.clone()));
+        assert_eq!(history.react("yes", s(32)), Reaction::None, "it is closed");
+        history.open_question(ask(), s(40));
+        assert_eq!(history.react("no call tom", s(60)), Reaction::Declined(Some("call tom".into())));
+        history.open_question(ask(), s(70));
+        assert_eq!(history.react("yes", s(91)), Reaction::None);
+        assert_eq!(history.ask_again(s(91)), None);
+    }
+
+    #[test]
+    fn a_number_that_was_said_is_not_passed_over() {
+        let set = ["set_temperature degrees=21;"];
+        assert_eq!(resolved(&set, "set it to fifteen", "climate_warmer"), None);
+        let two = resolved(&set, "two degrees warmer", "climate_warmer");
+        assert_eq!(two.as_deref(), Some("set_temperature degrees=23;"));
+        assert_eq!(resolved(&set, "cooler by three", "climate_cooler").as_deref(), Some("set_temperature degrees=18;"));
+        let mut history = DialogueHistory::default();
+        history.add(&IntentOutput::parse(set[0]).unwrap(), s(0));
+        let unsure = IntentOutput { confidence: 0.4, ..IntentOutput::new("climate_warmer", &[]) };
+        let resolved = history.resolve("warmer", &unsure, &catalogue(), s(1)).unwrap();
+        assert_eq!(resolved.confidence, 0.4, "the confidence is that of this utterance");
     }
 
     #[test]

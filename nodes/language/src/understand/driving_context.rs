@@ -2,15 +2,16 @@
 
 use super::facts::{self, Observation};
 use crate::{
+    engine::interface::ModelInput,
     habits::{usage_history::Circumstances, wall_clock::WallClock},
     reply::verbosity::DriverWorkload,
 };
 use auriga_lm::intent::{classifier::context::Context, scene::SceneFacts};
 use auriga_msgs::{
-    Stamped,
+    Stamped, node,
     v1::{self, Mode},
 };
-use auriga_runtime::Nanos;
+use auriga_runtime::{Nanos, Node, Outbox};
 use std::{sync::Arc, time::Duration};
 
 /// "What was that" refers to a hazard that was active at most this long ago.
@@ -70,11 +71,27 @@ impl DrivingContext {
 
     /// The context for the model, and the names of implausible values of the scene, which are unknown in it. `recent`: the
     /// last intents, newest first.
-    pub fn model_context(&self, recent: Vec<String>, now: Nanos) -> (Context, Vec<&'static str>) {
+    fn model_context(&self, recent: Vec<String>, now: Nanos) -> (Context, Vec<&'static str>) {
         let Observation { facts, lane, raining, implausible } = self.observation(now);
         let minute_of_day = self.wall_clock.map(|clock| clock.minute_of_day(now));
         let scene = SceneFacts { minute_of_day, ..facts };
         (Context { scene, lane, raining, recent }, implausible)
+    }
+
+    /// A request with its context. Implausible values of the scene are reported and unknown to the model.
+    pub fn model_input<N: Node<Name = node::Language>>(
+        &self,
+        text: &str,
+        recent: Vec<String>,
+        now: Nanos,
+        out: &mut Outbox<N>,
+    ) -> ModelInput {
+        let (context, implausible) = self.model_context(recent, now);
+        for name in implausible {
+            let text = format!("{name} of the scene is implausible for a car and counts as unknown; check fusion");
+            out.fault(now, v1::Severity::Warning, "scene-absurd-value", "fusion/scene", text);
+        }
+        ModelInput { text: text.to_owned(), context }
     }
 
     /// When and where a request is made.

@@ -117,6 +117,10 @@ fn number_at(words: &[String]) -> Option<(f64, u32, usize)> {
         return Some(figures(first));
     }
     let (mut length, whole) = cardinal(words)?;
+    let after: Vec<&str> = words[length..].iter().take(3).map(String::as_str).collect();
+    if let ["and", "a", "half"] = after[..] {
+        return Some((whole as f64 + 0.5, 1, length + 3));
+    }
     let mut decimals = String::new();
     if words.get(length).is_some_and(|w| w == "point") {
         let digits = words[length + 1..].iter().map_while(|w| small(w).filter(|v| *v < 10));
@@ -177,6 +181,7 @@ mod tests {
             ("A7 by 3-4", vec![(7.0, None), (3.0, None), (4.0, None)]),
             ("-5.25", vec![(-5.25, None)]),
             ("no number, another one, at once, a kilometre", vec![]),
+            ("twenty two and a half degrees", vec![(22.5, Degrees)]),
             ("one kilometre", vec![(1.0, Kilometres)]),
         ] {
             assert_eq!(values(text), expected, "{text}");

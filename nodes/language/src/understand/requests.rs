@@ -1,6 +1,10 @@
 //! Utterances that wait for the model.
 
-use auriga_lm::intent::prompt::clean_utterance;
+use super::phrasing::{
+    clauses::clauses,
+    repair::{Repaired, repaired, without_contrast},
+};
+use auriga_lm::intent::prompt::{MAX_UTTERANCE_CHARS, clean_utterance};
 use auriga_msgs::{Stamped, node, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
 use std::{collections::VecDeque, time::Duration};
@@ -24,6 +28,12 @@ pub(crate) struct Request {
     pub alternatives: Vec<String>,
     pub from_track: bool,
     pub by_passenger: bool,
+    /// The speaker has taken it back.
+    pub is_withdrawn: bool,
+    /// Its text is one request of the utterance, with repairs made.
+    is_read: bool,
+    /// It is not the first request of the utterance.
+    is_further: bool,
 }
 
 impl Request {
@@ -38,7 +48,34 @@ impl Request {
             alternatives: alternatives(utterance, max_chars),
             from_track: utterance.source() == v1::TranscriptSource::Track,
             by_passenger: utterance.zone() == v1::SpeakerZone::Passenger,
+            is_withdrawn: false,
+            is_read: false,
+            is_further: false,
         }
+    }
+
+    /// The requests of the utterance in order, with the speaker's repairs made.
+    fn read(self) -> Vec<Self> {
+        if self.is_read {
+            return vec![self];
+        }
+        let Repaired::Meant(meant) = repaired(&self.text) else {
+            return vec![Self { is_withdrawn: true, is_read: true, alternatives: Vec::new(), ..self }];
+        };
+        let parts: Vec<String> = clauses(&meant).iter().map(|part| without_contrast(part)).collect();
+        if let [only] = &parts[..] {
+            // As it was said, where nothing was repaired.
+            let is_same = *only == clean_utterance(&self.text);
+            let text = if is_same { self.text.clone() } else { only.clone() };
+            return vec![Self { text, is_read: true, ..self }];
+        }
+        let part = |(i, text): (usize, String)| self.part(text, i > 0);
+        parts.into_iter().enumerate().map(part).collect()
+    }
+
+    /// One request of the utterance.
+    fn part(&self, text: String, is_further: bool) -> Self {
+        Self { text, alternatives: Vec::new(), is_read: true, is_further, ..self.clone() }
     }
 
     /// From when on the request is not answered any more.
@@ -94,6 +131,8 @@ impl RequestQueue {
             out.fault(now, Severity::Info, "utterance-duplicate", UTTERANCE, text);
             return None;
         }
+        // The models take no more; what they do not get is not passed over in silence.
+        let max_chars = max_chars.min(MAX_UTTERANCE_CHARS);
         let request = Request::new(utterance, max_chars);
         if clean_utterance(&request.text).is_empty() {
             let text = "a final utterance has no words and is ignored";
@@ -136,9 +175,22 @@ impl RequestQueue {
         }
     }
 
-    /// Takes the oldest request.
+    /// Takes the oldest request. Of several in one utterance, the further ones are the next.
     pub fn pop(&mut self) -> Option<Request> {
-        self.waiting.pop_front()
+        let mut parts = self.waiting.pop_front()?.read().into_iter();
+        let first = parts.next();
+        parts.rev().for_each(|part| self.waiting.push_front(part));
+        first
+    }
+
+    /// Puts a request that the same utterance holds as well before all others.
+    pub fn push_further(&mut self, request: &Request, text: String) {
+        self.waiting.push_front(request.part(text, true));
+    }
+
+    /// Whether the utterance of the request that was taken last holds more requests.
+    pub fn has_further(&self) -> bool {
+        self.waiting.front().is_some_and(|request| request.is_further)
     }
 
     /// Whether no request waits.

@@ -3,7 +3,7 @@
 use super::{dialogue_history::is_reference, numbers::numbers, requests::Request};
 use crate::engine::interface::ModelInput;
 use auriga_lm::intent::{
-    catalogue::{Catalogue, Kind, OUT_OF_SCOPE, Slot, SlotKind},
+    catalogue::{Catalogue, Intent, Kind, OUT_OF_SCOPE, Slot, SlotKind},
     output::IntentOutput,
 };
 use auriga_msgs::v1;
@@ -59,15 +59,36 @@ pub(crate) fn check_intent(
         }
         None => slot.required,
     };
-    let refusal = match intent.slots.iter().find(not_understood) {
-        Some(slot) => {
+    let refusal = match (out_of_range(intent, &output, &input.text), intent.slots.iter().find(not_understood)) {
+        (Some((slot, text)), _) => {
+            output.slots.retain(|(name, _)| name != slot);
+            Some(text)
+        }
+        (None, Some(slot)) => {
             output.slots.retain(|(name, _)| *name != slot.name);
             Some(format!("I did not get the {}. Please say it again.", slot.name.replace('_', " ")))
         }
-        None if catalogue.check(&output).is_err() => return out_of_scope(),
-        None => intent.permit(&output.slots, input.facts().speed_mps, input.facts().gear).err().map(str::to_owned),
+        (None, None) if catalogue.check(&output).is_err() => return out_of_scope(),
+        (None, None) => {
+            intent.permit(&output.slots, input.facts().speed_mps, input.facts().gear).err().map(str::to_owned)
+        }
     };
     CheckedIntent { proposal: intent.touches_vehicle, overruled: false, output, refusal }
+}
+
+/// The integer slot for which a number beyond its bounds was said, and what is said then.
+fn out_of_range<'a>(intent: &'a Intent, output: &IntentOutput, text: &str) -> Option<(&'a String, String)> {
+    intent.slots.iter().find_map(|slot| {
+        let SlotKind::Integer { min, max } = slot.kind else { return None };
+        let said = numbers(text);
+        let bounds = min as f64..=max as f64;
+        // One number was said, and it is no value of the slot.
+        let is_beyond = said.len() == 1 && !bounds.contains(&said[0].value);
+        (is_beyond && output.slot(&slot.name).is_some()).then(|| {
+            let what = slot.name.replace('_', " ");
+            (&slot.name, format!("I can only set {min} to {max} {what}."))
+        })
+    })
 }
 
 /// Whether the utterance contains the number of an integer slot: a small model may return 20 for "twenty one".
@@ -81,6 +102,17 @@ fn was_said(slot: &Slot, value: &str, text: &str) -> bool {
 }
 
 impl CheckedIntent {
+    /// An intent that needs no check of what was said.
+    pub fn certain(catalogue: &Catalogue, intent: IntentOutput, input: &ModelInput) -> Self {
+        check_intent(catalogue, intent, input, 0.0, SlotSource::History)
+    }
+
+    /// A request that this car cannot carry out, with what is said about it. `intent`: what it belongs to, if anything.
+    pub fn beyond(intent: Option<&str>, confidence: f64, answer: &str) -> Self {
+        let output = IntentOutput { confidence, ..IntentOutput::new(intent.unwrap_or(OUT_OF_SCOPE), &[]) };
+        Self { output, proposal: false, overruled: false, refusal: Some(answer.to_owned()) }
+    }
+
     /// Refuses what only the driver may ask for, if a passenger asked.
     pub fn restrict_passenger(&mut self, catalogue: &Catalogue, request: &Request) {
         let intent = catalogue.get(&self.output.name).filter(|_| request.by_passenger);
@@ -187,6 +219,17 @@ mod tests {
             assert_eq!(j.refusal.as_deref(), Some("I did not get the degrees. Please say it again."));
         }
         assert_eq!(checked("set_temperature", &[("degrees", "21")], 1.0, &SceneFacts::default()).refusal, None);
+    }
+
+    #[test]
+    fn a_number_beyond_the_bounds_is_answered_with_them() {
+        for (text, value) in [("set it to fifteen", "15"), ("set it to fifteen", "16"), ("make it 45 degrees", "28")] {
+            let input = ModelInput { text: text.into(), context: Context::default() };
+            let output = IntentOutput::new("set_temperature", &[("degrees", value)]);
+            let checked = check_intent(&catalogue(), output, &input, 0.5, SlotSource::Utterance);
+            assert_eq!(checked.refusal.as_deref(), Some("I can only set 16 to 28 degrees."), "{text}");
+            assert_eq!((checked.output.name.as_str(), checked.output.slots.len()), ("set_temperature", 0));
+        }
     }
 
     #[test]

@@ -8,13 +8,49 @@ use auriga_language::{
         draft::{Draft, DraftOutput, max_words},
     },
     spoken_slots,
-    understand::numbers::numbers,
+    understand::{
+        numbers::numbers,
+        phrasing::{
+            clauses::clauses,
+            polarity::{is_negated, is_of_complaints, remedy},
+            repair::{Repaired, repaired, without_contrast},
+        },
+    },
 };
 use auriga_lm::{
     intent::{catalogue::Catalogue, classifier::context::Context},
     training::corpus::{Corpus, Split, Transcript},
 };
 use std::collections::BTreeSet;
+
+/// Rules about how something is said must leave alone what the models understand as it is: of a thousand examples, so many
+/// may be taken in another way.
+const MAX_CHANGED_PER_MILLE: usize = 2;
+
+#[test]
+fn the_rules_of_phrasing_leave_the_corpus_as_it_is() {
+    let catalogue = Catalogue::load(&common::config().catalogue).unwrap();
+    let corpus = Corpus::load(&common::root().join("models/language/grammar.toml"), &catalogue).unwrap();
+    let mut changed = BTreeSet::new();
+    let (count, mut sum) = (20_000, 0);
+    for number in 0..count {
+        let e = corpus.example(Split::Train, Transcript::Clean, 3, number);
+        let (text, name) = (&e.utterance, e.intent.name.as_str());
+        let switches_off = e.intent.slots.iter().any(|(_, value)| value == "off");
+        let other_remedy = remedy(text).is_some_and(|found| found != name && is_of_complaints(name));
+        let is_same = repaired(text) == Repaired::Meant(text.clone())
+            && clauses(text) == [text.clone()]
+            && without_contrast(text) == *text
+            && (switches_off || !is_negated(text, name))
+            && !other_remedy;
+        if !is_same {
+            sum += 1;
+            changed.insert(format!("{name}: {text}"));
+        }
+    }
+    println!("{sum} of {count}: {changed:#?}");
+    assert!(sum * 1000 <= MAX_CHANGED_PER_MILLE * count as usize, "{sum} of {count}");
+}
 
 #[test]
 fn a_reply_of_the_corpus_is_never_replaced() {

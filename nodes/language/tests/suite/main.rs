@@ -3,5 +3,7 @@
 mod common;
 mod corpus;
 mod dialogue;
+mod held_out;
 mod node;
+mod phrasing;
 mod real_model;
