@@ -2,15 +2,15 @@
 # What Cargo calls instead of rustc for the workspace's own crates during `make test` (RUSTC_WORKSPACE_WRAPPER):
 # lints each with clippy and checks each library's documentation with rustdoc, warnings denied, then compiles it.
 #
-# Tests, benches and examples are compiled without optimisation, and so with checks of overflows and debug assertions: what
-# integration tests exercise lies in libraries and executables, which are compiled as they ship. `make bench` does not come
-# through here.
+# Tests, benches and examples are compiled with little or no optimisation, which halves the build: what integration tests
+# exercise lies in libraries and executables, which are compiled as they ship. Unit tests get overflow checks and debug
+# assertions by it. `make bench` does not come through here.
 #
 # `cargo clippy` and `cargo doc` do the same, but they cannot use compiled dependencies and type-check all of them once
 # more: minutes on two cores. Here both read what the build has just made.
 set -euo pipefail
 
-UNOPTIMISED=(-C opt-level=0 -C lto=off -C debuginfo=0)
+QUICK=(-C lto=off -C debuginfo=0)
 
 rustc=$1
 shift
@@ -21,8 +21,9 @@ while [ $# -gt 0 ]; do
     case $1 in
         --crate-name) crate=$2 both+=("$1" "$2") && shift ;;
         --crate-type) type=$2 both+=("$1" "$2") && shift ;;
-        --test) harness=yes lint+=("$1") quick=("${UNOPTIMISED[@]}") ;;
-        */benches/*.rs | */examples/*.rs) both+=("$1") quick=("${UNOPTIMISED[@]}") ;;
+        --test) harness=yes lint+=("$1") quick+=("${QUICK[@]}") ;;
+        */tests/*.rs) both+=("$1") quick+=(-C opt-level=1) ;;
+        */benches/*.rs | */examples/*.rs) both+=("$1") quick+=("${QUICK[@]}" -C opt-level=0) ;;
         # Neither generates code, and no file of the build may be touched.
         --emit=*) ;;
         --out-dir | -l) shift ;;
@@ -55,5 +56,7 @@ if [ "$type" = lib ] && [ -z "$harness" ]; then
     }
 else
     clippy-driver "$rustc" "${both[@]}" "${lint[@]}" --emit=metadata --out-dir "$scratch" -D warnings
+    # A library once more, with its unit tests.
+    [[ $crate != auriga* ]] || [ -z "$harness" ] || quick+=(-C opt-level=0)
     "$rustc" "${build[@]}" "${quick[@]}"
 fi
