@@ -1,4 +1,4 @@
-//! The camera node: frames from V4L2, a file or GStreamer, checked, rectified by the vehicle's calibration
+//! The camera node: frames from V4L2, a stream, a file or GStreamer, checked, rectified by the vehicle's calibration
 //! and published with the time of their exposure.
 //!
 //! A frame that is late or out of order is dropped and counted, never queued: a queue here would age everything that is
@@ -32,7 +32,8 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`source`] | where frames come from, and the thread that reads them |
-//! | [`calibration`] | a vehicle's `camera.toml` |
+//! | [`calibration`] | a vehicle's `camera.toml`, or ROS's YAML |
+//! | [`picture`] | what a picture is worth: black, covered, frozen, blurred, damaged |
 //! | [`rectify`] | removal of lens distortion |
 //! | `node` | the state machine |
 //! | `config` | the configuration |
@@ -42,6 +43,7 @@
 pub mod calibration;
 mod config;
 mod node;
+pub mod picture;
 pub mod rectify;
 pub mod source;
 

@@ -1,6 +1,6 @@
 //! Removal of lens distortion from frames, with tables that are computed once.
 
-use crate::calibration::Calibration;
+use crate::calibration::{Calibration, LensModel};
 use opencv::{
     calib3d,
     core::{BORDER_CONSTANT, CV_16SC2, Mat, Scalar, Size, Vec3b},
@@ -20,7 +20,7 @@ impl Rectifier {
     /// # Errors
     /// OpenCV's.
     pub fn new(calibration: Calibration) -> opencv::Result<Self> {
-        let maps = if calibration.distortion() == [0.0; 5] { None } else { Some(maps(&calibration)?) };
+        let maps = if calibration.is_pinhole() { None } else { Some(maps(&calibration)?) };
         Ok(Self { calibration, maps })
     }
 
@@ -59,15 +59,29 @@ fn maps(calibration: &Calibration) -> opencv::Result<(Mat, Mat)> {
     let size = Size::new(calibration.width as i32, calibration.height as i32);
     let (mut map1, mut map2) = (Mat::default(), Mat::default());
     let no_rotation = Mat::default();
-    calib3d::init_undistort_rectify_map(
-        &matrix,
-        &distortion,
-        &no_rotation,
-        &matrix,
-        size,
-        CV_16SC2,
-        &mut map1,
-        &mut map2,
-    )?;
+    let kind = CV_16SC2;
+    if calibration.model == LensModel::Equidistant {
+        calib3d::fisheye_init_undistort_rectify_map(
+            &matrix,
+            &distortion,
+            &no_rotation,
+            &matrix,
+            size,
+            kind,
+            &mut map1,
+            &mut map2,
+        )?;
+    } else {
+        calib3d::init_undistort_rectify_map(
+            &matrix,
+            &distortion,
+            &no_rotation,
+            &matrix,
+            size,
+            kind,
+            &mut map1,
+            &mut map2,
+        )?;
+    }
     Ok((map1, map2))
 }

@@ -120,7 +120,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 struct BareOpenCv {
     size: (i32, i32),
     matrix: [f64; 9],
-    distortion: [f64; 5],
+    distortion: Vec<f64>,
     maps: (Mat, Mat),
     homography: [f64; 9],
     out: Mat,
@@ -142,7 +142,7 @@ impl BareOpenCv {
         Ok(Self {
             size: (lens.height as i32, lens.width as i32),
             matrix,
-            distortion,
+            distortion: lens.distortion(),
             maps,
             homography: std::array::from_fn(|i| homography.as_slice()[i]),
             out: Mat::default(),

@@ -208,5 +208,6 @@ fn message(track: &Track) -> v1::Lanes {
         // Of y(x) at x = 0: y'' / (1 + y'^2)^(3/2).
         curvature_per_m: either.then(|| 2.0 * lane.bend_per_m / (1.0 + lane.slope * lane.slope).powf(1.5)),
         heading_rad: either.then(|| -lane.slope.atan()),
+        picture: v1::PictureCondition::Unspecified.into(),
     }
 }

@@ -8,11 +8,14 @@ use crate::{
 use auriga_msgs::{Stamped, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox, image::packed_bgr8};
 use std::time::Duration;
-use v1::Severity;
+use v1::{PictureCondition, Severity};
 
 /// Images may come for this long without a matching camera info, which is published once a second, before that is a
 /// fault.
 const INFO_GRACE: Duration = Duration::from_millis(2500);
+
+/// What is left of the confidence in lines seen in a blurred or damaged picture.
+const DOUBTFUL: f32 = 0.5;
 
 const IMAGE: &str = "camera/front/image";
 const INFO: &str = "camera/front/info";
@@ -75,10 +78,19 @@ impl PerceptionNode {
             Err(e) => return out.fault(now, Severity::Warning, "camera-image-malformed", IMAGE, e.to_string()),
         };
         self.last_stamp = Some(stamp);
-        match detector.detect(&pixels, stamp) {
-            Ok(lanes) => {
+        let picture = image.picture();
+        // Lines in a picture that shows nothing, or not the present, are not there.
+        let lanes = match picture {
+            PictureCondition::Black | PictureCondition::Covered | PictureCondition::Frozen => Ok(v1::Lanes::default()),
+            _ => detector.detect(&pixels, stamp),
+        };
+        match lanes {
+            Ok(mut lanes) => {
+                if matches!(picture, PictureCondition::Blurred | PictureCondition::Damaged) {
+                    lanes.left.iter_mut().chain(&mut lanes.right).for_each(|line| line.confidence *= DOUBTFUL);
+                }
                 let header = Some(v1::Header::new(header.stamp_ns, header.trace_id));
-                out.publish::<topic::PerceptionLanes>(v1::Lanes { header, ..lanes });
+                out.publish::<topic::PerceptionLanes>(v1::Lanes { header, picture: picture.into(), ..lanes });
             }
             Err(e) => out.fault(now, Severity::Warning, "lanes-failed", IMAGE, e.to_string()),
         }

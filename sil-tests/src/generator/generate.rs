@@ -11,8 +11,8 @@ use super::{
     world::{motion::Motion, road::Road, truth},
 };
 use crate::drive::{MANIFEST, Manifest};
-use anyhow::{Context, Result};
-use auriga_camera::calibration::Calibration;
+use anyhow::{Context, Result, ensure};
+use auriga_camera::calibration::{Calibration, LensModel};
 use serde::Serialize;
 use std::{
     fs,
@@ -46,6 +46,8 @@ pub fn generate_with(script: &Script, vehicle: &Path, out: &Path, progress: &mut
     }
     progress(0.0);
     let calibration = Calibration::load(vehicle.join("camera.toml"))?;
+    let model = calibration.model;
+    ensure!(model == LensModel::PlumbBob, "drives are drawn through a plumb_bob lens; the calibration's is {model:?}");
     let road = Road::new(&script.road);
     let motion = Motion::new(script, &road);
     let (truths, events) = truth::compute(script, &road, &motion, FPS);

@@ -1,5 +1,6 @@
 //! Reading video files and GStreamer pipelines, good and broken.
 
+use crate::common::one_film_at_a_time;
 use auriga_camera::source::{Device, Settings, SourceError, VideoSource};
 use opencv::{
     core::{CV_8UC3, Mat, Scalar, Size},
@@ -29,6 +30,7 @@ fn film(dir: &Path) -> PathBuf {
 
 #[test]
 fn a_file_gives_every_frame_with_index_over_rate_as_its_time() {
+    let _alone = one_film_at_a_time();
     let dir = tempfile::tempdir().unwrap();
     let frames: Vec<_> = VideoSource::file(film(dir.path())).unwrap().map(Result::unwrap).collect();
     assert_eq!(frames.len(), FRAMES as usize);
@@ -44,6 +46,7 @@ fn a_file_gives_every_frame_with_index_over_rate_as_its_time() {
 
 #[test]
 fn a_rate_in_the_settings_replaces_the_files_own() {
+    let _alone = one_film_at_a_time();
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { fps: 10.0, ..Settings::file(film(dir.path())) };
     let (time, _) = VideoSource::open(&settings).unwrap().nth(3).unwrap().unwrap();
@@ -52,6 +55,7 @@ fn a_rate_in_the_settings_replaces_the_files_own() {
 
 #[test]
 fn a_truncated_file_gives_its_frames_and_then_an_error_with_both_counts() {
+    let _alone = one_film_at_a_time();
     let dir = tempfile::tempdir().unwrap();
     let path = film(dir.path());
     let bytes = std::fs::read(&path).unwrap();
@@ -78,6 +82,7 @@ fn a_truncated_file_gives_its_frames_and_then_an_error_with_both_counts() {
 
 #[test]
 fn missing_files_and_non_videos_are_errors_with_their_path() {
+    let _alone = one_film_at_a_time();
     let dir = tempfile::tempdir().unwrap();
     let missing = VideoSource::file(dir.path().join("none.mp4")).err().unwrap();
     assert!(missing.to_string().contains("none.mp4"), "{missing}");
@@ -95,6 +100,7 @@ fn missing_files_and_non_videos_are_errors_with_their_path() {
 
 #[test]
 fn a_gstreamer_pipeline_delivers_and_its_end_is_a_loss() {
+    let _alone = one_film_at_a_time();
     let pipeline = "gst:videotestsrc num-buffers=5 ! video/x-raw,width=320,height=180 ! videoconvert ! \
                     video/x-raw,format=BGR ! appsink";
     let settings = Settings { device: Device::parse(pipeline), ..Settings::file("") };

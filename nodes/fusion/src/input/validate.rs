@@ -87,6 +87,7 @@ pub fn lanes(message: &v1::Lanes) -> (v1::Lanes, bool) {
         curvature_per_m: check(message.curvature_per_m, CURVATURE_PER_M),
         width_m: check(message.width_m, LANE_M),
         heading_rad: check(message.heading_rad, HEADING_RAD),
+        picture: message.picture,
     };
     (validated, removed)
 }

@@ -52,6 +52,37 @@ fn a_frame_without_lines_gives_an_empty_message() {
     assert_eq!(**lanes, v1::Lanes { header: lanes.header, ..Default::default() });
 }
 
+/// The lanes of the tenth frame, all of which the camera found to be in a condition.
+fn lanes_in(condition: v1::PictureCondition) -> v1::Lanes {
+    let mut node = with_info();
+    let frame = |k: u64| v1::Image {
+        picture: condition.into(),
+        ..image(Road { travelled_m: k as f64, ..Road::default() }.draw(), 40_000_000 * (k + 1), k)
+    };
+    let mut last = Vec::new();
+    (0..10).for_each(|k| last = give(&mut node, frame(k), 40 * (k + 1) + 5));
+    let [Any::PerceptionLanes(lanes)] = last.as_slice() else { panic!("{last:?}") };
+    **lanes
+}
+
+#[test]
+fn the_condition_of_a_picture_goes_on_and_lowers_the_confidence_in_its_lines() {
+    use v1::PictureCondition as P;
+    let clear = lanes_in(P::Clear);
+    let confidence = |l: &v1::Lanes| [l.left, l.right].map(|line| line.map(|line| line.confidence));
+    assert!(confidence(&clear).iter().all(|c| c.is_some_and(|c| c > 0.3)), "{clear:?}");
+    assert_eq!(confidence(&lanes_in(P::Unspecified)), confidence(&clear), "as in recordings made before");
+    for condition in [P::Black, P::Covered, P::Frozen] {
+        let lanes = lanes_in(condition);
+        assert_eq!(lanes, v1::Lanes { header: lanes.header, picture: condition.into(), ..Default::default() });
+    }
+    for condition in [P::Damaged, P::Blurred] {
+        let lanes = lanes_in(condition);
+        assert_eq!(lanes.picture(), condition);
+        assert_eq!(confidence(&lanes), confidence(&clear).map(|c| c.map(|c| 0.5 * c)));
+    }
+}
+
 #[test]
 fn images_without_camera_info_are_a_fault_after_a_while() {
     let mut node = node();

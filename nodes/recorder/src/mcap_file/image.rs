@@ -74,6 +74,7 @@ pub(crate) fn store(any: &Any, quality: u8) -> Result<Option<CompressedImage>, I
             height: image.height,
             encoding: image.encoding.clone(),
             rectified: image.rectified,
+            picture: image.picture,
         },
         Any::HudFrame(image) => CompressedImage {
             timestamp: Some(timestamp(image.header_copy())),
@@ -91,14 +92,14 @@ pub(crate) fn store(any: &Any, quality: u8) -> Result<Option<CompressedImage>, I
 
 /// The topic's own message, from what [`store`] made of it.
 pub(crate) fn restore(topic: TopicId, stored: CompressedImage) -> Result<Any, ImageError> {
-    let CompressedImage { frame_id, data, format, header, width, height, encoding, rectified, .. } = stored;
+    let CompressedImage { frame_id, data, format, header, width, height, encoding, rectified, picture, .. } = stored;
     match topic {
         TopicId::CameraFrontImage => {
             let channels = channels(&encoding)?;
             check_size(width, height)?;
             let data = decompress(&data, width, height, channels)?;
             let step = channels * width;
-            let image = v1::Image { header, frame_id, width, height, step, encoding, data, rectified };
+            let image = v1::Image { header, frame_id, width, height, step, encoding, data, rectified, picture };
             Ok(Any::CameraFrontImage(Arc::new(image)))
         }
         TopicId::HudFrame => {

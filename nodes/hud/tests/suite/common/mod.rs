@@ -50,6 +50,7 @@ pub fn image(width: u32, height: u32, now: Nanos, data: Vec<u8>) -> v1::Image {
         encoding: "bgr8".into(),
         data: data.into(),
         rectified: true,
+        ..Default::default()
     }
 }
 

@@ -67,6 +67,7 @@ pub fn image(data: Vec<u8>, stamp_ns: u64, trace_id: u64) -> v1::Image {
         encoding: "bgr8".into(),
         data: data.into(),
         rectified: true,
+        ..Default::default()
     }
 }
 

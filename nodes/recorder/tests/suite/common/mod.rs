@@ -43,6 +43,7 @@ pub fn camera_image(ms: u64, seq: u64) -> v1::Image {
         encoding: "bgr8".into(),
         data: data.into(),
         rectified: true,
+        picture: v1::PictureCondition::Damaged.into(),
     }
 }
 

@@ -19,6 +19,7 @@ pub fn image() -> v1::Image {
         encoding: "bgr8".into(),
         data: data.into(),
         rectified: true,
+        ..Default::default()
     }
 }
 

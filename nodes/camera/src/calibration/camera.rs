@@ -1,4 +1,4 @@
-//! A camera's calibration: `calibration/<vehicle>/camera.toml`.
+//! What is known of one camera: its matrix, its lens and where it sits.
 
 use auriga_msgs::v1;
 use auriga_runtime::{
@@ -6,10 +6,23 @@ use auriga_runtime::{
     plausibility::{BUMPER_AHEAD_M, CAMERA_ANGLE_RAD, CAMERA_HEIGHT_M},
 };
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Intrinsics, lens distortion and mounting of one camera. All fields are required, so that a forgotten one is an
-/// error rather than a zero.
+/// How a lens bends what it sees, by the names that ROS gives OpenCV's models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LensModel {
+    /// Brown-Conrady: k1 k2 p1 p2 k3.
+    #[default]
+    PlumbBob,
+    /// Brown-Conrady over a second radial polynomial: k1 k2 p1 p2 k3 k4 k5 k6.
+    RationalPolynomial,
+    /// A fisheye lens (Kannala-Brandt): k1 k2 k3 k4.
+    Equidistant,
+}
+
+/// Intrinsics, lens distortion and mounting of one camera. All fields but the lens's model and its further coefficients
+/// are required, so that a forgotten one is an error rather than a zero.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -27,16 +40,28 @@ pub struct Calibration {
     pub cx: f64,
     /// Principal point from the top, in pixels.
     pub cy: f64,
-    /// First radial coefficient of the Brown-Conrady model, as OpenCV and ROS ("plumb_bob") use it.
+    /// What the coefficients are of.
+    #[serde(default)]
+    pub model: LensModel,
+    /// First radial coefficient.
     pub k1: f64,
     /// Second radial coefficient.
     pub k2: f64,
-    /// First tangential coefficient.
+    /// First tangential coefficient; 0 for an equidistant lens.
     pub p1: f64,
-    /// Second tangential coefficient.
+    /// Second tangential coefficient; 0 for an equidistant lens.
     pub p2: f64,
     /// Third radial coefficient.
     pub k3: f64,
+    /// Fourth radial coefficient; not of `plumb_bob`.
+    #[serde(default)]
+    pub k4: f64,
+    /// Fifth radial coefficient; of `rational_polynomial` alone.
+    #[serde(default)]
+    pub k5: f64,
+    /// Sixth radial coefficient; of `rational_polynomial` alone.
+    #[serde(default)]
+    pub k6: f64,
     /// Optical centre above the road, in metres.
     pub height_m: f64,
     /// Positive looks down.
@@ -45,6 +70,9 @@ pub struct Calibration {
     pub yaw_rad: f64,
     /// Front bumper, where radar objects are measured from, ahead of the optical centre, in metres.
     pub bumper_ahead_m: f64,
+    /// The file had no mounting (ROS's has none): that of a usual car was taken.
+    #[serde(skip)]
+    pub mounting_assumed: bool,
 }
 
 /// Why a calibration cannot be used.
@@ -65,6 +93,37 @@ pub enum CalibrationError {
         path: PathBuf,
         /// What went wrong.
         source: toml::de::Error,
+    },
+    /// Not YAML, or without what ROS's `camera_calibration` writes.
+    #[error("camera calibration {path}: {source}; expected what ROS's camera_calibration writes")]
+    Yaml {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: serde_yaml_ng::Error,
+    },
+    /// A lens model that is not known here.
+    #[error(
+        "camera calibration {path}: distortion_model {model:?} is not known; expected plumb_bob, rational_polynomial or \
+         equidistant: calibrate with one of these"
+    )]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// As the file names it.
+        model: String,
+    },
+    /// A matrix that cannot be.
+    #[error("camera calibration {path}: {field}: expected {expected}, found {found:?}")]
+    Matrix {
+        /// The file.
+        path: PathBuf,
+        /// Name of the matrix.
+        field: &'static str,
+        /// What it may hold.
+        expected: &'static str,
+        /// What it holds.
+        found: Vec<f64>,
     },
     /// A number that cannot belong to a forward camera on a vehicle.
     #[error("camera calibration: {field} = {found}, expected {expected}")]
@@ -97,37 +156,41 @@ pub enum CalibrationError {
 const ASPECT_TOLERANCE: f64 = 0.01;
 
 impl Calibration {
-    /// Reads and checks a `camera.toml`.
-    ///
-    /// # Errors
-    /// A file that cannot be read or parsed; what [`Self::check`] finds.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self, CalibrationError> {
-        let path = path.as_ref();
-        let text =
-            std::fs::read_to_string(path).map_err(|source| CalibrationError::Read { path: path.to_owned(), source })?;
-        let calibration: Self =
-            toml::from_str(&text).map_err(|source| CalibrationError::Parse { path: path.to_owned(), source })?;
-        calibration.check()?;
-        Ok(calibration)
-    }
-
     /// Checks that the numbers can belong to a forward camera on a vehicle.
     ///
     /// # Errors
     /// The first that cannot.
     pub fn check(&self) -> Result<(), CalibrationError> {
-        let rules: [(&'static str, f64, bool, &'static str); 15] = [
+        // The two polynomials of the rational model nearly cancel: its coefficients are larger.
+        let large = if self.model == LensModel::RationalPolynomial { 1e4 } else { 1.0 };
+        let unused = |wanted: bool, k: f64| if wanted { k.abs() < 1000.0 * large } else { k == 0.0 };
+        let (tangential, fourth) = (self.model != LensModel::Equidistant, self.model != LensModel::PlumbBob);
+        let last = self.model == LensModel::RationalPolynomial;
+        let rules: [(&'static str, f64, bool, &'static str); 18] = [
             ("width", self.width.into(), (1..=MAX_SIDE_PX).contains(&self.width), "1 to 8192 pixels"),
             ("height", self.height.into(), (1..=MAX_SIDE_PX).contains(&self.height), "1 to 8192 pixels"),
             ("fx", self.fx, self.fx > 1.0, "a focal length in pixels"),
             ("fy", self.fy, self.fy > 1.0, "a focal length in pixels"),
             ("cx", self.cx, inside(self.cx, self.width), "a point within the image"),
             ("cy", self.cy, inside(self.cy, self.height), "a point within the image"),
-            ("k1", self.k1, self.k1.abs() < 10.0, "a distortion coefficient"),
-            ("k2", self.k2, self.k2.abs() < 100.0, "a distortion coefficient"),
-            ("p1", self.p1, self.p1.abs() < 1.0, "a distortion coefficient"),
-            ("p2", self.p2, self.p2.abs() < 1.0, "a distortion coefficient"),
-            ("k3", self.k3, self.k3.abs() < 1000.0, "a distortion coefficient"),
+            ("k1", self.k1, self.k1.abs() < 10.0 * large, "a distortion coefficient"),
+            ("k2", self.k2, self.k2.abs() < 100.0 * large, "a distortion coefficient"),
+            (
+                "p1",
+                self.p1,
+                tangential && self.p1.abs() < 1.0 || self.p1 == 0.0,
+                "a distortion coefficient of this model",
+            ),
+            (
+                "p2",
+                self.p2,
+                tangential && self.p2.abs() < 1.0 || self.p2 == 0.0,
+                "a distortion coefficient of this model",
+            ),
+            ("k3", self.k3, self.k3.abs() < 1000.0 * large, "a distortion coefficient"),
+            ("k4", self.k4, unused(fourth, self.k4), "a distortion coefficient of this model"),
+            ("k5", self.k5, unused(last, self.k5), "a distortion coefficient of this model"),
+            ("k6", self.k6, unused(last, self.k6), "a distortion coefficient of this model"),
             ("height_m", self.height_m, CAMERA_HEIGHT_M.contains(&self.height_m), "0.1 to 10 m above the road"),
             ("pitch_rad", self.pitch_rad, CAMERA_ANGLE_RAD.contains(&self.pitch_rad), "-0.8 to 0.8 rad"),
             ("yaw_rad", self.yaw_rad, CAMERA_ANGLE_RAD.contains(&self.yaw_rad), "-0.8 to 0.8 rad"),
@@ -166,9 +229,20 @@ impl Calibration {
         })
     }
 
-    /// k1 k2 p1 p2 k3.
-    pub fn distortion(&self) -> [f64; 5] {
-        [self.k1, self.k2, self.p1, self.p2, self.k3]
+    /// The model's coefficients in OpenCV's order.
+    pub fn distortion(&self) -> Vec<f64> {
+        let Self { k1, k2, p1, p2, k3, k4, k5, k6, .. } = *self;
+        match self.model {
+            LensModel::PlumbBob => vec![k1, k2, p1, p2, k3],
+            LensModel::RationalPolynomial => vec![k1, k2, p1, p2, k3, k4, k5, k6],
+            LensModel::Equidistant => vec![k1, k2, k3, k4],
+        }
+    }
+
+    /// Whether the images are those of a pinhole already.
+    pub fn is_pinhole(&self) -> bool {
+        // A fisheye lens bends also where all coefficients are zero.
+        self.model != LensModel::Equidistant && self.distortion().iter().all(|&d| d == 0.0)
     }
 
     /// What the images are of once they are rectified: the same camera, its lens without distortion.
