@@ -68,6 +68,10 @@ pub struct TracksConfig {
     pub restart_after: u32,
     /// Measurements from which on a track is used.
     pub confirm_after: u32,
+    /// An object that moves this fast over ground is no bridge, sign or manhole cover, in m/s.
+    pub moving_mps: f64,
+    /// Measurements in a row that must show it.
+    pub moving_after: u32,
     /// A track ends after this long without measurement, in milliseconds.
     pub timeout_ms: u64,
     /// Shortest time between two messages of tracks, in milliseconds.
@@ -166,7 +170,7 @@ impl Config {
 }
 
 impl TracksConfig {
-    fn ranges(&self) -> [Range; 12] {
+    fn ranges(&self) -> [Range; 14] {
         [
             Range::new("tracks.range_sigma_m", self.range_sigma_m, 0.01..=10.0),
             Range::new("tracks.lateral_sigma_m", self.lateral_sigma_m, 0.01..=10.0),
@@ -175,6 +179,8 @@ impl TracksConfig {
             Range::new("tracks.gate", self.gate, 1.0..=1000.0),
             Range::new("tracks.restart_after", self.restart_after, 1.0..=20.0),
             Range::new("tracks.confirm_after", self.confirm_after, 1.0..=20.0),
+            Range::new("tracks.moving_mps", self.moving_mps, 0.5..=10.0),
+            Range::new("tracks.moving_after", self.moving_after, 1.0..=20.0),
             Range::new("tracks.timeout_ms", self.timeout_ms, 50.0..=5000.0),
             Range::new("tracks.publish_interval_ms", self.publish_interval_ms, 0.0..=10_000.0),
             Range::new("tracks.lane_enter_m", self.lane_enter_m, 0.2..=5.0),

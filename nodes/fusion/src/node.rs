@@ -174,6 +174,7 @@ impl FusionNode {
     /// Returns whether any track changed.
     fn update_radar(&mut self, state: &v1::VehicleState, stamp: Nanos, now: Nanos, out: &mut Outbox<Self>) -> bool {
         let mut changed = false;
+        self.tracks.set_own_speed(self.history.newest().and_then(|s| s.motion.speed_mps));
         if state.radar.len() > MAX_RADAR {
             let text = format!("{} objects in one message; only the first {MAX_RADAR} are taken", state.radar.len());
             out.fault(now, Severity::Warning, "implausible-value", "radar", text);

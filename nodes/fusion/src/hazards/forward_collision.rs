@@ -1,7 +1,7 @@
 //! Forward collision warning: time to collision with debounce and hysteresis.
 //!
 //! ISO 15623 (forward vehicle collision warning systems) defines TTC = x_c / v_r, the clearance over the closing
-//! speed, and leaves oncoming traffic out. The thresholds are this project's: a driver needs about 1.5 s to react and brake
+//! speed, and leaves oncoming traffic out. An object that may be a bridge or a sign ([`Lead::confirmed`]) is none of it. The thresholds are this project's: a driver needs about 1.5 s to react and brake
 //! (ISO 15623 Annex A takes 0.4 s to 1.5 s of reaction time), so at `critical` braking must begin.
 
 use super::registry::Assessment;
@@ -90,6 +90,9 @@ impl ForwardCollision {
             Some(_) => {}
             None => (self.below_warning, self.below_critical) = (0, 0),
         }
+        // Measurements count from the first on, but only those of an object that is confirmed warn.
+        let lead = lead.filter(|l| l.confirmed);
+        let ttc = ttc.filter(|_| lead.is_some());
         self.step(ttc, now);
         let distance_m = lead.map(|l| l.distance_m);
         self.active.map(|severity| CollisionWarning { severity, ttc_s: ttc, distance_m })
@@ -104,9 +107,9 @@ impl ForwardCollision {
 
     fn step(&mut self, ttc: Option<f64>, now: Nanos) {
         let c = &self.config;
-        if self.below_critical >= c.confirm_updates {
+        if ttc.is_some() && self.below_critical >= c.confirm_updates {
             self.active = Some(Severity::Critical);
-        } else if self.below_warning >= c.confirm_updates && self.active.is_none() {
+        } else if ttc.is_some() && self.below_warning >= c.confirm_updates && self.active.is_none() {
             self.active = Some(Severity::Warning);
         }
         if self.active == Some(Severity::Critical) && ttc.is_some_and(|t| t > c.critical_clear_ttc_s) {
@@ -137,7 +140,7 @@ mod tests {
     }
 
     fn lead(t: u64, distance_m: f64, closing_mps: f64) -> Option<Lead> {
-        Some(Lead { id: 1, stamp: ms(t), distance_m, closing_mps })
+        Some(Lead { id: 1, stamp: ms(t), distance_m, closing_mps, confirmed: true })
     }
 
     fn severity(warning: Option<CollisionWarning>) -> Option<Severity> {
@@ -207,9 +210,20 @@ mod tests {
     fn measurements_of_different_objects_do_not_confirm_each_other() {
         let mut m = monitor();
         for k in 0..20u64 {
-            let l = Lead { id: (k % 2) as u32, stamp: ms(k * 50), distance_m: 10.0, closing_mps: 10.0 };
+            let l =
+                Lead { confirmed: true, id: (k % 2) as u32, stamp: ms(k * 50), distance_m: 10.0, closing_mps: 10.0 };
             assert_eq!(m.update(Some(l), Some(15.0), ms(k * 50)), None);
         }
+    }
+
+    #[test]
+    fn an_unconfirmed_object_warns_with_the_measurement_that_confirms_it_and_not_before() {
+        let mut m = monitor();
+        let at = |t: u64, confirmed| Lead { id: 1, stamp: ms(t), distance_m: 14.0, closing_mps: 10.0, confirmed };
+        for k in 0..10 {
+            assert_eq!(m.update(Some(at(k * 50, false)), Some(15.0), ms(k * 50)), None);
+        }
+        assert_eq!(severity(m.update(Some(at(500, true)), Some(15.0), ms(500))), Some(Severity::Critical));
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! Radar objects over time: a Kalman filter for each radar id and axis, and which object is the lead.
 //!
 //! Range and range rate are independent scalar measurements, taken in one after the other.
+//!
+//! To a radar a bridge, a sign, a guard rail or a manhole cover is an object that stands in the lane ([`motion`]).
 
 pub mod corridor;
 mod kalman;
+mod motion;
 
 use crate::{config, input::align};
 use auriga_msgs::v1;
 use auriga_runtime::{Nanos, plausibility};
 use corridor::Corridor;
 use kalman::Axis;
+use motion::{Memory, Moving};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Ids kept at most: a radar has a few dozen.
@@ -25,6 +29,31 @@ struct Track {
     hits: u32,
     outside_gate: u32,
     in_lane: bool,
+    moving: Moving,
+}
+
+impl Track {
+    /// From its first report. What is where a moving object was lost is that object.
+    fn begin(
+        report: &v1::RadarTrack,
+        stamp: Nanos,
+        own_speed_mps: Option<f64>,
+        memory: &Memory,
+        c: &config::TracksConfig,
+    ) -> Track {
+        let axis = |p: f32, v: f32, pp: f64, vv: f64| Axis { p: p.into(), v: v.into(), pp, pv: 0.0, vv };
+        let mut moving = memory.recall(report, stamp);
+        moving.update(report, own_speed_mps, c);
+        Track {
+            x: axis(report.x_m, report.vx_mps, c.range_sigma_m.powi(2), c.speed_sigma_mps.powi(2)),
+            y: axis(report.y_m, 0.0, c.lateral_sigma_m.powi(2), LATERAL_SPEED_VARIANCE),
+            stamp,
+            hits: 1,
+            outside_gate: 0,
+            in_lane: false,
+            moving,
+        }
+    }
 }
 
 /// The nearest object ahead in the own lane, measured from the front bumper.
@@ -38,6 +67,8 @@ pub struct Lead {
     pub distance_m: f64,
     /// Closing speed; positive when the distance shrinks.
     pub closing_mps: f64,
+    /// It is something on the road: it was seen moving, or whether it moves cannot be told.
+    pub confirmed: bool,
 }
 
 /// All tracked objects.
@@ -45,13 +76,21 @@ pub struct Lead {
 pub struct Tracks {
     config: config::TracksConfig,
     tracks: BTreeMap<u32, Track>,
+    /// Moving objects that were lost lately.
+    memory: Memory,
+    own_speed_mps: Option<f64>,
     lead: Option<Lead>,
 }
 
 impl Tracks {
     /// No objects.
     pub fn new(config: config::TracksConfig) -> Self {
-        Self { config, tracks: BTreeMap::new(), lead: None }
+        Self { config, tracks: BTreeMap::new(), memory: Memory::default(), own_speed_mps: None, lead: None }
+    }
+
+    /// Sets the vehicle's own speed for the reports to come; without one, nothing is known to stand.
+    pub fn set_own_speed(&mut self, speed_mps: Option<f64>) {
+        self.own_speed_mps = speed_mps;
     }
 
     /// Takes in one report measured at `stamp`. Returns whether anything changed: a report that is not newer than the last
@@ -60,26 +99,29 @@ impl Tracks {
         let id = report.id;
         if !report.valid {
             let over = self.tracks.get(&id).is_some_and(|t| t.stamp < stamp);
-            return over && self.tracks.remove(&id).is_some();
+            let lost = self.tracks.remove(&id).filter(|_| over);
+            lost.iter().for_each(|t| self.memory.keep(&t.x, &t.y, t.stamp, t.moving));
+            return lost.is_some();
         }
         if !plausibility::is_radar_track(report) || (self.tracks.len() >= MAX_TRACKS && !self.tracks.contains_key(&id))
         {
             return false;
         }
-        let fresh = self.begin(report, stamp);
+        let c = &self.config;
+        let own = self.own_speed_mps;
         let Some(track) = self.tracks.get_mut(&id) else {
-            self.tracks.insert(id, fresh);
+            self.tracks.insert(id, Track::begin(report, stamp, own, &self.memory, c));
             return true;
         };
         if stamp <= track.stamp {
             return false;
         }
         let dt = stamp.since(track.stamp);
-        if dt > Duration::from_millis(self.config.timeout_ms) {
-            *track = fresh;
+        if dt > Duration::from_millis(c.timeout_ms) {
+            self.memory.keep(&track.x, &track.y, track.stamp, track.moving);
+            *track = Track::begin(report, stamp, own, &self.memory, c);
             return true;
         }
-        let c = &self.config;
         let (rp, rv, ry) = (c.range_sigma_m.powi(2), c.speed_sigma_mps.powi(2), c.lateral_sigma_m.powi(2));
         let (zx, zv, zy) = (report.x_m.into(), report.vx_mps.into(), report.y_m.into());
         let x = track.x.predicted(dt.as_secs_f64(), c.acceleration_psd);
@@ -87,7 +129,8 @@ impl Tracks {
             // Not this object. After a few in a row the radar has reused the id.
             track.outside_gate += 1;
             if track.outside_gate >= c.restart_after {
-                *track = fresh;
+                self.memory.keep(&track.x, &track.y, track.stamp, track.moving);
+                *track = Track::begin(report, stamp, own, &self.memory, c);
             }
             return true;
         }
@@ -99,37 +142,35 @@ impl Tracks {
         track.stamp = stamp;
         track.hits = track.hits.saturating_add(1);
         track.outside_gate = 0;
+        track.moving.update(report, own, c);
         true
     }
 
-    fn begin(&self, report: &v1::RadarTrack, stamp: Nanos) -> Track {
-        let c = &self.config;
-        let axis = |p: f32, v: f32, pp: f64, vv: f64| Axis { p: p.into(), v: v.into(), pp, pv: 0.0, vv };
-        Track {
-            x: axis(report.x_m, report.vx_mps, c.range_sigma_m.powi(2), c.speed_sigma_mps.powi(2)),
-            y: axis(report.y_m, 0.0, c.lateral_sigma_m.powi(2), LATERAL_SPEED_VARIANCE),
-            stamp,
-            hits: 1,
-            outside_gate: 0,
-            in_lane: false,
-        }
-    }
-
-    /// Drops objects that were not measured lately and selects the lead: the nearest confirmed object in the corridor.
+    /// Drops objects that were not measured lately and selects the lead: the nearest object in the corridor that was
+    /// measured often enough and is confirmed; without such a one the nearest that is not.
     pub fn assign(&mut self, now: Nanos, corridor: &Corridor) {
         let timeout = Duration::from_millis(self.config.timeout_ms);
-        self.tracks.retain(|_, t| now.since(t.stamp) <= timeout);
+        for (_, t) in self.tracks.extract_if(.., |_, t| now.since(t.stamp) > timeout) {
+            self.memory.keep(&t.x, &t.y, t.stamp, t.moving);
+        }
         let c = &self.config;
         for t in self.tracks.values_mut() {
             let limit = if t.in_lane { c.lane_leave_m } else { c.lane_enter_m };
             t.in_lane = corridor.offset_m(t.x.p, t.y.p).abs() <= limit;
         }
-        let lead = self
-            .tracks
-            .iter()
-            .filter(|(_, t)| t.in_lane && t.hits >= c.confirm_after)
-            .min_by(|(_, a), (_, b)| a.x.p.total_cmp(&b.x.p));
-        self.lead = lead.map(|(&id, t)| Lead { id, stamp: t.stamp, distance_m: t.x.p.max(0.0), closing_mps: -t.x.v });
+        let leads = self.tracks.iter().filter(|(_, t)| t.in_lane && t.hits >= c.confirm_after).map(|(&id, t)| Lead {
+            id,
+            stamp: t.stamp,
+            distance_m: t.x.p.max(0.0),
+            closing_mps: -t.x.v,
+            confirmed: self.is_confirmed(t),
+        });
+        // True comes after false: those that are not confirmed go last.
+        self.lead = leads.min_by(|a, b| (!a.confirmed).cmp(&!b.confirmed).then(a.distance_m.total_cmp(&b.distance_m)));
+    }
+
+    fn is_confirmed(&self, track: &Track) -> bool {
+        track.moving.seen() || self.own_speed_mps.is_none()
     }
 
     /// The lead, as of the last [`Self::assign`].
@@ -157,6 +198,7 @@ impl Tracks {
                     time_to_collision_s: (t.x.v < -0.1).then(|| x_m.max(0.0) / -t.x.v),
                     lead: self.lead.is_some_and(|l| l.id == id),
                     stamp_ns: t.stamp.0,
+                    confirmed: self.is_confirmed(t),
                 }
             })
             .collect()
