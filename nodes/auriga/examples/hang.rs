@@ -8,7 +8,7 @@ use auriga_runtime::{Nanos, Node, Outbox, Shell};
 use std::{sync::Mutex, time::Duration};
 
 const DEFAULTS: &str = r#"
-# What the input does: "loop" (runs for ever), "deadlock" (waits for a lock that it holds), "slow" (takes 200 ms).
+# What the input does: "loop" (runs for ever), "deadlock" (waits for a lock that it holds), "slow" (takes 150 ms).
 how = "loop"
 # When it comes, in milliseconds after the start.
 after_ms = 500
@@ -39,7 +39,7 @@ impl Node for Hanging {
                 drop(lock.lock());
                 drop(held);
             }
-            "slow" => std::thread::sleep(Duration::from_millis(200)),
+            "slow" => std::thread::sleep(Duration::from_millis(150)),
             _ => loop {
                 std::hint::spin_loop();
             },

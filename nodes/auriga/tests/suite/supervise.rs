@@ -276,7 +276,10 @@ fn what_runs_is_listed_for_the_processes_and_only_while_it_runs() {
     let logs = tempfile::tempdir().unwrap();
     let list = logs.path().join("list");
     let script = format!("cat $AURIGA_PROCESS_LIST > {0}.part; echo $$ >> {0}.part; mv {0}.part {0}", list.display());
-    run(vec![shell("ended", "exit 0"), shell("lists", &format!("sleep 0.3; {script}"))], logs.path());
+    // Until it is the only one on the list: it may run before it is on it, and before the other one has ended.
+    let alone =
+        "until grep -q \"^$$ \" $AURIGA_PROCESS_LIST && [ $(wc -l < $AURIGA_PROCESS_LIST) = 1 ]; do sleep 0.02; done";
+    run(vec![shell("ended", "exit 0"), shell("lists", &format!("{alone}; {script}"))], logs.path());
     let text = fs::read_to_string(&list).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     // Its own row, number and start time, and then the number that it wrote itself: the other one has ended.
