@@ -99,8 +99,17 @@ fn many_workloads(count: usize) -> WorkloadTable {
             memory += random() * 400.0;
             utility += random() * 60.0 / f64::from(k);
             let name = format!("level-{k}");
-            let (cpu_ms, gpu_ms, memory_mib) = (cpu, gpu, memory as u64);
-            w.levels.push(Level { name, cpu_ms, gpu_ms, memory_mib, utility, cpu_weight: 100, run: true });
+            let (cpu_ms, gpu_ms, memory_mib, bandwidth_mb_per_s) = (cpu, gpu, memory as u64, 0.0);
+            w.levels.push(Level {
+                name,
+                cpu_ms,
+                gpu_ms,
+                memory_mib,
+                bandwidth_mb_per_s,
+                utility,
+                cpu_weight: 100,
+                run: true,
+            });
         }
         w.levels[0].memory_mib = 0;
         table.workloads.push(w);

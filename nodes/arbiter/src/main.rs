@@ -1,8 +1,13 @@
 //! The arbiter node's executable.
 
+use anyhow::ensure;
 use auriga_arbiter::{
     ArbiterNode, Config, DEFAULTS,
     actuate::{Actuator, NodeProcesses},
+    table::{
+        WorkloadTable,
+        admission::{Admission, machine::Machine},
+    },
 };
 use auriga_msgs::v1::Severity;
 use auriga_runtime::Shell;
@@ -12,11 +17,9 @@ const ABOUT: &str = "auriga-arbiter: leases of CPU, GPU and memory, switched at 
 
 fn main() -> anyhow::Result<()> {
     let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
-    let node = ArbiterNode::new(shell.config())?;
-    for chain in &node.admission().chains {
-        let (bound_ms, budget_ms) = (chain.bound_ms, chain.budget_ms);
-        tracing::info!(chain = chain.chain, bound_ms, budget_ms, "admitted");
-    }
+    let table = WorkloadTable::load(&shell.config().workloads)?;
+    let node = ArbiterNode::with_table(shell.config(), table.clone())?;
+    check_machine(&table, node.admission(), shell.config().actuation.realtime)?;
     let actuation = &shell.config().actuation;
     let nodes = NodeProcesses::of_this_launch(actuation.node_uid());
     if actuation.cgroups || actuation.realtime {
@@ -40,4 +43,24 @@ fn main() -> anyhow::Result<()> {
             }
         },
     )
+}
+
+/// Reports what was admitted, and holds it against the machine. Without real-time priorities nothing is pinned, and what
+/// stands against the table is reported only.
+fn check_machine(table: &WorkloadTable, admission: &Admission, realtime: bool) -> anyhow::Result<()> {
+    for chain in &admission.chains {
+        let (name, bound_ms, budget_ms) = (&chain.chain, chain.bound_ms, chain.budget_ms);
+        match chain.accepted_ms {
+            None => tracing::info!(chain = name, bound_ms, budget_ms, "admitted"),
+            Some(_) => tracing::warn!(chain = name, bound_ms, budget_ms, "not shown, accepted by the workload table"),
+        }
+    }
+    let machine = Machine::read("/".as_ref());
+    for warning in machine.warnings(table, admission) {
+        tracing::info!("admission: {warning}");
+    }
+    let refusals = machine.refusals(table, admission);
+    refusals.iter().for_each(|refusal| tracing::warn!("{refusal}"));
+    ensure!(!realtime || refusals.is_empty(), "{}", refusals[0]);
+    Ok(())
 }

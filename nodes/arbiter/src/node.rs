@@ -6,7 +6,7 @@ use crate::{
     modes::{Decision, ModeSelector},
     plan::{CpuSample, MAX_ITEMS, Planner, Plans, UtilityWeights},
     table::admission::{self, Admission},
-    table::{Class, Level, Workload, WorkloadTable},
+    table::{Class, Level, Thread, Workload, WorkloadTable},
 };
 use auriga_msgs::{NODES, Stamped, node, topic, v1};
 use auriga_runtime::{Nanos, Node, Outbox};
@@ -40,7 +40,12 @@ pub struct ArbiterNode {
     pids: BTreeMap<&'static str, u32>,
     /// The newest effect: what the shell applies to processes.
     shares: Vec<NodeShare>,
+    /// When it is applied again, for threads that have started since.
+    next_placement: Nanos,
 }
+
+/// How often the threads of safety nodes are looked through.
+const PLACEMENT_PERIOD: Duration = Duration::from_secs(1);
 
 impl ArbiterNode {
     /// Reads the workload table and analyses its timing.
@@ -72,6 +77,7 @@ impl ArbiterNode {
             actuation: config.actuation.clone(),
             pids: BTreeMap::new(),
             shares: Vec::new(),
+            next_placement: Nanos::ZERO,
             table,
         })
     }
@@ -135,7 +141,7 @@ impl ArbiterNode {
         self.modes.on_usage(usage, now);
         self.record_cpu_use(node.name, usage, now);
         self.update_mode(v1::Header::new(now.0, 0), now, out);
-        self.actuate(out);
+        self.actuate(now, out);
     }
 
     fn record_cpu_use(&mut self, node: &str, usage: &v1::Usage, now: Nanos) {
@@ -173,7 +179,7 @@ impl ArbiterNode {
             ),
             None => tracing::debug!(mode = decision.mode.name(), reason, "decision"),
         }
-        self.actuate(out);
+        self.actuate(now, out);
     }
 
     fn publish(
@@ -234,9 +240,12 @@ impl ArbiterNode {
     }
 
     /// Emits what the shell has to apply to processes, when that has changed.
-    fn actuate(&mut self, out: &mut Outbox<Self>) {
+    fn actuate(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         let shares = self.shares();
-        if shares != self.shares {
+        // From time to time also unchanged: a process may have started further threads, which get their priorities then.
+        let again = self.actuation.realtime && now >= self.next_placement;
+        if again || shares != self.shares {
+            self.next_placement = now + PLACEMENT_PERIOD;
             self.shares = shares.clone();
             out.effect(shares);
         }
@@ -251,14 +260,14 @@ impl ArbiterNode {
             held.peek()?;
             let held: Vec<_> = held.collect();
             let stopped = held.iter().all(|(_, level)| !level.run);
-            // The highest priority of the node's safety workloads.
-            let first = held.iter().filter_map(|(w, _)| Some(Realtime { priority: w.priority?, core: w.core? })).max();
+            let threads = held.iter().filter(|_| self.actuation.realtime).flat_map(|(w, _)| &w.threads);
+            let row = |t: &Thread| Realtime { thread: t.name.clone(), priority: t.priority, core: t.core };
             Some(NodeShare {
                 node,
                 pid,
                 cpu_weight: held.iter().map(|(_, level)| level.cpu_weight).max()?,
                 quota_percent: stopped.then_some(self.actuation.stopped_quota_percent),
-                realtime: first.filter(|_| self.actuation.realtime),
+                threads: threads.map(row).collect(),
             })
         };
         self.pids.iter().filter_map(share).collect()

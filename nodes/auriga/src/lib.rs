@@ -3,7 +3,7 @@
 //! * [`launch`] evaluates launch files, a subset of ROS 2's launch XML, to a list of processes.
 //! * [`supervise`] starts these processes, logs their output, restarts those that end and stops them together.
 //! * [`simulation`] (feature `simulation`, on by default) generates, replays and plays drives, and runs scenarios.
-//! * [`cli`] is the command line: `launch`, `top`, `explain`, and with the simulation `drive`, `replay`, `sil` and
+//! * [`cli`] is the command line: `launch`, `top`, `explain`, `check`, and with the simulation `drive`, `replay`, `sil` and
 //!   `generate`.
 //!
 //! A launch file is evaluated without starting anything:

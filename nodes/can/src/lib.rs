@@ -51,7 +51,6 @@ pub mod input;
 pub mod mapping;
 mod node;
 mod state;
-mod suggestion;
 
 pub use config::{Config, DEFAULTS};
 pub use input::{log, socket, source};

@@ -99,7 +99,7 @@
 //! | `live` | [`Shell`], mailbox, health, [`transport`], [`supervision`], [`DeviceSink`], [`Backoff`] |
 //! | `replay` | [`Replay`] |
 //! | [`config`] | configuration files, command line, allowed ranges, renamed keys |
-//! | `checks` | [`plausibility`], [`sequence`], [`camera`], [`image`]: checks of input that several nodes make |
+//! | `checks` | [`plausibility`], [`sequence`], [`camera`], [`image`], [`suggestion`]: checks of input that several nodes make |
 //! | [`chains`] | latencies of the table's chains, gaps in sequence numbers |
 //! | [`processes`] | which processes a supervisor has started |
 //! | `time` | [`Nanos`] |
@@ -115,7 +115,7 @@ pub mod processes;
 mod replay;
 mod time;
 
-pub use checks::{camera, image, plausibility, sequence};
+pub use checks::{camera, image, plausibility, sequence, suggestion};
 pub use live::{Backoff, DeviceSink, Shell, init_tracing, supervision, transport};
 pub use node::{
     Node, Outbox, faults,

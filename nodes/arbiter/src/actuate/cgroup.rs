@@ -82,7 +82,7 @@ impl Groups {
             self.write_quota(&group, share.quota_percent)?;
         }
         // SCHED_FIFO needs no weight, and a v1 group without real-time budget does not let it in.
-        let stays = share.realtime.is_some() && group.join("cpu.rt_runtime_us").exists();
+        let stays = !share.threads.is_empty() && group.join("cpu.rt_runtime_us").exists();
         if before.is_none() && !stays {
             let origin = self.origin(process.pid);
             self.join(&group, process.pid)?;

@@ -15,7 +15,7 @@ pub use share::{NodeShare, Problem, Realtime};
 use crate::config::ActuationConfig;
 use auriga_runtime::processes::ProcessId;
 use cgroup::Groups;
-use scheduler::{reset_scheduling, set_realtime};
+use scheduler::{Placed, reset_scheduling, set_realtime};
 use share::{FAILED, SOFT_ONLY};
 use std::collections::BTreeMap;
 
@@ -30,6 +30,8 @@ pub struct Actuator {
     /// Processes that are not the node's, as the last problem of it says.
     refused: BTreeMap<&'static str, u32>,
     realtime_refused: bool,
+    /// The last of [`Self::threads_left`], by node: it is returned once.
+    left: BTreeMap<&'static str, String>,
 }
 
 impl Actuator {
@@ -49,6 +51,7 @@ impl Actuator {
             done: BTreeMap::new(),
             refused: BTreeMap::new(),
             realtime_refused: false,
+            left: BTreeMap::new(),
         }
     }
 
@@ -56,11 +59,29 @@ impl Actuator {
     pub fn apply(&mut self, shares: &[NodeShare]) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.unreported.take().into_iter().collect();
         for share in shares {
-            if self.done.get(share.node).map(|(done, _)| done) != Some(share) {
+            // Threads that a process has started since are placed as well.
+            if !share.threads.is_empty() || self.done.get(share.node).map(|(done, _)| done) != Some(share) {
                 problems.extend(self.apply_if_node(share));
             }
         }
         problems
+    }
+
+    /// The threads of a node that run otherwise than they were analysed, when that has changed.
+    fn threads_left(&mut self, share: &NodeShare, placed: &Placed) -> Option<Problem> {
+        let mut parts = Vec::new();
+        if !placed.without_row.is_empty() {
+            let names = placed.without_row.join(", ");
+            parts.push(format!("{names}: no row in the workload table, so under the ordinary scheduler"));
+        }
+        if !placed.unpinned.is_empty() {
+            parts.push(format!("not pinned: {}", placed.unpinned.join(", ")));
+        }
+        let count = placed.placed + placed.unpinned.len() + placed.without_row.len();
+        let text = format!("{} of {count} threads run as analysed; {}", placed.placed, parts.join("; "));
+        let news = self.left.insert(share.node, text.clone()).as_ref() != Some(&text);
+        tracing::debug!(node = share.node, "{text}");
+        (news && !parts.is_empty()).then(|| Problem { code: FAILED, subject: share.node.into(), text })
     }
 
     /// Applies a share to a process that is the node's; of another one it returns once that it is left alone, and what was
@@ -85,15 +106,17 @@ impl Actuator {
 
     fn apply_one(&mut self, share: &NodeShare, process: ProcessId) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let before = self.done.get(share.node).filter(|(_, before)| *before == process).map(|(done, _)| done);
-        if let Some(realtime) =
-            share.realtime.filter(|r| !self.realtime_refused && before.and_then(|b| b.realtime) != Some(*r))
-            && let Err(e) = set_realtime(share.pid, realtime)
-        {
-            self.realtime_refused = true;
-            let text = format!("SCHED_FIFO was refused ({e}); give the arbiter CAP_SYS_NICE");
-            problems.push(Problem { code: SOFT_ONLY, subject: "realtime".into(), text });
+        if !share.threads.is_empty() && !self.realtime_refused {
+            match set_realtime(share.pid, &share.threads) {
+                Ok(placed) => problems.extend(self.threads_left(share, &placed)),
+                Err(e) => {
+                    self.realtime_refused = true;
+                    let text = format!("SCHED_FIFO was refused ({e}); give the arbiter CAP_SYS_NICE");
+                    problems.push(Problem { code: SOFT_ONLY, subject: "realtime".into(), text });
+                }
+            }
         }
+        let before = self.done.get(share.node).filter(|(_, before)| *before == process).map(|(done, _)| done);
         if let Some(groups) = &mut self.groups
             && let Err(e) = groups.apply(share, process, before)
         {
@@ -106,7 +129,7 @@ impl Actuator {
 
 impl Drop for Actuator {
     fn drop(&mut self) {
-        for (_, process) in self.done.values().filter(|(s, process)| s.realtime.is_some() && process.is_alive()) {
+        for (_, process) in self.done.values().filter(|(s, process)| !s.threads.is_empty() && process.is_alive()) {
             reset_scheduling(process.pid);
         }
     }
@@ -124,9 +147,9 @@ mod tests {
     fn a_process_that_is_not_the_node_is_left_alone_and_said_once() {
         let config = ActuationConfig { cgroups: false, ..crate::config::Config::default().actuation };
         let mut actuator = Actuator::new(&config, nodes());
-        let realtime = Some(Realtime { priority: 1, core: 0 });
         for pid in [std::process::id(), 0, u32::MAX] {
-            let share = NodeShare { node: "hud", pid, cpu_weight: 1, quota_percent: None, realtime };
+            let threads = vec![Realtime { thread: "main".into(), priority: 1, core: 0 }];
+            let share = NodeShare { node: "hud", pid, cpu_weight: 1, quota_percent: None, threads };
             let problems = actuator.apply(std::slice::from_ref(&share));
             assert!(problems[0].text.contains("left alone"), "{problems:?}");
             assert_eq!(actuator.apply(&[NodeShare { cpu_weight: 2, ..share }]), []);

@@ -11,13 +11,15 @@ pub struct NodeShare {
     pub cpu_weight: u32,
     /// Limit in percent of one core; `None`: no limit.
     pub quota_percent: Option<u32>,
-    /// Real-time scheduling; `None`: the kernel's ordinary policy.
-    pub realtime: Option<Realtime>,
+    /// Real-time scheduling of its threads; empty: the kernel's ordinary policy for all.
+    pub threads: Vec<Realtime>,
 }
 
-/// SCHED_FIFO with this priority, pinned to the core that the analysis assumes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// SCHED_FIFO with this priority for a thread, pinned to the core that the analysis assumes.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Realtime {
+    /// The thread's name in the workload table: "main", or as the kernel has it, without a number at its end.
+    pub thread: String,
     /// 1 to 99, larger first.
     pub priority: u8,
     /// Index of the core.

@@ -244,9 +244,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn problem() -> impl Strategy<Value = Problem> {
-        let item = (proptest::array::uniform3(0u64..50), 0u64..60).prop_map(|(cost, utility)| Item { cost, utility });
+        let item = (proptest::array::uniform4(0u64..50), 0u64..60).prop_map(|(cost, utility)| Item { cost, utility });
         let classes = proptest::collection::vec(proptest::collection::vec(item, 1..5), 0..7);
-        (classes, proptest::array::uniform3(0u64..200)).prop_map(|(classes, capacity)| Problem { classes, capacity })
+        (classes, proptest::array::uniform4(0u64..200)).prop_map(|(classes, capacity)| Problem { classes, capacity })
     }
 
     proptest! {
@@ -275,7 +275,7 @@ mod tests {
         }
 
         #[test]
-        fn more_capacity_is_never_worse(p in problem(), more in proptest::array::uniform3(0u64..50)) {
+        fn more_capacity_is_never_worse(p in problem(), more in proptest::array::uniform4(0u64..50)) {
             let wider = Problem { capacity: std::array::from_fn(|r| p.capacity[r] + more[r]), ..p.clone() };
             prop_assert!(solve(wider).map(|s| s.utility) >= solve(p).map(|s| s.utility));
         }
@@ -292,9 +292,9 @@ mod tests {
 
     #[test]
     fn a_problem_without_solution_gives_none() {
-        let item = Item { cost: [2, 0, 0], utility: 5 };
-        assert_eq!(solve(Problem { classes: vec![vec![item.clone()]], capacity: [1, 0, 0] }), None);
-        assert_eq!(solve(Problem { classes: vec![vec![item]], capacity: [2, 0, 0] }).unwrap().utility, 5);
+        let item = Item { cost: [2, 0, 0, 0], utility: 5 };
+        assert_eq!(solve(Problem { classes: vec![vec![item.clone()]], capacity: [1, 0, 0, 0] }), None);
+        assert_eq!(solve(Problem { classes: vec![vec![item]], capacity: [2, 0, 0, 0] }).unwrap().utility, 5);
         assert_eq!(solve(Problem::default()).unwrap().choice, Vec::<usize>::new());
     }
 }

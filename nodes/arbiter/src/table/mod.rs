@@ -3,10 +3,12 @@
 
 pub mod admission;
 mod check;
+mod error;
+mod levels;
 mod types;
 
-pub use check::TableError;
-pub(crate) use types::MICRO;
+pub use error::TableError;
 pub use types::{
-    Capacity, Chain, Class, Level, MODES, ModeLimits, ModeTable, Policy, RESOURCES, Workload, WorkloadTable,
+    Activation, Age, Capacity, Chain, Class, EventSource, EventStream, Level, MODES, Measured, ModeLimits, ModeTable,
+    Policy, RECEIVED, RESOURCE_NAMES, RESOURCES, SENT, TIMER, Thread, Workload, WorkloadTable,
 };

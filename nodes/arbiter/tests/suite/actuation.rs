@@ -64,7 +64,7 @@ fn part_of_first(a: &Burner, b: &Burner) -> f64 {
 }
 
 fn share(node: &'static str, burner: &Burner, cpu_weight: u32, quota_percent: Option<u32>) -> NodeShare {
-    NodeShare { node, pid: burner.0.id(), cpu_weight, quota_percent, realtime: None }
+    NodeShare { node, pid: burner.0.id(), cpu_weight, quota_percent, threads: Vec::new() }
 }
 
 /// The list of a supervisor that has started `nodes`.
@@ -169,8 +169,9 @@ fn a_safety_node_gets_its_priority_and_loses_it_when_the_arbiter_ends() {
     let (can, stranger) = (Burner::start(dir.path(), "can"), Burner::start(dir.path(), "hud"));
     let list = list(&[&can]);
     let mut actuator = Actuator::new(&config, NodeProcesses::Listed(list.path().to_owned()));
-    let realtime = Some(Realtime { priority: 3, core: 0 });
-    if let Some(problem) = actuator.apply(&[NodeShare { realtime, ..share("can", &can, 10_000, None) }]).pop() {
+    let threads = vec![Realtime { thread: "main".into(), priority: 3, core: 0 }];
+    let of_can = NodeShare { threads: threads.clone(), ..share("can", &can, 10_000, None) };
+    if let Some(problem) = actuator.apply(&[of_can]).pop() {
         assert_eq!(problem.code, "actuation-soft-only");
         return auriga_testing::skip(&problem.text);
     }
@@ -182,7 +183,7 @@ fn a_safety_node_gets_its_priority_and_loses_it_when_the_arbiter_ends() {
     };
     assert_eq!(scheduling(&can), ("3".into(), "1".into()));
     // One that carries a node's name and that the supervisor did not start.
-    let problems = actuator.apply(&[NodeShare { realtime, ..share("hud", &stranger, 10_000, None) }]);
+    let problems = actuator.apply(&[NodeShare { threads, ..share("hud", &stranger, 10_000, None) }]);
     assert!(problems[0].text.contains("not started by the supervisor"), "{problems:?}");
     assert_eq!(scheduling(&stranger), ("0".into(), "0".into()));
     drop(actuator);

@@ -1,5 +1,6 @@
 //! The command line: its commands, one module each; those that need the simulation are in `simulation/commands`.
 
+mod check;
 mod explain;
 mod launch;
 #[cfg(not(feature = "simulation"))]
@@ -25,6 +26,7 @@ enum Command {
     Launch(launch::Launch),
     Top(top::Top),
     Explain(explain::Explain),
+    Check(check::Check),
     #[cfg(feature = "simulation")]
     Drive(Box<drive::Drive>),
     #[cfg(feature = "simulation")]
@@ -60,6 +62,7 @@ impl Auriga {
             Command::Launch(command) => command.run(),
             Command::Top(command) => command.run(),
             Command::Explain(command) => command.run(),
+            Command::Check(command) => command.run(),
             #[cfg(feature = "simulation")]
             Command::Drive(command) => command.run(),
             #[cfg(feature = "simulation")]

@@ -4,7 +4,7 @@ use super::{
     bits::Bits,
     signal::{Condition, Signal},
 };
-use crate::suggestion::nearest;
+use auriga_runtime::suggestion::nearest;
 
 /// Length of the longest frame (CAN FD), in bytes.
 pub const MAX_LENGTH: usize = 64;

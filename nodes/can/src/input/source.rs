@@ -37,15 +37,22 @@ pub fn pump(source: &Source, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<n
 /// validity nothing of them counts any more.
 const MAX_AGE: Duration = Duration::from_millis(500);
 
+/// Between two hand-overs of frames at least, so that a burst on the bus does not activate every reader for each frame: the
+/// distance_ms and delay_ms of can-frames in `launch/workloads.toml`, from which the arbiter analyses the chains. Half of the
+/// budget of a frame's chain.
+const HAND_OVER_DISTANCE: Duration = Duration::from_micros(500);
+
 fn play(path: &PathBuf, sink: &DeviceSink<node::Can>) -> anyhow::Result<()> {
+    let mut next = Nanos::ZERO;
     for batch in log::frames(path, sink.start_at())? {
         let (due, frames) = batch?;
         if Nanos::monotonic().since(due) > MAX_AGE {
             continue;
         }
-        if !sink.sleep_until(due) || !sink.send::<topic::DeviceCan>(frames) {
+        if !sink.sleep_until(due.max(next)) || !sink.send::<topic::DeviceCan>(frames) {
             break;
         }
+        next = Nanos::monotonic() + HAND_OVER_DISTANCE;
     }
     Ok(())
 }
@@ -78,8 +85,9 @@ fn receive(name: &str, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<node::C
 
 /// Sends frames to the node until the interface fails; `None` when the node stops.
 fn deliver(bus: &mut Bus, name: &str, backoff: &mut Backoff, sink: &DeviceSink<node::Can>) -> Option<std::io::Error> {
-    let mut silent = true;
-    while !sink.stopping() {
+    let (mut silent, mut next) = (true, Nanos::ZERO);
+    // What comes before the next hand-over is read with it.
+    while sink.sleep_until(next) {
         let frames = match bus.read() {
             Ok(frames) => frames,
             Err(e) => return Some(e),
@@ -93,6 +101,7 @@ fn deliver(bus: &mut Bus, name: &str, backoff: &mut Backoff, sink: &DeviceSink<n
         if !sink.send::<topic::DeviceCan>(v1::CanFrames { header, frames }) {
             return None;
         }
+        next = Nanos::monotonic() + HAND_OVER_DISTANCE;
     }
     None
 }

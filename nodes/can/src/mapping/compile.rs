@@ -8,11 +8,9 @@ use super::{
     units::Unit,
     vss::{self, Datatype},
 };
-use crate::{
-    dbc::{Database, Message, Signal},
-    suggestion::suggestion,
-};
+use crate::dbc::{Database, Message, Signal};
 use auriga_msgs::v1;
+use auriga_runtime::suggestion::suggestion;
 use std::{collections::HashMap, time::Duration};
 use toml::Spanned;
 

@@ -46,11 +46,15 @@ struct Capacity {
 #[derive(Deserialize)]
 struct Row {
     name: String,
+    /// Not there for safety workloads.
+    #[serde(default)]
     period_ms: f64,
     level: Vec<Level>,
 }
 #[derive(Deserialize)]
 struct Level {
+    /// Not there for safety workloads.
+    #[serde(default = "missing")]
     cpu_ms: f64,
     #[serde(default = "yes")]
     run: bool,
@@ -58,6 +62,11 @@ struct Level {
 
 fn yes() -> bool {
     true
+}
+
+/// In no range.
+fn missing() -> f64 {
+    f64::NAN
 }
 
 /// The workloads of intent and dialogue from the table at `path`.

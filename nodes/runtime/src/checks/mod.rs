@@ -6,4 +6,5 @@ pub(crate) mod payload;
 pub mod plausibility;
 pub(crate) mod received;
 pub mod sequence;
+pub mod suggestion;
 pub(crate) mod text;

@@ -29,6 +29,10 @@ pub const RENAMED: &[Renamed] = &[
     Renamed { owner: "speech", old: "open_end_silence_ms", new: "incomplete_end_silence_ms" },
     Renamed { owner: "speech", old: "voice", new: "tts_command" },
     Renamed { owner: "speech", old: "voice_threshold", new: "vad_threshold" },
+    Renamed { owner: "workloads", old: "workload.core", new: "workload.thread.core" },
+    Renamed { owner: "workloads", old: "workload.priority", new: "workload.thread.priority" },
+    Renamed { owner: "workloads", old: "workload.blocking_ms", new: "workload.thread.blocking_ms" },
+    Renamed { owner: "workloads", old: "workload.jitter_ms", new: "workload.thread.release_ms" },
 ];
 
 /// An old key was met.
