@@ -11,7 +11,7 @@ use auriga_arbiter::table::admission::{
 use random::{Random, UNIT};
 use scheduler::Simulation;
 
-const SYSTEMS: u64 = 1000;
+const SYSTEMS: u64 = 400;
 const UNTIL: u64 = 6000 * UNIT;
 
 /// From the source of an event to the end of an activation, at most.
