@@ -14,6 +14,5 @@ mod stream;
 pub(crate) use config::check_node_names;
 pub use config::{NODES, Param, find_root};
 pub use input::media_duration_s;
-pub(crate) use input::start_of_recording;
 pub use options::{Options, Source};
 pub use run::{Outcome, drive_of, run, start_of};

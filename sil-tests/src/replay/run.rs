@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The result of a replay.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Counts of the replay.
     pub stats: ReplayStats,
@@ -27,6 +27,8 @@ pub struct Outcome {
     pub played_s: f64,
     /// Wall time.
     pub wall: Duration,
+    /// What of the recording that was played is damaged or missing, in words.
+    pub damage: Vec<String>,
 }
 
 impl Outcome {
@@ -85,7 +87,7 @@ pub fn run(
     }
     progress(1.0);
     let played_s = stats.end.since(at(from_s)).as_secs_f64();
-    Ok(Outcome { stats, start: input.start, played_s, wall: began.elapsed() })
+    Ok(Outcome { stats, start: input.start, played_s, wall: began.elapsed(), damage: input.damage.take() })
 }
 
 fn create(path: &Path) -> Result<Writer> {

@@ -27,8 +27,9 @@ impl Explain {
         let start = reader.drive_info().map(|info| Nanos(info.start_ns)).or(reader.start()).unwrap_or_default();
         let mut decisions = 0_u64;
         let mut last: Option<Arc<v1::Grants>> = None;
-        for item in reader {
-            let (time, Any::ArbiterGrants(grants)) = item? else { continue };
+        let name = self.recording.display();
+        for (time, any) in reader.readable(|damage| eprintln!("warning: {name}: {damage}")) {
+            let Any::ArbiterGrants(grants) = any else { continue };
             decisions += 1;
             if let Some(at) = self.at {
                 if time > start + std::time::Duration::from_secs_f64(at.max(0.0)) {

@@ -90,14 +90,14 @@ pub(crate) fn store(any: &Any, quality: u8) -> Result<Option<CompressedImage>, I
     }))
 }
 
-/// The topic's own message, from what [`store`] made of it.
-pub(crate) fn restore(topic: TopicId, stored: CompressedImage) -> Result<Any, ImageError> {
+/// The topic's own message, from what [`store`] made of it. Without `pixels` a raw image has no data.
+pub(crate) fn restore(topic: TopicId, stored: CompressedImage, pixels: bool) -> Result<Any, ImageError> {
     let CompressedImage { frame_id, data, format, header, width, height, encoding, rectified, picture, .. } = stored;
     match topic {
         TopicId::CameraFrontImage => {
             let channels = channels(&encoding)?;
             check_size(width, height)?;
-            let data = decompress(&data, width, height, channels)?;
+            let data = if pixels { decompress(&data, width, height, channels)? } else { Bytes::new() };
             let step = channels * width;
             let image = v1::Image { header, frame_id, width, height, step, encoding, data, rectified, picture };
             Ok(Any::CameraFrontImage(Arc::new(image)))
@@ -222,7 +222,7 @@ mod tests {
                 _ => store(&any, 90),
             };
             let stored = stored.unwrap().unwrap_or_else(|| panic!("{} is not stored as an image", topic.name));
-            assert_eq!(restore(topic.id, stored).unwrap().topic(), topic.id);
+            assert_eq!(restore(topic.id, stored, true).unwrap().topic(), topic.id);
         }
     }
 }

@@ -7,6 +7,8 @@
 //! * A chunk holds one second or [`CHUNK_BYTES`], whichever is reached first, and is written at once. A recorder that is
 //!   killed leaves a file that ends after its last complete chunk; [`Reader`] and every streaming MCAP reader can read it
 //!   up to there.
+//! * A damaged chunk costs its own messages: [`Reader`] reports it, finds the next one and goes on. A file of another program,
+//!   and two files one after the other, are refused; a second run within a file is reported and left out.
 //! * The same messages give the same bytes: nothing depends on a clock, a thread or the order of a hash map.
 //!
 //! ```
@@ -22,6 +24,7 @@
 //! # anyhow::Ok(())
 //! ```
 
+mod damage;
 mod image;
 mod reader;
 mod scan;

@@ -2,7 +2,7 @@
 
 use super::{
     image,
-    scan::{ReadSeek, Section, read_section, scan},
+    scan::{Damaged, ReadSeek, Scan, Section, read_section, scan},
     schema,
 };
 use anyhow::{Context, anyhow};
@@ -13,7 +13,7 @@ use mcap::records::{self, Metadata};
 use prost::Message;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
     fs::File,
     io::Cursor,
     path::Path,
@@ -23,17 +23,30 @@ use std::{
 /// `drive/info` is published once a second: it is searched for in this time from the start.
 const DRIVE_INFO_WITHIN: Duration = Duration::from_secs(3);
 
-/// What is missing in a truncated file.
+/// Two runs of a drive begin further apart than this.
+const SAME_RUN: Duration = Duration::from_secs(1);
+/// Topics of a foreign file that are named.
+const MAX_NAMED: usize = 5;
+
+/// What is missing at the end of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
     /// Bytes at its end that do not belong to a complete record.
     pub bytes: u64,
+    /// The file ends as a complete one does: its end is damaged, not missing.
+    pub has_end: bool,
 }
 
 impl std::fmt::Display for Loss {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Loss { bytes } = self;
-        write!(f, "the recording is truncated: its last {bytes} bytes are incomplete, and all that followed is missing")
+        let Loss { bytes, has_end } = self;
+        match has_end {
+            true => write!(f, "the recording is damaged: its last {bytes} bytes cannot be read and are left out"),
+            false => write!(
+                f,
+                "the recording is truncated: its last {bytes} bytes are incomplete, and all that followed is missing"
+            ),
+        }
     }
 }
 
@@ -47,6 +60,15 @@ pub struct Reader {
     next_section: usize,
     schemas: HashMap<u16, String>,
     channels: HashMap<u16, Channel>,
+    /// As the summary declares them: for channels whose declaration is damaged.
+    declared: HashMap<u16, Channel>,
+    /// Names of channels seen so far; whether one of them is a topic of the table.
+    names: BTreeSet<String>,
+    has_own_topic: bool,
+    /// Start of the run that is read, once known.
+    run: Option<u64>,
+    /// Another run has begun: nothing more is read.
+    over: bool,
     waiting: BinaryHeap<Reverse<Waiting>>,
     errors: VecDeque<anyhow::Error>,
     count: u64,
@@ -54,6 +76,7 @@ pub struct Reader {
     loss: Option<Loss>,
     metadata: Vec<Metadata>,
     drive_info: Option<v1::DriveInfo>,
+    pixels: bool,
 }
 
 /// How a channel of the file is read.
@@ -93,27 +116,49 @@ impl Reader {
 
     fn from_source(mut source: Box<dyn ReadSeek>) -> anyhow::Result<Reader> {
         let found = scan(source.as_mut())?;
-        let mut floors: Vec<u64> = found.sections.iter().map(|p| p.start).collect();
+        let loss = found.truncated_bytes.map(|bytes| Loss { bytes, has_end: found.has_end });
+        let Scan { sections, summary, metadata, library, profile, chunks, counted_chunks, damaged, .. } = found;
+        let mut floors: Vec<u64> = sections.iter().map(|p| p.start).collect();
         for i in (1..floors.len()).rev() {
             floors[i - 1] = floors[i - 1].min(floors[i]);
         }
+        let mut errors: VecDeque<anyhow::Error> = damaged.iter().map(|damaged| no_records(*damaged)).collect();
+        if let Some(counted) = counted_chunks.filter(|counted| *counted != chunks && errors.is_empty()) {
+            errors.push_back(anyhow!("its summary counts {counted} chunks, {chunks} were found: the file is damaged"));
+        }
         let mut reader = Reader {
             source,
-            sections: found.sections,
+            sections,
             floors,
             next_section: 0,
             schemas: HashMap::new(),
             channels: HashMap::new(),
+            declared: HashMap::new(),
+            names: BTreeSet::new(),
+            has_own_topic: false,
+            run: None,
+            over: false,
             waiting: BinaryHeap::new(),
-            errors: found.unknown.iter().map(|&(at, kind)| unknown_record(at, kind)).collect(),
+            errors,
             count: 0,
             last: 0,
-            loss: found.truncated_bytes.map(|bytes| Loss { bytes }),
-            metadata: found.metadata,
+            loss,
+            metadata,
             drive_info: None,
+            pixels: true,
         };
+        reader.read_summary(&summary);
         reader.find_drive_info();
+        while !reader.has_own_topic && reader.next_section < reader.sections.len() {
+            reader.load_section();
+        }
+        anyhow::ensure!(reader.has_own_topic || reader.names.is_empty(), foreign(&profile, &library, &reader.names));
         Ok(reader)
+    }
+
+    /// Leaves the pixels out of raw images, whose JPEGs take most of the reading time.
+    pub fn without_pixels(self) -> Reader {
+        Reader { pixels: false, ..self }
     }
 
     /// Whether the file is truncated, for example because the recorder was killed.
@@ -141,6 +186,41 @@ impl Reader {
         self.sections.iter().map(|p| p.start).filter(|&s| s != u64::MAX).min().map(Nanos)
     }
 
+    /// All messages that can be read. What is damaged or missing is left out and passed to `report`, in words.
+    pub fn readable(mut self, mut report: impl FnMut(String)) -> impl Iterator<Item = (Nanos, Any)> {
+        std::iter::from_fn(move || {
+            loop {
+                match self.next() {
+                    Some(Ok(message)) => return Some(message),
+                    Some(Err(e)) => report(format!("{e:#}")),
+                    None => {
+                        self.loss.take().into_iter().for_each(|loss| report(loss.to_string()));
+                        return None;
+                    }
+                }
+            }
+        })
+    }
+
+    fn read_summary(&mut self, summary: &[Section]) {
+        let Reader { source, declared, names, has_own_topic, .. } = self;
+        let mut schemas = HashMap::new();
+        for section in summary {
+            // A damaged summary is not needed where the chunks are whole.
+            let _ = read_section(source.as_mut(), *section, |record| match record {
+                records::Record::Schema { header, .. } => drop(schemas.insert(header.id, header.name)),
+                records::Record::Channel(channel) => {
+                    *has_own_topic |= TopicId::by_name(&channel.topic).is_some();
+                    if let Ok(kind) = channel_topic(&channel, &schemas) {
+                        declared.insert(channel.id, kind);
+                    }
+                    names.insert(channel.topic);
+                }
+                _ => {}
+            });
+        }
+    }
+
     fn find_drive_info(&mut self) {
         let Some(end) = self.start().map(|s| s + DRIVE_INFO_WITHIN) else { return };
         while self.floor().is_some_and(|floor| floor <= end.0) {
@@ -163,7 +243,7 @@ impl Reader {
         let index = self.next_section;
         self.next_section += 1;
         let section = self.sections[index];
-        let Reader { source, schemas, channels, waiting, errors, count, .. } = self;
+        let Reader { source, schemas, channels, declared, waiting, errors, count, names, has_own_topic, .. } = self;
         let result = read_section(source.as_mut(), section, |record| match record {
             records::Record::Schema { header, .. } => {
                 schemas.insert(header.id, header.name);
@@ -174,11 +254,15 @@ impl Reader {
                     Channel::Ignored
                 });
                 channels.insert(channel.id, kind);
+                *has_own_topic |= TopicId::by_name(&channel.topic).is_some();
+                names.insert(channel.topic);
             }
             records::Record::Message { header, data } => {
                 let channel = channels.entry(header.channel_id).or_insert_with(|| {
-                    errors.push_back(undeclared(header.channel_id));
-                    Channel::Ignored
+                    declared.get(&header.channel_id).copied().unwrap_or_else(|| {
+                        errors.push_back(undeclared(header.channel_id));
+                        Channel::Ignored
+                    })
                 });
                 if let Channel::Topic(topic) = *channel {
                     let data = Bytes::copy_from_slice(&data);
@@ -212,10 +296,26 @@ impl Reader {
             Record::Proto => Any::decode(topic, data).with_context(at)?,
             Record::Jpeg => {
                 let stored = schema::image::CompressedImage::decode(data).with_context(at)?;
-                image::restore(topic, stored).with_context(at)?
+                image::restore(topic, stored, self.pixels).with_context(at)?
             }
         };
+        self.check_run(&any).with_context(at)?;
         Ok((Nanos(time), any))
+    }
+
+    /// Messages of two runs in one file would be taken for one.
+    fn check_run(&mut self, any: &Any) -> anyhow::Result<()> {
+        let Any::DriveInfo(info) = any else { return Ok(()) };
+        let start = info.start_ns;
+        let first = *self.run.get_or_insert(start);
+        self.over = Duration::from_nanos(first.abs_diff(start)) > SAME_RUN;
+        anyhow::ensure!(
+            !self.over,
+            "another run begins here: it started at {:?}, the first one at {:?}; one run is read, the rest is left out",
+            Nanos(start),
+            Nanos(first)
+        );
+        Ok(())
     }
 }
 
@@ -224,8 +324,25 @@ fn damaged(section: Section, e: mcap::McapError) -> anyhow::Error {
     anyhow!(e).context(format!("the {bytes} bytes from {offset} on are damaged and left out"))
 }
 
-fn unknown_record(at: u64, kind: u8) -> anyhow::Error {
-    anyhow!("at byte {at} there is a record with the reserved opcode {kind:#04x}: the file is damaged there")
+fn no_records(damaged: Damaged) -> anyhow::Error {
+    let Damaged { offset, bytes } = damaged;
+    anyhow!("the {bytes} bytes from {offset} on are damaged and left out: they are no records")
+}
+
+/// Names a file of another program.
+fn foreign(profile: &str, library: &str, names: &BTreeSet<String>) -> String {
+    let what = match profile {
+        "ros2" => "a recording of ROS 2 (rosbag2)",
+        "ros1" => "a recording of ROS 1",
+        _ => "an MCAP file of another program",
+    };
+    let library = if library.is_empty() { String::new() } else { format!(", written by {library:?}") };
+    let named: Vec<&str> = names.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let more = if names.len() > MAX_NAMED { ", …" } else { "" };
+    format!(
+        "it is {what}{library}: none of its topics ({}{more}) is one of Auriga's; expected a recording made by auriga-recorder",
+        named.join(", ")
+    )
 }
 
 fn undeclared(channel: u16) -> anyhow::Error {
@@ -252,6 +369,9 @@ impl Iterator for Reader {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            if self.over {
+                return None;
+            }
             if let Some(e) = self.errors.pop_front() {
                 return Some(Err(e));
             }

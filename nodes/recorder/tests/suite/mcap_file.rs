@@ -188,6 +188,134 @@ fn messages_outside_of_chunks_are_read_too() {
     assert_eq!(read(file.into_inner().into_inner()), [state(10, 0), state(20, 0)]);
 }
 
+/// Positions and lengths of the chunks of a file, from their opcode on.
+fn chunks(file: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = mcap::MAGIC.len();
+    while at + 9 <= file.len() {
+        let length = u64::from_le_bytes(file[at + 1..at + 9].try_into().unwrap()) as usize + 9;
+        match file[at] {
+            mcap::records::op::CHUNK => found.push(at..at + length),
+            mcap::records::op::DATA_END => break,
+            _ => {}
+        }
+        at += length;
+    }
+    found
+}
+
+/// What can be read, and what is said of the rest.
+fn readable(file: Vec<u8>) -> (Vec<Any>, Vec<String>) {
+    let mut said = Vec::new();
+    let reader = Reader::from_bytes(file).unwrap();
+    let read = reader.readable(|what| said.push(what)).map(|(_, any)| any).collect();
+    (read, said)
+}
+
+#[test]
+fn a_damaged_chunk_costs_its_own_messages_wherever_it_is_damaged() {
+    let messages = drive(6);
+    let file = written(&messages);
+    let chunks = chunks(&file);
+    assert_eq!(chunks.len(), 6);
+    for (i, chunk) in chunks.iter().enumerate() {
+        let second = |any: &&Any| any.header().published_ns / 1_000_000_000 != i as u64;
+        let others: Vec<Any> = messages.iter().filter(second).cloned().collect();
+        // Opcode, length (its lowest and highest bytes), content, all of it.
+        let zeros = chunk.clone().collect::<Vec<_>>();
+        for bytes in [vec![0], vec![1], vec![2], vec![8], vec![60], (0..zeros.len()).collect()] {
+            let mut broken = file.clone();
+            bytes.iter().for_each(|at| broken[chunk.start + at] ^= 0x55);
+            let (read, said) = readable(broken);
+            assert_eq!(read, others, "chunk {i}, bytes {bytes:?}: {said:?}");
+            assert_eq!(said.len(), 1, "chunk {i}, bytes {bytes:?}: {said:?}");
+            assert!(said[0].contains("damaged") && !said[0].contains("truncated"), "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_file_says_so_and_a_damaged_one_is_not_called_cut() {
+    let messages = drive(4);
+    let file = written(&messages);
+    let chunks = chunks(&file);
+    let (read, said) = readable(file[..chunks[2].end - 5].to_vec());
+    assert_eq!(read, messages[..9]);
+    assert!(said.len() == 1 && said[0].contains("truncated"), "{said:?}");
+    // Its last chunk is damaged, its end is there.
+    let mut broken = file.clone();
+    broken[chunks[3].start + 3] ^= 0x55;
+    let (read, said) = readable(broken);
+    assert_eq!(read.len(), messages.len() - 4);
+    assert!(said.iter().all(|s| !s.contains("truncated")) && !said.is_empty(), "{said:?}");
+}
+
+#[test]
+fn two_files_one_after_the_other_are_refused_with_the_place() {
+    let file = written(&drive(3));
+    let cut = file[..chunks(&file)[1].end + 10].to_vec();
+    for first in [file.clone(), cut] {
+        let both = [first.clone(), file.clone()].concat();
+        let error = Reader::from_bytes(both).err().expect("two recordings").to_string();
+        assert!(error.contains("two recordings") && error.contains(&first.len().to_string()), "{error}");
+    }
+}
+
+#[test]
+fn a_second_run_in_a_file_is_reported_and_left_out() {
+    let info = |ms: u64, start_ns| {
+        let info = v1::DriveInfo { header: common::header(ms, 0), start_ns, ..Default::default() };
+        Any::DriveInfo(info.into())
+    };
+    let first = [info(1000, 1_000_000_000), state(1500, 1), info(2000, 1_000_000_000)];
+    let second = [info(70_000, 70_000_000_000), state(70_500, 0)];
+    let (read, said) = readable(written(&[first.as_slice(), &second].concat()));
+    assert_eq!(read, first);
+    assert!(said.len() == 1 && said[0].contains("another run") && said[0].contains("70."), "{said:?}");
+}
+
+#[test]
+fn files_of_other_programs_are_refused_by_name() {
+    let foreign = |profile: &str, library: &str, topics: usize, summary: bool| {
+        let options = mcap::WriteOptions::new().profile(profile).library(library);
+        let mut file = options.create(Cursor::new(Vec::new())).unwrap();
+        for n in 0..topics {
+            let schema = file.add_schema("sensor_msgs/msg/Imu", "ros2msg", &[]).unwrap();
+            let id = file.add_channel(schema, &format!("/imu{n}"), "cdr", &Default::default()).unwrap();
+            let header = mcap::records::MessageHeader { channel_id: id, sequence: 0, log_time: 5, publish_time: 5 };
+            file.write_to_known_channel(&header, &[1, 2, 3]).unwrap();
+        }
+        file.finish().unwrap();
+        let mut bytes = file.into_inner().into_inner();
+        if !summary {
+            bytes.truncate(chunks(&bytes)[0].end);
+        }
+        Reader::from_bytes(bytes).err().expect("not Auriga's").to_string()
+    };
+    for summary in [true, false] {
+        let error = foreign("ros2", "rosbag2_storage_mcap 0.15", 1, summary);
+        assert!(error.contains("rosbag2") && error.contains("/imu0") && error.contains("0.15"), "{error}");
+        let error = foreign("", "other", 9, summary);
+        assert!(error.contains("another program") && error.contains("/imu4, …"), "{error}");
+    }
+    for (begin, name) in
+        [(b"SQLite format 3\0xxxx".as_slice(), "rosbag2"), (b"#ROSBAG V2.0\n", "ROS 1"), (b"\x1f\x8b12", "gzip")]
+    {
+        let error = Reader::from_bytes(begin.to_vec()).err().unwrap().to_string();
+        assert!(error.contains(name) && error.contains("MCAP"), "{error}");
+    }
+    // A recorder that was killed before its first chunk.
+    assert_eq!(Reader::from_bytes(mcap::MAGIC.to_vec()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_image_without_pixels_has_its_header() {
+    let image = camera_image(40, 7);
+    let file = written(&[Any::CameraFrontImage(image.clone().into())]);
+    let (_, any) = Reader::from_bytes(file).unwrap().without_pixels().next().unwrap().unwrap();
+    assert_eq!(any, Any::CameraFrontImage(v1::Image { data: Bytes::new(), ..image }.into()));
+}
+
 fn any_message() -> impl Strategy<Value = Any> {
     let header = (any::<u64>(), 0..20_000_000_000u64, any::<u64>(), any::<u64>());
     let topics: Vec<TopicId> = TOPICS.iter().filter(|t| t.record == Record::Proto).map(|t| t.id).collect();
@@ -214,6 +342,25 @@ proptest! {
         } else {
             prop_assert!(cut < 8, "only a file without its first eight bytes is not a recording");
         }
+    }
+
+    #[test]
+    fn a_hole_costs_the_chunks_that_it_touches(from in 0.0..1.0f64, length in 1usize..3000, fill: u8) {
+        let messages = drive(8);
+        let mut file = written(&messages);
+        let chunks = chunks(&file);
+        let data = chunks[0].start..chunks[7].end;
+        let from = data.start + ((data.len() as f64) * from) as usize;
+        let hole = from..(from + length).min(data.end);
+        file[hole.clone()].fill(fill);
+        let (read, said) = readable(file);
+        let whole = |any: &&Any| {
+            let chunk = &chunks[(any.header().published_ns / 1_000_000_000) as usize];
+            chunk.end <= hole.start || chunk.start >= hole.end
+        };
+        prop_assert!(messages.iter().filter(whole).all(|any| read.contains(any)), "{:?}", said);
+        prop_assert!(read.iter().all(|any| messages.contains(any)));
+        prop_assert!(read.len() == messages.len() || !said.is_empty());
     }
 
     #[test]

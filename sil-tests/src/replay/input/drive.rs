@@ -1,6 +1,6 @@
 //! The files of a drive as messages of devices.
 
-use super::source::Input;
+use super::source::{Damage, Input};
 use crate::{
     drive::Drive,
     replay::{config, faults::inject, options::Options, stream::Stream},
@@ -54,5 +54,6 @@ pub(super) fn open(drive: Drive, options: &Options) -> Result<Input> {
         recorded: Vec::new(),
         drive: Some(drive),
         transcript_track: track.is_some(),
+        damage: Damage::default(),
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{drive, recording, source::Input};
 use crate::{
-    drive::Drive,
+    drive::{Drive, MANIFEST},
     replay::options::{Options, Source},
 };
 use anyhow::Result;
@@ -12,7 +12,15 @@ use std::time::Duration;
 /// Opens the source and cuts it to the part that is played.
 pub(in crate::replay) fn open(options: &Options) -> Result<Input> {
     let mut input = match &options.source {
-        Source::Drive(folder) => drive::open(Drive::open(folder)?, options)?,
+        Source::Drive(folder) => {
+            let rosbag = folder.join("metadata.yaml").is_file() && !folder.join(MANIFEST).is_file();
+            anyhow::ensure!(
+                !rosbag,
+                "{}: it is a folder of rosbag2 (metadata.yaml), not a drive ({MANIFEST}) or a recording (MCAP) of Auriga",
+                folder.display()
+            );
+            drive::open(Drive::open(folder)?, options)?
+        }
         Source::Recording(path) => recording::open(path, options)?,
     };
     let (from, to) = (options.from_s, options.to_s);

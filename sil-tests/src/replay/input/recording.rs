@@ -1,6 +1,6 @@
 //! A recording of a drive as messages of devices.
 
-use super::source::Input;
+use super::source::{Damage, Input};
 use crate::replay::{faults::inject, options::Options, stream::Stream};
 use anyhow::{Context, Result};
 use auriga_msgs::{Any, TopicId};
@@ -35,10 +35,10 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Input> {
     if !recognise {
         played.push("speech");
     }
-    let messages = reader.filter_map(move |item| match item {
-        Ok((t, any)) => as_device(any, recognise).map(|any| Ok((t, any))),
-        Err(e) => Some(Err(e)),
-    });
+    let damage = Damage::default();
+    let report = damage.clone();
+    let readable = reader.readable(move |what| report.borrow_mut().push(what));
+    let messages = readable.filter_map(move |(t, any)| Some(Ok((t, as_device(any, recognise)?))));
     anyhow::ensure!(
         options.faults.delay.is_empty() && options.faults.freeze.is_empty(),
         "faults.delay and faults.freeze: supported only for the files of a drive, not for a recording"
@@ -54,6 +54,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Input> {
         recorded: played,
         drive: None,
         transcript_track: info.transcript_track,
+        damage,
     })
 }
 

@@ -2,6 +2,10 @@
 
 use crate::{drive::Drive, replay::stream::Stream};
 use auriga_runtime::Nanos;
+use std::{cell::RefCell, rc::Rc};
+
+/// What of a recording is damaged or missing, in words: filled while it is read.
+pub(in crate::replay) type Damage = Rc<RefCell<Vec<String>>>;
 
 /// The input of a replay.
 pub(in crate::replay) struct Input {
@@ -16,4 +20,5 @@ pub(in crate::replay) struct Input {
     pub drive: Option<Drive>,
     /// Whether utterances come from the transcript track.
     pub transcript_track: bool,
+    pub damage: Damage,
 }
