@@ -26,6 +26,8 @@ pub struct Config {
     pub record_private: bool,
     /// Whether images are recorded when no arbiter has published grants.
     pub images_without_grant: bool,
+    /// Memory in MiB for images that come while none may be recorded; 0: they are left out.
+    pub held_images_mib: usize,
     /// Most messages that wait for the disk.
     pub queue_messages: usize,
     /// Most images that wait for the disk.
@@ -38,6 +40,7 @@ impl Config {
         vec![
             Range::new("max_file_mib", self.max_file_mib, 0.0..=1_000_000.0).note("0: one file"),
             Range::new("jpeg_quality", self.jpeg_quality, 1.0..=100.0),
+            Range::new("held_images_mib", self.held_images_mib, 0.0..=16_384.0).note("0: none"),
             Range::new("queue_messages", self.queue_messages, 1.0..=1_000_000.0),
             Range::new("queue_images", self.queue_images, 1.0..=1_000_000.0),
         ]

@@ -2,7 +2,8 @@
 //! allow.
 //!
 //! The state machine decides what is recorded. A thread of the shell ([`recording`]) writes it to the file; the queue
-//! between the two ([`queue`]) drops images before messages.
+//! between the two ([`queue`]) drops images before messages, and holds the images of the times in which the grant allows
+//! none, which are the hazards, until it allows them again.
 //!
 //! ```
 //! use auriga_msgs::{Any, v1};
@@ -31,6 +32,7 @@
 #![deny(missing_docs)]
 
 pub mod config;
+mod held;
 pub mod mcap_file;
 mod node;
 pub mod queue;

@@ -18,7 +18,8 @@ fn main() -> anyhow::Result<()> {
     let shell = Shell::<Config>::start(ABOUT, DEFAULTS)?;
     let config = shell.config().clone();
     let node = RecorderNode::new(&config)?;
-    let queue = Arc::new(Queue::new(config.queue_messages, config.queue_images));
+    let queue = Queue::new(config.queue_messages, config.queue_images).with_held_images(config.held_images_mib);
+    let queue = Arc::new(queue);
     let mut thread = None;
     let writes = queue.clone();
     let result = shell.run(
@@ -39,7 +40,11 @@ fn main() -> anyhow::Result<()> {
             thread = Some(std::thread::Builder::new().name("recorder-file".into()).spawn(write)?);
             Ok(())
         },
-        |Effect::Write(any)| writes.push(any),
+        |effect| match effect {
+            Effect::Write(any) => writes.push(any),
+            Effect::Hold(image) => writes.hold(&image),
+            Effect::Release => writes.release(),
+        },
     );
     // The thread writes the rest of the queue and the file's summary.
     queue.close();

@@ -14,6 +14,10 @@ const LEVEL_WITH_IMAGES: u32 = 1;
 pub enum Effect {
     /// The shell adds the message to the recording.
     Write(Any),
+    /// The shell keeps the image in memory.
+    Hold(Any),
+    /// The shell adds the images that it keeps to the recording.
+    Release,
 }
 
 /// The recorder's state machine.
@@ -21,6 +25,9 @@ pub struct RecorderNode {
     lease: Lease,
     record_private: bool,
     images_without_grant: bool,
+    holds_images: bool,
+    /// The shell keeps images.
+    holding: bool,
 }
 
 impl RecorderNode {
@@ -34,12 +41,9 @@ impl RecorderNode {
             lease: Lease::new(WORKLOAD),
             record_private: config.record_private,
             images_without_grant: config.images_without_grant,
+            holds_images: config.held_images_mib > 0,
+            holding: false,
         })
-    }
-
-    fn records(&self, any: &Any, now: Nanos) -> bool {
-        let spec = any.topic().spec();
-        (!spec.private || self.record_private) && (spec.record != Record::Jpeg || self.records_images(now))
     }
 
     fn records_images(&self, now: Nanos) -> bool {
@@ -59,8 +63,21 @@ impl Node for RecorderNode {
             self.lease.update(grants);
         }
         let any = Any::from(input);
-        if self.records(&any, now) {
-            out.effect(Effect::Write(any));
+        let spec = any.topic().spec();
+        if spec.private && !self.record_private {
+            return;
+        }
+        let images = self.records_images(now);
+        if spec.record == Record::Jpeg && !images {
+            if self.holds_images {
+                self.holding = true;
+                out.effect(Effect::Hold(any));
+            }
+            return;
+        }
+        out.effect(Effect::Write(any));
+        if images && std::mem::take(&mut self.holding) {
+            out.effect(Effect::Release);
         }
     }
 

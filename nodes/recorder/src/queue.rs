@@ -1,6 +1,7 @@
 //! The bounded queue between the node's thread and the thread that writes the file. When the disk is slow, images are
 //! dropped before messages.
 
+use crate::held::HeldImages;
 use auriga_msgs::{Any, Record};
 use std::{
     collections::VecDeque,
@@ -11,6 +12,10 @@ use std::{
 /// A message waits for room for this long, then the oldest is dropped: a disk that does not answer must not block the node
 /// for ever.
 const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// Held images that are given out at a time: between two such batches the waiting messages are, so that neither the queue
+/// overflows nor each image, which is older than they are, ends a chunk of the file.
+const BATCH: usize = 16;
 
 /// Messages dropped by the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,12 +53,44 @@ struct State {
     /// There is no file: messages do not wait for room.
     failing: bool,
     losses: Losses,
+    held: Option<HeldImages>,
+    /// Held images may be given out.
+    released: bool,
+    /// Held images to give out before the next message.
+    batch: usize,
 }
 
 impl Queue {
     /// An empty queue with the most messages and images that may wait.
     pub fn new(max_messages: usize, max_images: usize) -> Self {
         Self { state: Mutex::default(), changed: Condvar::new(), max_messages, max_images }
+    }
+
+    /// Reserves `mib` MiB for images that may not be written yet.
+    pub fn with_held_images(self, mib: usize) -> Self {
+        self.lock().held = Some(HeldImages::new(mib));
+        self
+    }
+
+    /// Keeps an image until [`Queue::release`], or the end.
+    pub fn hold(&self, any: &Any) {
+        let mut state = self.lock();
+        state.released = false;
+        match &mut state.held {
+            Some(held) => held.hold(any),
+            None => state.losses.images += 1,
+        }
+    }
+
+    /// Lets the held images be written.
+    pub fn release(&self) {
+        self.lock().released = true;
+        self.changed.notify_all();
+    }
+
+    /// Held images for which there was no room so far.
+    pub fn left_out(&self) -> u64 {
+        self.lock().held.as_ref().map_or(0, HeldImages::left_out)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,6 +127,9 @@ impl Queue {
         let end = Instant::now() + max_wait;
         let mut state = self.lock();
         loop {
+            if let Some(any) = state.take_held() {
+                return Taken::Message(any);
+            }
             if let Some(any) = state.items.pop_front() {
                 state.images -= usize::from(is_image(&any));
                 drop(state);
@@ -141,6 +181,16 @@ impl Queue {
 }
 
 impl State {
+    /// The next held image, if it is its turn.
+    fn take_held(&mut self) -> Option<Any> {
+        let held = self.held.as_mut().filter(|held| !held.is_empty() && (self.released || self.closed))?;
+        if self.batch == 0 && self.items.is_empty() {
+            self.batch = BATCH;
+        }
+        self.batch = self.batch.checked_sub(1)?;
+        held.take()
+    }
+
     fn drop_oldest(&mut self, image: bool) {
         let Some(at) = self.items.iter().position(|i| is_image(i) == image) else { return };
         self.items.remove(at);
@@ -224,5 +274,31 @@ mod tests {
         assert_eq!(queue.take(NOW), Taken::Message(message(0)));
         assert_eq!(queue.take(Duration::from_secs(60)), Taken::Closed);
         assert!(queue.wait_without_file(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn held_images_come_out_in_batches_between_messages_once_released() {
+        let queue = Queue::new(100, 2).with_held_images(1);
+        (0..20).for_each(|seq| queue.hold(&image(seq)));
+        queue.push(message(100));
+        assert_eq!(queue.take(NOW), Taken::Message(message(100)));
+        assert_eq!(queue.take(NOW), Taken::Idle, "not released");
+        queue.release();
+        assert_eq!(queue.take(NOW), Taken::Message(image(0)));
+        queue.push(message(101));
+        let order: Vec<u64> = (0..20)
+            .map(|_| match queue.take(NOW) {
+                Taken::Message(any) => any.header().seq,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(order, (1..16).chain([101]).chain(16..20).collect::<Vec<_>>());
+        assert_eq!(queue.take(NOW), Taken::Idle);
+        // Another hazard, and the end before it is over.
+        queue.hold(&image(30));
+        assert_eq!(queue.take(NOW), Taken::Idle);
+        queue.close();
+        assert_eq!(queue.take(NOW), Taken::Message(image(30)));
+        assert_eq!(queue.take(NOW), Taken::Closed);
     }
 }

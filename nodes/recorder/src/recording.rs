@@ -43,7 +43,7 @@ pub enum FaultChange {
 /// faults.
 pub fn record(queue: &Queue, config: &Config, facts: &BTreeMap<String, String>, report: &dyn Fn(FaultChange)) {
     let mut recorder =
-        Recorder { queue, config, facts, report, next: 0, continues: false, reported: Losses::default() };
+        Recorder { queue, config, facts, report, next: 0, continues: false, reported: Losses::default(), left_out: 0 };
     let mut open: Option<OpenFile> = None;
     loop {
         let Some(file) = &mut open else {
@@ -85,6 +85,8 @@ struct Recorder<'a> {
     continues: bool,
     /// The losses reported so far.
     reported: Losses,
+    /// Held images without room, reported so far.
+    left_out: u64,
 }
 
 impl Recorder<'_> {
@@ -155,6 +157,14 @@ impl Recorder<'_> {
             let text = format!("{} messages dropped so far: nothing could be written for too long", losses.messages);
             (self.report)(FaultChange::Event(Severity::Critical, "recorder-messages-lost", text));
         }
+        let left_out = self.queue.left_out();
+        if left_out > self.left_out {
+            let text = format!(
+                "{left_out} images of times that allowed none were left out so far: held_images_mib is too small for all"
+            );
+            (self.report)(FaultChange::Event(Severity::Info, "recorder-images-thinned", text));
+        }
+        self.left_out = left_out;
         self.reported = losses;
     }
 
@@ -170,6 +180,13 @@ impl Recorder<'_> {
         }
         None
     }
+}
+
+/// The files of the recording at `path` that exist, in their order: `drive.mcap`, `drive-1.mcap`, and so on.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    let first = path.is_file().then(|| path.to_owned());
+    let further = (1..MAX_FILES).map(|number| numbered(path, number)).take_while(|path| path.is_file());
+    first.into_iter().chain(further).collect()
 }
 
 /// `drive.mcap`, `drive-1.mcap`, `drive-2.mcap`, …

@@ -28,9 +28,10 @@ fn config(path: &Path) -> Config {
 fn recorded(node: &mut RecorderNode, any: Any, now: Nanos) -> bool {
     let mut out = Outbox::default();
     node.on_input(RecorderInput::from_any(any.clone()).unwrap(), now, &mut out);
-    let effects = out.take_effects();
-    assert!(effects.is_empty() || effects == [Effect::Write(any)]);
-    !effects.is_empty()
+    let mut effects = out.take_effects();
+    effects.retain(|effect| *effect != Effect::Release);
+    assert!(effects.is_empty() || effects == [Effect::Write(any.clone())] || effects == [Effect::Hold(any.clone())]);
+    effects == [Effect::Write(any)]
 }
 
 fn grants(level: u32, run: bool, lease_end: Nanos) -> Any {
@@ -68,6 +69,49 @@ fn images_are_recorded_as_granted_until_the_lease_ends() {
     let mut config = config(Path::new("a.mcap"));
     config.images_without_grant = false;
     assert!(!recorded(&mut RecorderNode::new(&config).unwrap(), image(), Nanos(0)));
+}
+
+#[test]
+fn images_of_a_hazard_are_held_and_released_when_images_are_allowed_again() {
+    let mut node = RecorderNode::new(&config(Path::new("a.mcap"))).unwrap();
+    let mut effects = |any: Any, now| {
+        let mut out = Outbox::default();
+        node.on_input(RecorderInput::from_any(any).unwrap(), Nanos(now), &mut out);
+        out.take_effects()
+    };
+    let image = |seq| Any::HudFrame(hud_frame(0, seq).into());
+    let (none, all) = (grants(0, true, Nanos(100)), grants(1, true, Nanos(100)));
+    assert_eq!(effects(none.clone(), 1), [Effect::Write(none)]);
+    assert_eq!(effects(image(1), 2), [Effect::Hold(image(1))]);
+    assert_eq!(effects(all.clone(), 3), [Effect::Write(all.clone()), Effect::Release]);
+    assert_eq!(effects(image(2), 4), [Effect::Write(image(2))]);
+    assert_eq!(effects(all.clone(), 5), [Effect::Write(all)]);
+    let mut without = RecorderNode::new(&Config { held_images_mib: 0, ..config(Path::new("a.mcap")) }).unwrap();
+    assert!(recorded(&mut without, grants(0, true, Nanos(100)), Nanos(1)));
+    let mut out = Outbox::default();
+    without.on_input(RecorderInput::from_any(image(1)).unwrap(), Nanos(2), &mut out);
+    assert!(out.take_effects().is_empty());
+}
+
+#[test]
+fn held_images_are_in_the_recording_at_their_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("drive.mcap");
+    let queue = Queue::new(1000, 8).with_held_images(4);
+    for n in 0..100 {
+        queue.push(state(n * 100, n));
+        // The hazard lasts from 2 s to 5 s.
+        if (20..50).contains(&n) {
+            queue.hold(&Any::HudFrame(hud_frame(n * 100 + 1, n).into()));
+        }
+    }
+    queue.release();
+    queue.close();
+    recording::record(&queue, &config(&path), &BTreeMap::new(), &|_| ());
+    let all = read(&path);
+    assert_eq!(all.len(), 130);
+    assert!(all.is_sorted_by_key(|any| any.header().published_ns));
+    assert_eq!(all.iter().filter(|any| matches!(any, Any::HudFrame(_))).count(), 30);
 }
 
 #[test]
