@@ -95,7 +95,7 @@ impl Link {
     /// Opens the session and declares what `node` publishes.
     ///
     /// # Errors
-    /// A port that is taken, a configuration file that cannot be read, shared memory that cannot be made.
+    /// A port that is taken, a configuration file that cannot be read. Shared memory that cannot be made is no error.
     pub fn open(runtime: &RuntimeConfig, node: NodeSpec) -> anyhow::Result<Link> {
         let config = zenoh_config(runtime, node)?;
         let session = zenoh::open(config).wait().map_err(|e| {
@@ -113,11 +113,7 @@ impl Link {
         }
         let shared = match runtime.shared_memory_mib {
             0 => None,
-            mib if shares => Some(
-                ShmProviderBuilder::default_backend(mib << 20)
-                    .wait()
-                    .map_err(|e| anyhow!("{mib} MiB of shared memory in /dev/shm: {e}"))?,
-            ),
+            mib if shares => shared_memory(mib),
             _ => None,
         };
         Ok(Link { session, publishers, shared, shared_full: 0, subscribers: Vec::new() })
@@ -188,6 +184,39 @@ impl Link {
         }
     }
 }
+
+/// Shared memory of `mib` MiB, or as much as there may be: Zenoh locks it, and an ordinary user may lock little. `None`: all
+/// images go by copy.
+fn shared_memory(mib: usize) -> Option<ShmProvider<PosixShmProviderBackend>> {
+    let mut refused = None;
+    let sizes = std::iter::successors(Some(mib), |size| Some(size / 2)).take_while(|size| *size > 0);
+    for size in sizes {
+        let made = ShmProviderBuilder::default_backend(size << 20).wait();
+        let why = refused.as_deref().unwrap_or_default();
+        match made {
+            Ok(provider) => {
+                if size < mib {
+                    tracing::warn!(
+                        "runtime.shared_memory_mib: {size} of {mib} MiB ({why}); images that find no room go by copy. \
+                         {MORE_SHARED_MEMORY}"
+                    );
+                }
+                return Some(provider);
+            }
+            Err(e) => drop(refused.get_or_insert(e.to_string())),
+        }
+    }
+    let why = refused.unwrap_or_default();
+    tracing::warn!(
+        "runtime.shared_memory_mib: no shared memory ({why}); all images go by copy, which takes more processor time. \
+         {MORE_SHARED_MEMORY}"
+    );
+    None
+}
+
+/// What to do when there is too little.
+const MORE_SHARED_MEMORY: &str = "Raise the limit of locked memory (ulimit -l, or LimitMEMLOCK= of a systemd unit), give the \
+                                  node CAP_IPC_LOCK, or make room in /dev/shm";
 
 fn declare(session: &Session, topic: &TopicSpec, node: NodeSpec) -> anyhow::Result<Publisher<'static>> {
     let reliability = match topic.reliability {
