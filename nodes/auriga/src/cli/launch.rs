@@ -106,6 +106,12 @@ fn show(description: &LaunchDescription) {
                 notes.push(format!("restarted{after}{most}"));
             }
         }
+        if !process.start_after.is_zero() {
+            notes.push(format!("started after {:?}", process.start_after));
+        }
+        if let Some(folder) = &process.folder {
+            notes.push(format!("in {}", folder.display()));
+        }
         if process.shutdown_on_exit {
             notes.push("stops the launch when it ends".into());
         }

@@ -16,8 +16,10 @@ pub struct LaunchDescription {
 }
 
 /// A process to run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Process {
+    /// Whether it is a node, which takes ROS 2's arguments; else any program.
+    pub kind: Kind,
     /// Unique in the launch; the label of its output.
     pub name: String,
     /// Path of the program.
@@ -32,6 +34,12 @@ pub struct Process {
     pub namespace: Option<String>,
     /// In the order of the file: later ones override earlier ones.
     pub parameters: Vec<Parameter>,
+    /// Names that are replaced by others: from, to.
+    pub remaps: Vec<(String, String)>,
+    /// Its working folder; `None`: that of the launching process.
+    pub folder: Option<PathBuf>,
+    /// It starts this long after the launch, by its timers.
+    pub start_after: Duration,
     /// Variables that are set (`Some`) or unset (`None`) in the environment of the launching process.
     pub environment: Vec<(String, Option<String>)>,
     /// Whether it is restarted when it ends.
@@ -46,6 +54,9 @@ impl Process {
     /// The arguments of the executable, as ROS 2 nodes take them.
     pub fn command_line(&self) -> Vec<String> {
         let mut words = self.arguments.clone();
+        if self.kind == Kind::Program {
+            return words;
+        }
         words.push("--ros-args".into());
         let names = [("__node", &self.node), ("__ns", &self.namespace)];
         for (what, name) in names {
@@ -57,8 +68,21 @@ impl Process {
                 Parameter::File(path) => words.extend(["--params-file".into(), path.display().to_string()]),
             }
         }
+        for (from, to) in &self.remaps {
+            words.extend(["-r".into(), format!("{from}:={to}")]);
+        }
         words
     }
+}
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// `<node>`.
+    #[default]
+    Node,
+    /// `<executable>`.
+    Program,
 }
 
 /// `<param>`.
@@ -76,9 +100,10 @@ pub enum Parameter {
 }
 
 /// What happens when a process ends.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Respawn {
     /// It is not restarted.
+    #[default]
     Never,
     /// It is restarted, with growing delays.
     Always {
@@ -90,11 +115,12 @@ pub enum Respawn {
 }
 
 /// What of a process's output is shown, besides being logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Output {
     /// Standard output and standard error are shown.
     Screen,
     /// Standard error is shown.
+    #[default]
     Log,
 }
 

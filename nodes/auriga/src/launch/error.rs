@@ -37,6 +37,16 @@ pub enum Problem {
     Unreadable(String),
     #[error("this is not well-formed XML: {0}")]
     Xml(String),
+    #[error(
+        "{path} is a {form} launch file; only XML (*.launch.xml) is supported: start it with ros2 launch, or write it as XML"
+    )]
+    OtherForm { path: String, form: &'static str },
+    #[error("<{tag}> is not supported: {why}")]
+    NotSupported { tag: String, why: &'static str },
+    #[error("argument {name:?} must be one of {choices}, found {found:?}")]
+    NotAChoice { name: String, choices: String, found: String },
+    #[error("{namespace:?} is no namespace: {why}")]
+    Namespace { namespace: String, why: &'static str },
     #[error("the root tag must be <launch>, found <{0}>")]
     Root(String),
     #[error("<{tag}> is not supported inside <{parent}>; supported there: {supported}")]
@@ -49,7 +59,7 @@ pub enum Problem {
     StrayText(String),
     #[error("{attribute:?} must be {expected}, found {found:?}")]
     BadValue { attribute: String, expected: &'static str, found: String },
-    #[error("<param> needs either name and value, or from")]
+    #[error("<param> needs either name and value, name and further <param>, or from")]
     BadParam,
     #[error("{0}")]
     Substitution(#[from] SubstitutionError),
@@ -102,7 +112,7 @@ pub enum SubstitutionError {
     #[error("package {0:?} was not found; AMENT_PREFIX_PATH must name where it is installed")]
     PackageNotFound(String),
     #[error(
-        "$(eval …) cannot evaluate {expression:?}: {why}; supported: quoted strings, integers, True, False, ==, !=, and, or, not, ( )"
+        "$(eval …) cannot evaluate {expression:?}: {why}; supported: quoted strings, numbers, True, False, + - * / // % **, == != < <= > >=, in, and, or, not, if else, int float str bool abs len, ( )"
     )]
     Eval { expression: String, why: &'static str },
     #[error("a quote is not closed, or nothing follows a backslash, in {0:?}")]

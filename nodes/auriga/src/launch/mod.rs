@@ -9,7 +9,7 @@ mod load;
 mod parameter;
 mod substitution;
 
-pub use description::{Argument, LaunchDescription, Output, Parameter, Process, Respawn};
+pub use description::{Argument, Kind, LaunchDescription, Output, Parameter, Process, Respawn};
 pub use error::{LaunchError, ParameterError, Position, Problem, SubstitutionError};
 pub use host::{FakeHost, Host, LocalHost};
 pub use load::{arguments, load, parse_text};

@@ -116,6 +116,9 @@ impl Child {
             .kill_on_drop(true)
             // Its lines go to a file.
             .env("NO_COLOR", "1");
+        if let Some(folder) = &process.folder {
+            command.current_dir(folder);
+        }
         for (name, value) in &process.environment {
             match value {
                 Some(value) => command.env(name, value),

@@ -201,6 +201,25 @@ fn errors_name_file_line_and_column() {
         ),
         ("<node pkg=\"auriga\" exec=\"can\"><param name=\"a\" value=\"a: b\"/></node>".into(), "1:55", "type=\"str\""),
         ("<include file=\"/none.xml\"/>".into(), "1:9", "/none.xml"),
+        ("<include file=\"$(dirname)/x.launch.py\"/>".into(), "1:9", "is a Python launch file"),
+        ("<include file=\"x.yaml\"/>".into(), "1:9", "is a YAML launch file"),
+        ("<node_container pkg=\"a\" exec=\"b\" name=\"c\"/>".into(), "1:9", "composable nodes"),
+        ("<group><load_composable_node target=\"c\"/></group>".into(), "1:16", "composable nodes"),
+        ("<push_ros_namespace namespace=\"1a\"/>".into(), "1:29", "begins with a digit"),
+        ("<push_ros_namespace/>".into(), "1:9", "needs the attribute \"namespace\""),
+        ("<timer period=\"soon\"/>".into(), "1:16", "seconds"),
+        ("<executable cmd=\"\"/>".into(), "1:21", "a program"),
+        (
+            "<arg name=\"m\" default=\"x\"><choice value=\"sim\"/><choice value=\"real\"/></arg>".into(),
+            "1:23",
+            "one of sim, real, found \"x\"",
+        ),
+        (
+            "<node pkg=\"auriga\" exec=\"can\"><param name=\"a\" value=\"1\"><param name=\"b\" value=\"1\"/></param></node>".into(),
+            "1:39",
+            "further <param>",
+        ),
+        ("<node pkg=\"auriga\" exec=\"can\"><remap from=\"a\"/></node>".into(), "1:39", "needs the attribute \"to\""),
         ("<include file=\"a.launch.xml\"/>".into(), "1:9", "nested deeper"),
         (many, "", "nested deeper"),
         ("<log message=\"a\"".into(), "1:", "not well-formed"),
@@ -217,6 +236,82 @@ fn errors_name_file_line_and_column() {
     assert!(error.contains("root tag must be <launch>"), "{error}");
     let error = launch::load(Path::new("/none.launch.xml"), &[], &FakeHost::default()).unwrap_err().to_string();
     assert!(error.contains("cannot read"), "{error}");
+}
+
+#[test]
+fn namespaces_and_remaps_hold_in_their_group() {
+    let launch = parse(
+        r#"<group>
+             <push_ros_namespace namespace="robot"/> <set_remap from="x" to="y"/>
+             <node pkg="auriga" exec="can" name="a"><remap from="chatter" to="talk"/></node>
+             <group><push-ros-namespace namespace="arm"/><node pkg="auriga" exec="can" namespace="left/"/></group>
+             <node pkg="auriga" exec="can" namespace="/other"/>
+           </group>
+           <node pkg="auriga" exec="can"/>"#,
+    )
+    .unwrap();
+    let lines: Vec<_> = launch.processes.iter().map(|p| p.command_line().join(" ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "--ros-args -r __node:=a -r __ns:=/robot -r x:=y -r chatter:=talk",
+            "--ros-args -r __ns:=/robot/arm/left -r x:=y",
+            "--ros-args -r __ns:=/other -r x:=y",
+            "--ros-args",
+        ]
+    );
+}
+
+#[test]
+fn programs_that_are_no_nodes_get_no_arguments_of_ros() {
+    let launch = parse(
+        r#"<arg name="w" default="a b"/>
+           <executable cmd="./tools/probe 'x y' $(var w)" output="screen" cwd="/tmp"><env name="E" value="1"/></executable>
+           <executable cmd="echo $(var w) | cat" shell="true" name="piped" respawn="true" respawn_delay="2"/>"#,
+    )
+    .unwrap();
+    let [probe, piped] = launch.processes.as_slice() else { panic!("{launch:?}") };
+    assert_eq!((probe.name.as_str(), probe.executable.to_str().unwrap()), ("probe", "./tools/probe"));
+    assert_eq!(probe.command_line(), ["x y", "a b"]);
+    assert_eq!(probe.folder.as_deref(), Some(Path::new("/tmp")));
+    assert_eq!(probe.environment, [("E".to_owned(), Some("1".to_owned()))]);
+    assert_eq!((piped.name.as_str(), piped.command_line()), ("piped", vec!["-c".into(), "echo a b | cat".into()]));
+}
+
+#[test]
+fn parameters_nest_and_timers_delay_what_is_in_them() {
+    let launch = parse(
+        r#"<arg name="mode" default="sim"><choice value="sim"/><choice value="real"/></arg>
+           <node pkg="auriga" exec="can">
+             <param name="a"><param name="b" value="1"/><param name="c"><param name="d" value="x"/></param></param>
+           </node>
+           <timer period="$(eval '1 + 0.5')"><let name="mode" value="real"/><node pkg="auriga" exec="hud" name="$(var mode)"/>
+             <timer period="2"><node pkg="auriga" exec="can" name="last"/></timer></timer>
+           <node pkg="auriga" exec="can" name="$(var mode)" if="$(eval '2.5 * 2 == 5')"/>
+           <set_parameters_from_file filename="p.yaml"/>
+           <node pkg="auriga" exec="can" name="f"/>"#,
+    )
+    .unwrap();
+    assert_eq!(launch.processes[0].command_line().join(" "), "--ros-args -p a.b:=1 -p a.c.d:=x");
+    let starts: Vec<_> = launch.processes.iter().map(|p| (p.name.as_str(), p.start_after.as_millis())).collect();
+    assert_eq!(starts, [("can", 0), ("real", 1500), ("last", 3500), ("sim", 0), ("f", 0)]);
+    assert_eq!(launch.processes[4].command_line().join(" "), "--ros-args -r __node:=f --params-file p.yaml");
+}
+
+#[test]
+fn launch_files_of_public_kinds_are_taken() {
+    let Some(cases) = auriga_testing::shared_data("cases/ecosystem/launch") else { return };
+    for file in fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = fs::read_to_string(&file).unwrap().replace("pkg=\"probe\"", "pkg=\"auriga\"");
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        match launch::parse_text(&text, &file) {
+            Ok(launch) => assert!(!launch.processes.is_empty(), "{name}"),
+            Err(error) => {
+                let python = name.ends_with(".py") || name.contains("incpy");
+                assert!(python && error.to_string().contains("Python"), "{error}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -243,11 +338,14 @@ fn tag() -> impl Strategy<Value = String> {
         r"\PC{0,6}"
     ];
     let name = prop_oneof![
-        "name|value|default|pkg|exec|if|unless|file|message|args|type|from|respawn|respawn_delay|on_exit|output|scoped",
+        "name|value|default|pkg|exec|if|unless|file|message|args|type|from|to|cmd|cwd|period|namespace|respawn|respawn_delay|on_exit|output|scoped",
         "[a-z]{1,4}"
     ];
     let attributes = prop::collection::btree_map(name, value, 0..4);
-    let tag = prop_oneof!["arg|let|set_env|unset_env|set_parameter|node|group|include|log|param|env", "[a-z]{1,4}"];
+    let tag = prop_oneof![
+        "arg|let|set_env|unset_env|set_parameter|set_remap|push_ros_namespace|node|executable|timer|group|include|log|param|remap|env|choice",
+        "[a-z]{1,4}"
+    ];
     (tag, attributes).prop_map(|(tag, attributes)| {
         let escaped = |v: &str| v.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
         let attributes: String = attributes.iter().map(|(k, v)| format!(" {k}=\"{}\"", escaped(v))).collect();

@@ -2,7 +2,7 @@
 //! text the same value. Needs a Python that can import them: AURIGA_ROS_PYTHON, or `python3` of a sourced ROS 2
 //! installation.
 
-use auriga::launch::{self, LocalHost, Output, Parameter, Process, Respawn, Value};
+use auriga::launch::{self, Kind, LocalHost, Output, Parameter, Process, Respawn, Value};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value as Json, json};
 use std::{
@@ -105,7 +105,9 @@ fn yaml(value: &Value) -> Json {
 fn to_json(process: &Process, globals: usize) -> Json {
     let mut command = vec![process.executable.display().to_string()];
     command.extend(process.arguments.iter().cloned());
-    command.push("--ros-args".into());
+    if process.kind == Kind::Node {
+        command.push("--ros-args".into());
+    }
     for (what, name) in [("__node", &process.node), ("__ns", &process.namespace)] {
         command.extend(name.iter().flat_map(|name| ["-r".into(), format!("{what}:={name}")]));
     }
@@ -136,6 +138,7 @@ fn to_json(process: &Process, globals: usize) -> Json {
             Parameter::File(path) => parameters.push(json!(path)),
         }
     }
+    command.extend(process.remaps.iter().flat_map(|(from, to)| ["-r".into(), format!("{from}:={to}")]));
     // Unsetting a variable that is not set changes nothing.
     let changes = process.environment.iter().filter(|(name, value)| value.is_some() || env::var_os(name).is_some());
     let environment: serde_json::Map<_, _> = changes.map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -236,6 +239,18 @@ fn supported_tags_and_attributes_give_the_same_processes() {
         "<node pkg=\"absent\" exec=\"x\"/>".to_owned(),
         "<node pkg=\"auriga\" exec=\"absent\"/>".to_owned(),
         "<log message=\"$(eval '\\'$(var v)\\' == \\'value\\' and not False')\"/>".to_owned(),
+        "<push_ros_namespace namespace=\"robot\"/>".to_owned() + &node("namespace=\"arm\"/>") + &node("namespace=\"/x\"/>") + &node("/>"),
+        "<group><push_ros_namespace namespace=\"a\"/><push_ros_namespace namespace=\"b/\"/>".to_owned() + &node("/>") + "</group>" + &node("/>"),
+        "<push_ros_namespace namespace=\"1a\"/>".to_owned() + &node("/>"),
+        node("name=\"n\"><remap from=\"chatter\" to=\"$(var v)\"/><remap from=\"a\" to=\"b\"/></node>"),
+        "<group><set_remap from=\"x\" to=\"y\"/>".to_owned() + &node("><remap from=\"a\" to=\"b\"/></node>") + "</group>" + &node("/>"),
+        "<executable cmd=\"echo $(var v) 'b c'\" output=\"screen\"><env name=\"E\" value=\"1\"/></executable>".to_owned(),
+        node("><param name=\"a\"><param name=\"b\" value=\"1\"/><param name=\"c\"><param name=\"d\" value=\"x\"/></param></param></node>"),
+        node("><param name=\"a\" value=\"1\"><param name=\"b\" value=\"1\"/></param></node>"),
+        "<arg name=\"mode\" default=\"sim\"><choice value=\"sim\"/><choice value=\"real\"/></arg><log message=\"$(var mode)\"/>".to_owned(),
+        "<arg name=\"v\" default=\"sim\"><choice value=\"sim\"/><choice value=\"real\"/></arg>".to_owned(),
+        "<log message=\"$(eval '1 + 2 * 3') $(eval '7 / 2') $(eval '2.5 == 2.5') $(eval '1e16') $(eval '-7 // 2')\"/>".to_owned(),
+        "<composable_node pkg=\"a\" plugin=\"b\"/>".to_owned(),
         "<log message=\"$(find-pkg-share auriga) $(find-pkg-prefix auriga)\"/>".to_owned(),
     ];
     let globals = |body: &str| body.matches("<set_parameter").count();

@@ -16,13 +16,8 @@ pub fn shell(name: &str, script: &str) -> Process {
         executable: "/bin/sh".into(),
         table_node: None,
         arguments: vec!["-c".into(), script.into()],
-        node: None,
-        namespace: None,
-        parameters: vec![],
-        environment: vec![],
-        respawn: Respawn::Never,
-        shutdown_on_exit: false,
         output: Output::Screen,
+        ..Process::default()
     }
 }
 
@@ -339,4 +334,39 @@ fn processes_end_when_the_supervisor_is_killed() {
     supervisor.wait().unwrap();
     let alive = || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     wait_for(&|| !alive());
+}
+
+#[test]
+fn a_timer_starts_its_process_later_and_a_folder_is_where_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("place");
+    fs::create_dir(&place).unwrap();
+    let order = folder.path().join("order");
+    let note = |name: &str| format!("echo {name} $(pwd) >> {}", order.display());
+    let later = Process {
+        start_after: Duration::from_millis(300),
+        folder: Some(place.clone()),
+        ..shell("later", &note("later"))
+    };
+    let first = shell("first", &note("first"));
+    let started = std::time::Instant::now();
+    let (outcome, _) = run_with(vec![later, first], folder.path(), policy(), |incoming, _stop| rest(incoming));
+    assert_eq!(outcome.failed, Vec::<String>::new());
+    assert!(started.elapsed() >= Duration::from_millis(300));
+    let text = fs::read_to_string(&order).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("first "), "{text}");
+    assert_eq!(lines[1], format!("later {}", place.canonicalize().unwrap().display()));
+}
+
+#[test]
+fn a_stop_before_its_time_ends_a_timer() {
+    let folder = tempfile::tempdir().unwrap();
+    let later = Process { start_after: Duration::from_secs(1000), ..shell("later", "exit 7") };
+    let (outcome, events) = run_with(vec![later], folder.path(), policy(), |incoming, stop| async move {
+        stop.send_replace(Stop::Gracefully);
+        rest(incoming).await
+    });
+    assert_eq!((outcome.code(), outcome.failed.len()), (0, 0));
+    assert!(!events.iter().any(|event| matches!(event, Event::Started { .. })));
 }

@@ -11,7 +11,37 @@ pub(super) struct Rule {
     pub children: &'static [&'static str],
 }
 
-const ACTIONS: &[&str] = &["arg", "let", "set_env", "unset_env", "set_parameter", "node", "group", "include", "log"];
+const ACTIONS: &[&str] = &[
+    "arg",
+    "let",
+    "set_env",
+    "unset_env",
+    "set_parameter",
+    "set_parameters_from_file",
+    "set_remap",
+    "push_ros_namespace",
+    "node",
+    "executable",
+    "group",
+    "include",
+    "timer",
+    "log",
+];
+
+/// Tags of ROS 2 that cannot be supported, and why.
+const NOT_SUPPORTED: [(&[&str], &str); 3] = [
+    (
+        &["composable_node", "load_composable_node", "node_container"],
+        "composable nodes are libraries that ROS 2 loads into one process; start each as a process of its own, with <node>",
+    ),
+    (&["lifecycle_node"], "nodes are started and stopped as processes; use <node>"),
+    (&["event_handler", "on_exit", "on_process_exit", "on_start"], "use on_exit=\"shutdown\" or respawn of <node>"),
+];
+
+/// Why a tag is not supported, if it is one of ROS 2's.
+pub(super) fn not_supported(tag: &str) -> Option<&'static str> {
+    NOT_SUPPORTED.iter().find(|(tags, _)| tags.contains(&tag)).map(|(_, why)| *why)
+}
 
 /// The supported subset, by tag and parent.
 pub(super) fn rule(parent: &str, tag: &str) -> Option<Rule> {
@@ -19,10 +49,13 @@ pub(super) fn rule(parent: &str, tag: &str) -> Option<Rule> {
     match (parent, tag) {
         ("", "launch") => rule(&[], ACTIONS),
         ("include", "arg") => rule(&["name", "value"], &[]),
-        ("node", "param") => rule(&["name", "value", "type", "from"], &[]),
-        ("node", "env") => rule(&["name", "value"], &[]),
-        ("launch" | "group", _) => match tag {
-            "arg" => rule(&["name", "default", "description", "if", "unless"], &[]),
+        ("node", "param") => rule(&["name", "value", "type", "from"], &["param"]),
+        ("param", "param") => rule(&["name", "value", "type"], &["param"]),
+        ("node", "remap") => rule(&["from", "to"], &[]),
+        ("node" | "executable", "env") => rule(&["name", "value"], &[]),
+        ("arg", "choice") => rule(&["value"], &[]),
+        ("launch" | "group" | "timer", _) => match tag {
+            "arg" => rule(&["name", "default", "description", "if", "unless"], &["choice"]),
             "let" | "set_env" | "set_parameter" => rule(&["name", "value", "if", "unless"], &[]),
             "unset_env" => rule(&["name", "if", "unless"], &[]),
             "node" => rule(
@@ -37,11 +70,33 @@ pub(super) fn rule(parent: &str, tag: &str) -> Option<Rule> {
                     "respawn_delay",
                     "respawn_max_retries",
                     "on_exit",
+                    "cwd",
                     "if",
                     "unless",
                 ],
-                &["param", "env"],
+                &["param", "remap", "env"],
             ),
+            "executable" => rule(
+                &[
+                    "cmd",
+                    "cwd",
+                    "name",
+                    "shell",
+                    "output",
+                    "respawn",
+                    "respawn_delay",
+                    "respawn_max_retries",
+                    "on_exit",
+                    "if",
+                    "unless",
+                ],
+                &["env"],
+            ),
+            "set_parameters_from_file" => rule(&["filename", "if", "unless"], &[]),
+            "set_remap" => rule(&["from", "to", "if", "unless"], &[]),
+            // Older files have hyphens.
+            "push_ros_namespace" | "push-ros-namespace" => rule(&["namespace", "if", "unless"], &[]),
+            "timer" => rule(&["period", "if", "unless"], ACTIONS),
             "group" => rule(&["scoped", "if", "unless"], ACTIONS),
             "include" => rule(&["file", "if", "unless"], &["arg"]),
             "log" => rule(&["message", "if", "unless"], &[]),
@@ -95,7 +150,14 @@ impl<'a, 'input> Element<'a, 'input> {
     }
 
     fn unknown_tag(&self, parent: &str) -> LaunchError {
-        let above = if parent == "launch" { "" } else { "launch" };
+        if let Some(why) = not_supported(self.tag()) {
+            return self.problem(Problem::NotSupported { tag: self.tag().to_owned(), why });
+        }
+        let above = match parent {
+            "launch" => "",
+            "param" => "node",
+            _ => "launch",
+        };
         let of_parent = rule(above, parent).map_or(&[][..], |rule| rule.children);
         let supported = if of_parent.is_empty() { "nothing".to_owned() } else { of_parent.join(", ") };
         self.problem(Problem::UnknownTag { tag: self.tag().to_owned(), parent: parent.to_owned(), supported })

@@ -1,15 +1,14 @@
 //! Evaluates the tags of a launch file in order, as ROS 2 does: variables and environment are one state that tags
 //! change. A `<group>` restores it at its end, an `<include>` does not.
 
-use super::element::Element;
+use super::{element::Element, namespace};
 use crate::launch::{
-    description::{Argument, LaunchDescription, Output, Parameter, Process, Respawn},
-    error::{LaunchError, Position, Problem, SubstitutionError},
-    host::{Host, OWN_PACKAGE},
-    parameter::{self, TYPES, Type},
+    description::{Argument, LaunchDescription, Parameter},
+    error::{LaunchError, Position, Problem},
+    host::Host,
+    parameter::{self, Type},
     substitution::template::{Scope, Template, unescape},
 };
-use auriga_msgs::NODES;
 use roxmltree::{Document, ParsingOptions};
 use std::{
     cell::RefCell,
@@ -33,9 +32,8 @@ pub(in crate::launch) fn file(
 ) -> Result<LaunchDescription, LaunchError> {
     let mut evaluation = Evaluation {
         host,
-        variables: arguments.iter().cloned().collect(),
-        environment: BTreeMap::new(),
-        parameters: Vec::new(),
+        state: State { variables: arguments.iter().cloned().collect(), ..State::default() },
+        start_after: Duration::ZERO,
         used: RefCell::default(),
         launch: LaunchDescription::default(),
         depth: 0,
@@ -68,10 +66,21 @@ pub(in crate::launch) fn declared(path: &Path, host: &dyn Host) -> Result<Vec<Ar
 }
 
 fn read(path: &Path, at: &Position, host: &dyn Host) -> Result<String, LaunchError> {
+    check_form(path, at)?;
     host.read(path).map_err(|error| LaunchError {
         at: at.clone(),
         problem: Problem::Unreadable(format!("{}: {error}", path.display())),
     })
+}
+
+/// Launch files in Python or YAML are known by their names.
+fn check_form(path: &Path, at: &Position) -> Result<(), LaunchError> {
+    let form = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("py" | "pyc") => "Python",
+        Some("yaml" | "yml") => "YAML",
+        _ => return Ok(()),
+    };
+    Err(LaunchError { at: at.clone(), problem: Problem::OtherForm { path: path.display().to_string(), form } })
 }
 
 fn parse<'a>(text: &'a str, path: &Path) -> Result<Document<'a>, LaunchError> {
@@ -115,11 +124,13 @@ fn check(element: Element<'_, '_>, depth: usize) -> Result<(), LaunchError> {
             "node" => ["respawn_delay", "respawn_max_retries", "on_exit"].contains(&name),
             "group" => name == "scoped",
             "param" => name == "type",
+            "executable" => ["respawn_delay", "respawn_max_retries", "on_exit", "shell"].contains(&name),
+            "choice" => true,
             _ => false,
         };
         if !literal {
             let template = Template::parse(text).map_err(|e| element.problem_in(name, e.into()))?;
-            if name == "args" {
+            if name == "args" || name == "cmd" {
                 template.words().map_err(|e| element.problem_in(name, e.into()))?;
             }
         }
@@ -139,15 +150,28 @@ fn absolute(path: &Path) -> PathBuf {
     clean
 }
 
-struct Evaluation<'a> {
-    host: &'a dyn Host,
-    variables: BTreeMap<String, String>,
-    environment: BTreeMap<String, Option<String>>,
+/// What tags change and a group restores.
+#[derive(Clone, Default)]
+pub(super) struct State {
+    pub variables: BTreeMap<String, String>,
+    pub environment: BTreeMap<String, Option<String>>,
     /// Of `<set_parameter>`: passed to every node.
-    parameters: Vec<Parameter>,
+    pub parameters: Vec<Parameter>,
+    /// Of `<set_remap>`: passed to every node.
+    pub remaps: Vec<(String, String)>,
+}
+
+/// The variable that holds the namespace, as in ROS 2.
+pub(super) const NAMESPACE: &str = "ros_namespace";
+
+pub(super) struct Evaluation<'a> {
+    pub host: &'a dyn Host,
+    pub state: State,
+    /// Sum of the periods of the timers around.
+    pub start_after: Duration,
     /// Names of variables that were read.
     used: RefCell<BTreeSet<String>>,
-    launch: LaunchDescription,
+    pub launch: LaunchDescription,
     depth: usize,
     steps: usize,
 }
@@ -196,18 +220,18 @@ impl Evaluation<'_> {
             "let" => {
                 let name = self.required(element, "name", folder)?;
                 let value = self.required(element, "value", folder)?;
-                self.variables.insert(name, value);
+                self.state.variables.insert(name, value);
                 Ok(())
             }
             "set_env" => {
                 let name = self.required(element, "name", folder)?;
                 let value = self.required(element, "value", folder)?;
-                self.environment.insert(name, Some(value));
+                self.state.environment.insert(name, Some(value));
                 Ok(())
             }
             "unset_env" => {
                 let name = self.required(element, "name", folder)?;
-                self.environment.insert(name, None);
+                self.state.environment.insert(name, None);
                 Ok(())
             }
             "set_parameter" => {
@@ -216,7 +240,7 @@ impl Evaluation<'_> {
                 let value = parameter::value(&text, Type::Any, &|text| Ok((text.to_owned(), false)));
                 let value =
                     value.map_err(|why| element.problem_in("value", Problem::Parameter { name: name.clone(), why }))?;
-                self.parameters.push(Parameter::Value { name, value });
+                self.state.parameters.push(Parameter::Value { name, value });
                 Ok(())
             }
             "log" => {
@@ -224,26 +248,56 @@ impl Evaluation<'_> {
                 self.launch.messages.push(message);
                 Ok(())
             }
+            "set_parameters_from_file" => {
+                let file = self.required(element, "filename", folder)?;
+                self.state.parameters.push(Parameter::File(file.into()));
+                Ok(())
+            }
+            "set_remap" => {
+                let remap = (self.required(element, "from", folder)?, self.required(element, "to", folder)?);
+                self.state.remaps.push(remap);
+                Ok(())
+            }
+            "push_ros_namespace" | "push-ros-namespace" => {
+                let pushed = self.required(element, "namespace", folder)?;
+                let before = self.state.variables.get(NAMESPACE).map(String::as_str);
+                let namespace = namespace::below(before, &pushed);
+                namespace::check(&namespace).map_err(|problem| element.problem_in("namespace", problem))?;
+                self.state.variables.insert(NAMESPACE.into(), namespace);
+                Ok(())
+            }
+            "timer" => self.timer(element, folder),
             "group" => self.group(element, folder),
             "include" => self.include(element, folder),
+            "executable" => self.program(element, folder),
             _ => self.node(element, folder),
         }
     }
 
-    fn expand(&self, element: Element<'_, '_>, name: &str, folder: &Path) -> Result<Option<String>, LaunchError> {
+    pub(super) fn expand(
+        &self,
+        element: Element<'_, '_>,
+        name: &str,
+        folder: &Path,
+    ) -> Result<Option<String>, LaunchError> {
         let Some(text) = element.raw(name) else { return Ok(None) };
         self.scope(folder).expand(text).map(Some).map_err(|error| element.problem_in(name, error.into()))
     }
 
-    fn required(&self, element: Element<'_, '_>, name: &'static str, folder: &Path) -> Result<String, LaunchError> {
+    pub(super) fn required(
+        &self,
+        element: Element<'_, '_>,
+        name: &'static str,
+        folder: &Path,
+    ) -> Result<String, LaunchError> {
         element.required(name)?;
         Ok(self.expand(element, name, folder)?.unwrap_or_default())
     }
 
-    fn scope<'s>(&'s self, directory: &'s Path) -> Scope<'s> {
+    pub(super) fn scope<'s>(&'s self, directory: &'s Path) -> Scope<'s> {
         Scope {
-            variables: &self.variables,
-            environment: &self.environment,
+            variables: &self.state.variables,
+            environment: &self.state.environment,
             directory,
             host: self.host,
             used: &self.used,
@@ -267,16 +321,34 @@ impl Evaluation<'_> {
 
     fn argument(&mut self, element: Element<'_, '_>, folder: &Path) -> Result<(), LaunchError> {
         let name = unescape(element.required("name")?);
-        if !self.variables.contains_key(&name) {
+        if !self.state.variables.contains_key(&name) {
             let Some(value) = self.expand(element, "default", folder)? else {
                 return Err(element.problem(Problem::ArgumentNotGiven { name }));
             };
-            self.variables.insert(name.clone(), value);
+            self.state.variables.insert(name.clone(), value);
         }
-        let value = self.variables[&name].clone();
+        let value = self.state.variables[&name].clone();
+        let choices = element.children().map(|choice| Ok(unescape(choice?.required("value")?)));
+        let choices = choices.collect::<Result<Vec<_>, LaunchError>>()?;
+        if !choices.is_empty() && !choices.contains(&value) {
+            let choices = choices.join(", ");
+            return Err(element.problem_in("default", Problem::NotAChoice { name, choices, found: value }));
+        }
         let default = element.raw("default").map(str::to_owned);
         let description = unescape(element.raw("description").unwrap_or_default());
         self.launch.arguments.push(Argument { name, default, description, value });
+        Ok(())
+    }
+
+    /// What a timer starts is started later; what it changes holds within it.
+    fn timer(&mut self, element: Element<'_, '_>, folder: &Path) -> Result<(), LaunchError> {
+        let text = self.required(element, "period", folder)?;
+        let period = parameter::python_float(text.trim()).filter(|seconds| (0.0..=86_400.0).contains(seconds));
+        let period = period.ok_or_else(|| bad_value(element, "period", "seconds, 0 or more", &text))?;
+        let before = (self.state.clone(), self.start_after);
+        self.start_after += Duration::from_secs_f64(period);
+        self.nested(element, |evaluation| element.children().try_for_each(|child| evaluation.action(child?, folder)))?;
+        (self.state, self.start_after) = before;
         Ok(())
     }
 
@@ -289,13 +361,9 @@ impl Evaluation<'_> {
                 _ => parameter::bool(text).ok_or_else(|| bad_value(element, "scoped", "true or false", text))?,
             },
         };
-        let before = scoped.then(|| (self.variables.clone(), self.environment.clone(), self.parameters.len()));
+        let before = scoped.then(|| self.state.clone());
         self.nested(element, |evaluation| element.children().try_for_each(|child| evaluation.action(child?, folder)))?;
-        if let Some((variables, environment, parameters)) = before {
-            self.variables = variables;
-            self.environment = environment;
-            self.parameters.truncate(parameters);
-        }
+        self.state = before.unwrap_or_else(|| std::mem::take(&mut self.state));
         Ok(())
     }
 
@@ -306,7 +374,7 @@ impl Evaluation<'_> {
             let child = child?;
             let name = self.required(child, "name", folder)?;
             let value = self.required(child, "value", folder)?;
-            self.variables.insert(name.clone(), value);
+            self.state.variables.insert(name.clone(), value);
             names.push(name);
         }
         self.nested(element, |evaluation| evaluation.file(&path, &element.position(), &names))
@@ -325,123 +393,9 @@ impl Evaluation<'_> {
         self.depth -= 1;
         result
     }
-
-    fn node(&mut self, element: Element<'_, '_>, folder: &Path) -> Result<(), LaunchError> {
-        let package = self.required(element, "pkg", folder)?;
-        let exec = self.required(element, "exec", folder)?;
-        let found = self.host.executable(&package, &exec);
-        let executable = found.map_err(|why| element.problem_in("exec", Problem::Executable(why)))?;
-        let node = self.expand(element, "name", folder)?;
-        let namespace = self.expand(element, "namespace", folder)?.map(|namespace| {
-            let trimmed = if namespace == "/" { "/" } else { namespace.trim_end_matches('/') };
-            if trimmed.starts_with('/') { trimmed.to_owned() } else { format!("/{trimmed}") }
-        });
-        let output = match self.expand(element, "output", folder)?.as_deref() {
-            Some("screen" | "both") => Output::Screen,
-            None | Some("log") => Output::Log,
-            Some(other) => return Err(bad_value(element, "output", "screen, log or both", other)),
-        };
-        let shutdown_on_exit = match element.raw("on_exit") {
-            None => false,
-            Some("shutdown") => true,
-            Some(other) => return Err(bad_value(element, "on_exit", "shutdown", other)),
-        };
-        let mut environment = self.environment.clone();
-        let mut parameters = self.parameters.clone();
-        for child in element.children() {
-            let child = child?;
-            if child.tag() == "env" {
-                let name = self.required(child, "name", folder)?;
-                environment.insert(name, Some(self.required(child, "value", folder)?));
-            } else {
-                parameters.push(self.parameter(child, folder)?);
-            }
-        }
-        let name = self.unique(node.as_deref().unwrap_or(&exec));
-        self.launch.processes.push(Process {
-            name,
-            executable,
-            table_node: NODES.iter().find(|node| package == OWN_PACKAGE && node.name == exec),
-            arguments: self.arguments(element, folder)?,
-            node,
-            namespace,
-            parameters,
-            environment: environment.into_iter().collect(),
-            respawn: self.respawn(element, folder)?,
-            shutdown_on_exit,
-            output,
-        });
-        Ok(())
-    }
-
-    /// `name`, with a number after it when it is taken.
-    fn unique(&self, name: &str) -> String {
-        let taken = |name: &str| self.launch.processes.iter().any(|process| process.name == name);
-        let numbered = (2..).map(|n| format!("{name}-{n}"));
-        std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
-    }
-
-    fn arguments(&self, element: Element<'_, '_>, folder: &Path) -> Result<Vec<String>, LaunchError> {
-        let Some(text) = element.raw("args") else { return Ok(Vec::new()) };
-        let words = || -> Result<Vec<String>, SubstitutionError> {
-            let words = Template::parse(text)?.words()?;
-            words.iter().map(|word| self.scope(folder).perform(word)).collect()
-        };
-        words().map_err(|error| element.problem_in("args", error.into()))
-    }
-
-    fn respawn(&self, element: Element<'_, '_>, folder: &Path) -> Result<Respawn, LaunchError> {
-        // In ROS 2 these two are numbers as written, without substitutions.
-        let delay = match element.raw("respawn_delay") {
-            None => 0.0,
-            Some(text) => parameter::python_float(text.trim())
-                .filter(|seconds| (0.0..=86_400.0).contains(seconds))
-                .ok_or_else(|| bad_value(element, "respawn_delay", "seconds, 0 or more", text))?,
-        };
-        let max_retries = match element.raw("respawn_max_retries") {
-            None => None,
-            Some(text) => {
-                let retries = parameter::python_int(text.trim())
-                    .ok_or_else(|| bad_value(element, "respawn_max_retries", "a whole number", text))?;
-                // A negative number is no bound.
-                u64::try_from(retries).ok().map(|retries| u32::try_from(retries).unwrap_or(u32::MAX))
-            }
-        };
-        let respawn = match self.expand(element, "respawn", folder)?.as_deref() {
-            None | Some("0") => false,
-            Some("1") => true,
-            Some(text) => parameter::bool(text).ok_or_else(|| bad_value(element, "respawn", "true or false", text))?,
-        };
-        let delay = Duration::from_secs_f64(delay);
-        Ok(if respawn { Respawn::Always { delay, max_retries } } else { Respawn::Never })
-    }
-
-    fn parameter(&self, element: Element<'_, '_>, folder: &Path) -> Result<Parameter, LaunchError> {
-        let name = self.expand(element, "name", folder)?;
-        match (name, element.raw("value"), element.raw("type"), element.raw("from")) {
-            (Some(name), Some(text), wanted, None) => {
-                let wanted = match wanted {
-                    None => Type::Any,
-                    Some(name) => Type::by_name(name).ok_or_else(|| bad_value(element, "type", TYPES, name))?,
-                };
-                let expand = |text: &str| {
-                    let template = Template::parse(text)?;
-                    Ok((self.scope(folder).perform(&template)?, template.has_substitutions()))
-                };
-                match parameter::value(text, wanted, &expand) {
-                    Ok(value) => Ok(Parameter::Value { name, value }),
-                    Err(why) => Err(element.problem_in("value", Problem::Parameter { name, why })),
-                }
-            }
-            (None, None, None, Some(_)) => {
-                Ok(Parameter::File(self.expand(element, "from", folder)?.unwrap_or_default().into()))
-            }
-            _ => Err(element.problem(Problem::BadParam)),
-        }
-    }
 }
 
-fn bad_value(element: Element<'_, '_>, attribute: &str, expected: &'static str, found: &str) -> LaunchError {
+pub(super) fn bad_value(element: Element<'_, '_>, attribute: &str, expected: &'static str, found: &str) -> LaunchError {
     let problem = Problem::BadValue { attribute: attribute.to_owned(), expected, found: found.to_owned() };
     element.problem_in(attribute, problem)
 }

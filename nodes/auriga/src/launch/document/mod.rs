@@ -2,3 +2,5 @@
 
 mod element;
 pub(super) mod evaluate;
+mod namespace;
+mod process;

@@ -27,7 +27,7 @@ enum State {
     /// Not started yet.
     New,
     Running(Run),
-    /// Until its restart.
+    /// Until its timer is over, or its restart.
     Waiting(Nanos),
     Over,
 }
@@ -163,7 +163,12 @@ impl Life {
 
     pub fn start(&mut self, now: Nanos, todo: &mut Vec<Todo>) {
         if matches!(self.state, State::New) {
-            self.alive = now;
+            // Before its timer is over it is not missed.
+            self.alive = now + self.spec.start_after;
+            if self.alive > now {
+                self.state = State::Waiting(self.alive);
+                return;
+            }
         }
         let phase = if self.is_node() { Phase::Starting } else { Phase::Silent };
         self.state = State::Running(Run { since: now, phase, killed: None, next_signal: None, forced: false });

@@ -22,6 +22,7 @@ fn respawned(name: &str) -> Spec {
         node: NODES.iter().find(|node| node.name == name).copied(),
         respawn,
         shutdown_on_exit: false,
+        start_after: Duration::ZERO,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
 };
 use auriga_msgs::NodeSpec;
 use auriga_runtime::supervision::Message;
+use std::time::Duration;
 
 /// Something that happened to the process of this index.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,8 @@ pub struct Spec {
     pub respawn: Respawn,
     /// Its end shuts down the launch.
     pub shutdown_on_exit: bool,
+    /// It starts this long after the launch.
+    pub start_after: Duration,
 }
 
 impl From<&Process> for Spec {
@@ -72,6 +75,7 @@ impl From<&Process> for Spec {
             node: process.table_node.copied(),
             respawn: process.respawn,
             shutdown_on_exit: process.shutdown_on_exit,
+            start_after: process.start_after,
         }
     }
 }
