@@ -14,6 +14,18 @@ const REMEMBERED: usize = 4096;
 /// Histograms hold up to a minute, to three digits.
 const MAX_NS: u64 = 60_000_000_000;
 
+/// Late answers of a chain that are kept one by one; their number is counted beyond.
+const MAX_LATE: usize = 4096;
+
+/// An answer after the chain's budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Late {
+    /// When the chain started.
+    pub from: Nanos,
+    /// When the answer was published.
+    pub to: Nanos,
+}
+
 /// Watches all chains of the table.
 pub struct ChainMonitor {
     chains: Vec<Chain>,
@@ -25,6 +37,7 @@ struct Chain {
     done: Remembered<()>,
     histogram: Histogram<u64>,
     over_budget: u64,
+    late: Vec<Late>,
 }
 
 /// A map that forgets its oldest entry when full.
@@ -70,6 +83,7 @@ impl ChainMonitor {
                 done: Remembered::new(),
                 histogram: Histogram::new_with_bounds(1, MAX_NS, 3).expect("1 < a minute, 3 digits"),
                 over_budget: 0,
+                late: Vec::new(),
             })
             .collect();
         Self { chains }
@@ -88,6 +102,11 @@ impl ChainMonitor {
         for chain in &mut self.chains {
             chain.observe(topic, header);
         }
+    }
+
+    /// The first late answers of a chain.
+    pub fn late(&self, chain: &str) -> &[Late] {
+        self.chains.iter().find(|c| c.spec.name == chain).map_or(&[], |c| &c.late)
     }
 
     /// Figures so far, in the table's order. Milliseconds.
@@ -120,7 +139,12 @@ impl Chain {
         if self.done.insert_first(header.trace_id, ()) {
             let latency = Nanos(header.published_ns).since(Nanos(start)).as_nanos() as u64;
             self.histogram.saturating_record(latency.max(1));
-            self.over_budget += u64::from(latency as f64 > spec.budget_ms * 1e6);
+            if latency as f64 > spec.budget_ms * 1e6 {
+                self.over_budget += 1;
+                if self.late.len() < MAX_LATE {
+                    self.late.push(Late { from: Nanos(start), to: Nanos(header.published_ns) });
+                }
+            }
         }
     }
 
@@ -198,6 +222,7 @@ mod tests {
         m.observe_header(TopicId::ArbiterGrants, &header(1_000_000, 500_000_000, radar));
         let s = stats(&m, "hazard-to-grants");
         assert_eq!((s.count, s.over_budget), (1, 1));
+        assert_eq!(m.late("hazard-to-grants"), [Late { from: Nanos(2_000_000), to: Nanos(5_000_000) }]);
         assert!((s.max_ms - 3.0).abs() < 0.01);
         assert!((stats(&m, "evidence-to-revocation").max_ms - 4.0).abs() < 0.01);
     }

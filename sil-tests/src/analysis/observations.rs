@@ -4,6 +4,7 @@
 use super::{
     cabin::{self, IntentRecord, Reply, UtteranceRecord},
     road::{self, HazardSpan, LaneSample, LeadSample},
+    verdict::{Arrivals, Span, is_safety_node},
 };
 use auriga_msgs::{Any, v1};
 use auriga_runtime::{
@@ -72,6 +73,9 @@ pub struct TruthSample {
     pub event: String,
 }
 
+/// Silence of all nodes: they publish their usage several times a second, so nothing was recorded.
+const UNRECORDED_AFTER_S: f64 = 1.0;
+
 /// What the messages of a run show. Takes them in the order of publishing. All times are seconds of the drive.
 pub struct Observations {
     start: Nanos,
@@ -109,6 +113,13 @@ pub struct Observations {
     pub messages: u64,
     /// Time of the last message.
     pub end_s: f64,
+    /// Time of the first message.
+    pub first_s: Option<f64>,
+    /// Where no message of any node was recorded.
+    pub silences: Vec<Span>,
+    /// Messages of reliable topics that safety nodes lost, as they report.
+    pub lost_by_safety: u64,
+    pub(super) arrivals: Arrivals,
     chains: ChainMonitor,
     losses: LossMonitor,
     /// Next sequence number of each topic and publisher.
@@ -139,6 +150,10 @@ impl Observations {
             report: None,
             messages: 0,
             end_s: 0.0,
+            first_s: None,
+            silences: Vec::new(),
+            lost_by_safety: 0,
+            arrivals: Arrivals::default(),
             chains: ChainMonitor::new(),
             losses: LossMonitor::default(),
             sequences: BTreeMap::new(),
@@ -165,7 +180,8 @@ impl Observations {
         let t_s = self.seconds(header.published_ns);
         let stamp_s = self.seconds(header.stamp_ns);
         self.messages += 1;
-        self.end_s = self.end_s.max(t_s);
+        self.watch_time(t_s);
+        self.arrivals.record(any, stamp_s);
         if t_s >= self.counts_from_s {
             self.chains.observe(any);
             self.losses.observe_message(any);
@@ -195,7 +211,7 @@ impl Observations {
                 severity: m.severity(),
                 count: m.count,
             }),
-            Any::Usage(m) => drop(self.usage.insert(m.node.clone(), (**m).clone())),
+            Any::Usage(m) => self.record_usage(m, t_s),
             Any::DriveInfo(m) => self.info = Some((**m).clone()),
             Any::DriveTruth(m) => self.truth.push(TruthSample {
                 t_s: stamp_s,
@@ -207,6 +223,24 @@ impl Observations {
             }),
             Any::DriveReport(m) => self.report = Some((**m).clone()),
             _ => {}
+        }
+    }
+
+    fn watch_time(&mut self, t_s: f64) {
+        if self.first_s.is_none() {
+            (self.first_s, self.end_s) = (Some(t_s), t_s);
+        }
+        if t_s - self.end_s > UNRECORDED_AFTER_S {
+            self.silences.push((self.end_s, t_s));
+        }
+        self.end_s = self.end_s.max(t_s);
+    }
+
+    fn record_usage(&mut self, m: &v1::Usage, t_s: f64) {
+        let before = self.usage.insert(m.node.clone(), m.clone()).map_or(0, |usage| usage.messages_lost);
+        if is_safety_node(&m.node) && t_s >= self.counts_from_s {
+            // A new process counts from 0.
+            self.lost_by_safety += m.messages_lost.checked_sub(before).unwrap_or(m.messages_lost);
         }
     }
 
@@ -251,6 +285,16 @@ impl Observations {
             }
         }
         chains
+    }
+
+    /// The interval in which both the camera and the bus gave something.
+    pub fn input_span(&self) -> Option<Span> {
+        self.arrivals.input_span()
+    }
+
+    /// Late answers of a chain: from, to.
+    pub fn late(&self, chain: &str) -> Vec<Span> {
+        self.chains.late(chain).iter().map(|late| (self.seconds(late.from.0), self.seconds(late.to.0))).collect()
     }
 
     /// Messages lost on reliable topics: by sequence numbers of the recording, or as the monitor reported them if more.

@@ -4,15 +4,13 @@ use super::{
     cabin::{IntentRecord, Reply, UtteranceRecord},
     observations::Observations,
     road::HazardSpan,
+    verdict::{Floor, Inputs, Judged, Span, Verdict},
 };
-use crate::{
-    drive::{Drive, Event, EventKind, Truth},
-    replay::start_of_recording,
-};
+use crate::drive::{Drive, Event, EventKind, Truth};
 use anyhow::{Context, Result};
 use auriga_msgs::v1;
 use auriga_recorder::mcap_file::Reader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A run of the nodes, with the ground truth of its drive.
 pub struct DriveRun {
@@ -28,6 +26,23 @@ pub struct DriveRun {
     pub to_s: f64,
     /// Run by processes in real time: only then latencies are measured.
     pub live: bool,
+    /// What the drive gave to the nodes.
+    pub inputs: Inputs,
+    /// What the machine itself took, if that was measured.
+    pub floor: Option<Floor>,
+    /// What of the recording is damaged or missing, in words.
+    pub damage: Vec<String>,
+}
+
+/// What is known of a run besides its recording.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The part that was played, in seconds of the drive.
+    pub played: Option<Span>,
+    /// What was given to the nodes.
+    pub inputs: Inputs,
+    /// Latencies, losses and faults count from here on, in seconds of the drive.
+    pub counts_from_s: Option<f64>,
 }
 
 /// An event of the ground truth and its warning.
@@ -37,6 +52,8 @@ pub struct Reaction<'a> {
     pub event: &'a Event,
     /// The first hazard of its kind within the event; `None`: no warning.
     pub warning: Option<&'a HazardSpan>,
+    /// Without a warning: the part of the time in which it was due that was not recorded.
+    pub unrecorded: Option<Span>,
 }
 
 impl Reaction<'_> {
@@ -48,6 +65,8 @@ impl Reaction<'_> {
 
 /// How early a warning may come before its event: lane departures are predicted.
 const MAX_EARLY_S: f64 = 2.0;
+/// Shorter times without a message at the ends of a drive are normal, in seconds.
+const SHORT_S: f64 = 1.0;
 
 impl DriveRun {
     /// Reads a recording. With its drive, the full ground truth is known.
@@ -55,35 +74,83 @@ impl DriveRun {
     /// # Errors
     /// When the recording or the drive cannot be read.
     pub fn from_recording(path: &Path, drive: Option<&Drive>) -> Result<DriveRun> {
-        Self::from_partial_recording(path, drive, f64::NEG_INFINITY)
+        let inputs = drive.map_or(Inputs::default(), Inputs::of_drive);
+        DriveRun::from_files(&[path.to_owned()], drive, Known { inputs, ..Known::default() })
     }
 
-    /// As [`DriveRun::from_recording`], with latencies, losses and faults counted from `from_s` on.
+    /// Reads the recording of one run from all of its files, in their order: a recorder that was restarted or whose file
+    /// was full goes on in another. What is damaged is left out and listed.
     ///
     /// # Errors
-    /// When the recording or the drive cannot be read.
-    pub fn from_partial_recording(path: &Path, drive: Option<&Drive>, from_s: f64) -> Result<DriveRun> {
-        let reader = Reader::open(path).with_context(|| format!("recording {}", path.display()))?;
-        let info = reader.drive_info().cloned().unwrap_or_default();
-        let start = start_of_recording(&reader, path)?;
-        let mut observed = Observations::new(start).counting_from(from_s);
-        for item in reader {
-            observed.record(&item.with_context(|| format!("recording {}", path.display()))?.1);
+    /// When none of the files holds a message, or the drive cannot be read.
+    pub fn from_files(files: &[PathBuf], drive: Option<&Drive>, known: Known) -> Result<DriveRun> {
+        let first = files.first().context("there is no recording")?;
+        let readers = files.iter().map(|path| Ok((path, Reader::open(path)?))).collect::<Result<Vec<_>>>()?;
+        let info = readers.iter().find_map(|(_, reader)| reader.drive_info().cloned()).unwrap_or_default();
+        let start = match info.start_ns {
+            0 => readers.iter().find_map(|(_, reader)| reader.start()),
+            start => Some(auriga_runtime::Nanos(start)),
+        };
+        let start = start.with_context(|| format!("recording {}: it contains no message", first.display()))?;
+        let mut observed = Observations::new(start).counting_from(known.counts_from_s.unwrap_or(f64::NEG_INFINITY));
+        let mut damage = Vec::new();
+        let mut cut = false;
+        for (path, reader) in readers {
+            cut |= reader.truncated();
+            let report = |what| damage.push(format!("{}: {what}", path.display()));
+            reader.without_pixels().readable(report).for_each(|(_, any)| observed.record(&any));
         }
         let (truth, events) = match drive {
             Some(drive) => (drive.truth()?, drive.manifest.events.clone()),
             None => truth_from_recording(&observed),
         };
-        // Possibly a part of the drive.
-        let duration_s = match info.duration_s {
-            0.0 => drive.map_or(0.0, |d| d.manifest.duration_s),
-            recorded => recorded,
-        };
-        let to_s = if duration_s > 0.0 { duration_s.min(observed.end_s) } else { observed.end_s };
         // Only processes publish usage; a replay has none.
         let live = !observed.usage.is_empty();
-        let from_s = observed.speed.first().map_or(0.0, |s| s.0).max(0.0).floor();
-        Ok(DriveRun { observed, truth, events, from_s, to_s, live })
+        let (from_s, to_s) = known.played.unwrap_or_else(|| {
+            let from_s = observed.speed.first().map_or(0.0, |s| s.0).max(0.0).floor();
+            let planned_s =
+                if info.duration_s > 0.0 { info.duration_s } else { drive.map_or(0.0, |d| d.manifest.duration_s) };
+            // A whole file ends with the drive, which may have been stopped; a cut one says nothing of its end.
+            let to_s =
+                if planned_s > 0.0 && !cut { planned_s.min(observed.end_s) } else { planned_s.max(observed.end_s) };
+            (from_s, to_s)
+        });
+        let floor = Floor::beside(first);
+        Ok(DriveRun { observed, truth, events, from_s, to_s, live, inputs: known.inputs, floor, damage })
+    }
+
+    /// What the recording does not show of the part that was played. Of a replay nothing is missing.
+    pub fn unrecorded(&self) -> Vec<Span> {
+        if !self.live {
+            return Vec::new();
+        }
+        let begin = self.observed.first_s.map_or(self.from_s, |t| t.min(self.to_s));
+        let silences = self.observed.silences.iter().copied();
+        let all = [(self.from_s, begin)].into_iter().chain(silences).chain([(self.observed.end_s, self.to_s)]);
+        all.map(|(from, to)| (from.max(self.from_s), to.min(self.to_s)))
+            .filter(|(from, to)| to - from > SHORT_S)
+            .collect()
+    }
+
+    /// Whether the safety budgets were held.
+    pub fn verdict(&self) -> Verdict {
+        let unrecorded = self.unrecorded();
+        let observed = &self.observed;
+        let within = (self.from_s, self.to_s);
+        let absences = observed.arrivals.absences(&self.inputs, self.live, within, &unrecorded);
+        let late = |stats: v1::ChainStats| {
+            let late = observed.late(&stats.chain);
+            (stats, late)
+        };
+        Verdict::of(Judged {
+            chains: observed.chains().into_iter().map(late).collect(),
+            absences,
+            lost: observed.lost_by_safety,
+            live: self.live,
+            stalls: self.floor.as_ref().map_or(Vec::new(), |floor| floor.spans(|ns| observed.seconds(ns))),
+            floor: self.floor.clone(),
+            unrecorded,
+        })
     }
 
     /// Events that happened in the part that was played.
@@ -99,6 +166,7 @@ impl DriveRun {
     /// Each event that requires a warning, with its warning.
     pub fn reactions(&self) -> Vec<Reaction<'_>> {
         let of_hazard = |e: &&Event| hazard_for_event(e.kind).is_some();
+        let unrecorded = self.unrecorded();
         let played = self.events_played().filter(of_hazard);
         played
             .map(|event| {
@@ -107,7 +175,10 @@ impl DriveRun {
                         && h.published_s >= event.start_s - MAX_EARLY_S
                         && h.published_s <= event.end_s
                 };
-                Reaction { event, warning: self.hazards().find(belongs) }
+                let warning = self.hazards().find(belongs);
+                let hidden = |s: &&Span| s.0 < event.end_s && s.1 > event.start_s - MAX_EARLY_S;
+                let unrecorded = unrecorded.iter().find(hidden).filter(|_| warning.is_none()).copied();
+                Reaction { event, warning, unrecorded }
             })
             .collect()
     }

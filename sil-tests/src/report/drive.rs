@@ -5,11 +5,18 @@ use super::{
     tables,
 };
 use crate::{
-    analysis::{BudgetResult, DriveRun, is_safety_chain},
+    analysis::{DriveRun, Known, Standing, Verdict, describe_spans},
     drive::Drive,
 };
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Damages that are listed one by one.
+const MAX_DAMAGE: usize = 5;
+
+fn or_nothing(text: String) -> String {
+    if text.is_empty() { "nothing".into() } else { text }
+}
 
 /// A report on a drive.
 pub struct Report {
@@ -19,6 +26,8 @@ pub struct Report {
     pub vehicle: String,
     /// The run.
     pub run: DriveRun,
+    /// Whether it held the safety budgets.
+    pub verdict: Verdict,
 }
 
 /// Reads a recording. With its `drive`, the full ground truth is known.
@@ -26,20 +35,29 @@ pub struct Report {
 /// # Errors
 /// When the recording or the drive cannot be read.
 pub fn from_recording(recording: &Path, drive: Option<&Drive>) -> Result<Report> {
-    let run = DriveRun::from_recording(recording, drive)?;
-    let info = run.observed.info.clone().unwrap_or_default();
-    let stem = || recording.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let name = if info.name.is_empty() { stem() } else { info.name };
-    Ok(Report { name, vehicle: info.vehicle, run })
+    Ok(Report::of(DriveRun::from_recording(recording, drive)?, recording))
+}
+
+/// Reads the recording of one run from all of its files, as [`DriveRun::from_files`].
+///
+/// # Errors
+/// When none of the files holds a message, or the drive cannot be read.
+pub fn from_files(files: &[PathBuf], drive: Option<&Drive>, known: Known) -> Result<Report> {
+    let name = files.first().map_or(Path::new(""), PathBuf::as_path).to_owned();
+    Ok(Report::of(DriveRun::from_files(files, drive, known)?, &name))
 }
 
 impl Report {
-    /// Whether all safety chains that were exercised met their budgets, and no message was lost on a reliable topic.
+    fn of(run: DriveRun, recording: &Path) -> Report {
+        let info = run.observed.info.clone().unwrap_or_default();
+        let stem = || recording.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = if info.name.is_empty() { stem() } else { info.name };
+        Report { name, vehicle: info.vehicle, verdict: run.verdict(), run }
+    }
+
+    /// Whether the safety budgets were held, as far as the machine allows and the recording shows.
     pub fn passed(&self) -> bool {
-        let exceeded = |s: &auriga_msgs::v1::ChainStats| {
-            BudgetResult::of(s) == BudgetResult::Exceeded && is_safety_chain(&s.chain)
-        };
-        !self.run.observed.chains().iter().any(exceeded) && self.run.observed.lost_reliable() == 0
+        !self.verdict.fails(false)
     }
 
     fn speech_source(&self) -> &'static str {
@@ -54,10 +72,15 @@ impl Report {
     fn facts(&self) -> Vec<(String, String)> {
         let DriveRun { observed, from_s, to_s, live, .. } = &self.run;
         let restarts: Vec<String> = observed.restarts.iter().map(|r| format!("{} at {:.1} s", r.node, r.t_s)).collect();
+        let floor = self.run.floor.as_ref().map_or("not measured".into(), |floor| floor.describe());
         let fact = |name: &str, value: String| (name.to_owned(), value);
         vec![
             fact("vehicle", self.vehicle.clone()),
+            fact("verdict", self.verdict.standing().label().into()),
             fact("driven", format!("{from_s:.0} s to {to_s:.0} s")),
+            fact("not recorded", or_nothing(describe_spans(&self.verdict.unrecorded))),
+            fact("damage", or_nothing(self.damage())),
+            fact("machine's wake-up", floor),
             fact("run", if *live { "live, in real time".into() } else { "replay, in log time".into() }),
             fact("speech", self.speech_source().into()),
             fact("messages", observed.messages.to_string()),
@@ -66,16 +89,27 @@ impl Report {
         ]
     }
 
-    /// The report as text.
+    fn damage(&self) -> String {
+        let damage = &self.run.damage;
+        let more = damage.len().saturating_sub(MAX_DAMAGE);
+        let mut text = damage.iter().take(MAX_DAMAGE).cloned().collect::<Vec<_>>().join("; ");
+        if more > 0 {
+            text += &format!("; and {more} more");
+        }
+        text
+    }
+
+    /// The report as text, the verdict first.
     pub fn table(&self) -> String {
-        let mut text = format!("Drive {}\n", self.name);
+        let mut text = format!("{}\n\nDrive {}\n", self.verdict.summary(), self.name);
         for (name, value) in self.facts() {
             text += &format!("  {name:<24}{value}\n");
         }
         let mut tables = Vec::new();
         if self.run.live {
-            tables.push(tables::chains(&self.run));
+            tables.push(tables::chains(&self.verdict));
         }
+        tables.push(tables::topics(&self.verdict));
         tables.push(tables::reactions(&self.run));
         tables.push(tables::dialogue(&self.run));
         tables.push(tables::faults(&self.run));
@@ -109,13 +143,14 @@ impl Report {
     }
 
     fn page(&self) -> Result<Page> {
-        let badge = match self.run.live {
-            true => Badge::of(self.passed(), "safety budgets met", "safety budgets EXCEEDED"),
-            false => Badge::neutral("replay"),
+        let badge = match self.verdict.standing() {
+            Standing::NotHeld => Badge::of(false, "", "safety budgets NOT HELD"),
+            Standing::Held => Badge::of(true, "safety budgets held", ""),
+            other => Badge::neutral(other.label()),
         };
         Ok(Page {
             title: format!("Drive {}", self.name),
-            about: String::new(),
+            about: self.verdict.summary(),
             badge,
             facts: self.facts(),
             sections: vec![Section::new("The drive").with_run(&self.run)?],

@@ -93,6 +93,7 @@ impl Section {
 
     /// Adds the plots and tables of a run.
     pub fn with_run(mut self, run: &DriveRun) -> Result<Section> {
+        let verdict = run.verdict();
         let note = "Wide grey lines: ground truth. Thin blue lines: output of the nodes.";
         let svgs = vec![plots::speed(run)?, plots::time_to_collision(run)?, plots::rows(run)?];
         self.figures.push(Figure { title: "Timeline".into(), note: note.into(), svgs });
@@ -108,8 +109,9 @@ impl Section {
                     .into(),
                 svgs: vec![plots::chains(&run.observed)?],
             });
-            self.tables.push(tables::chains(run));
+            self.tables.push(tables::chains(&verdict));
         }
+        self.tables.push(tables::topics(&verdict));
         self.tables.push(tables::reactions(run));
         if !run.observed.utterances.is_empty() {
             self.tables.push(tables::dialogue(run));

@@ -139,6 +139,9 @@ fn split_at_jumps(lines: Vec<Vec<(f64, f64)>>) -> Vec<Vec<(f64, f64)>> {
     lines.iter().flat_map(|l| l.chunk_by(|a, b| (a.1 - b.1).abs() < 1.0).map(<[_]>::to_vec)).collect()
 }
 
+/// How labels of rows of the ground truth begin; these rows come first.
+const TRUTH_ROW: &str = "truth: ";
+
 /// A bar in a row: from, to, colour, text.
 struct Bar(f64, f64, RGBColor, String);
 
@@ -179,6 +182,14 @@ pub fn rows(run: &DriveRun) -> Result<String> {
             for bar in &row.bars {
                 draw_bar(&mut chart, run, bar, top)?;
             }
+        }
+        // What the nodes did there is not known; the truth is.
+        let known = rows.iter().take_while(|row| row.label.starts_with(TRUTH_ROW)).count() as f64;
+        for (from, to) in run.unrecorded() {
+            let hidden = Rectangle::new([(from, 0.0), (to, count - known)], FAINT.filled());
+            chart.draw_series([hidden]).map_err(broken)?;
+            let text = Text::new("not recorded", (from + 4.0 / second_px(run), count - known - 0.25), style.clone());
+            chart.draw_series([text]).map_err(broken)?;
         }
         Ok(())
     })
@@ -223,7 +234,7 @@ fn all_rows(run: &DriveRun) -> Vec<Row> {
             .map(|e| Bar(e.start_s, e.end_s, TRUTH, String::new()))
             .collect();
         if !bars.is_empty() {
-            add(format!("truth: {}", kind.name()), bars);
+            add(format!("{TRUTH_ROW}{}", kind.name()), bars);
         }
     }
     let mut kinds: Vec<v1::HazardKind> = run.hazards().map(|h| h.kind).collect();

@@ -41,6 +41,11 @@ pub fn junit(outcomes: &[Outcome]) -> Result<String> {
             status.set_message(error.clone());
             suite.add_test_case(TestCase::new("it can be run", status));
         }
+        if let Some(verdict) = outcome.unheld(false) {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(verdict.summary());
+            suite.add_test_case(TestCase::new("safety budgets held", status));
+        }
         for check in &outcome.checks {
             let status = if check.passed {
                 TestCaseStatus::success()
@@ -101,6 +106,9 @@ fn section(outcome: &Outcome) -> Result<Section> {
     if scenario.mode == Mode::Replay && outcome.played_s > 0.0 {
         let speed = outcome.played_s / outcome.wall.as_secs_f64().max(1e-9);
         section.facts.push(("speed".into(), format!("{speed:.1} × real time")));
+    }
+    if let Some(verdict) = &outcome.verdict {
+        section.facts.push(("safety budgets".into(), verdict.standing().label().into()));
     }
     if !scenario.faults.is_empty() {
         section.facts.push(("faults".into(), scenario.faults.describe()));

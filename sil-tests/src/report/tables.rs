@@ -1,6 +1,6 @@
 //! Tables of a run, for pages and as text.
 
-use crate::analysis::{BudgetResult, DriveRun, is_safety_chain};
+use crate::analysis::{DriveRun, Standing, Verdict};
 use serde::Serialize;
 
 /// A table.
@@ -73,27 +73,52 @@ fn ms(value: f64) -> Cell {
     Cell::number(if value < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") })
 }
 
-pub fn chains(run: &DriveRun) -> Table {
-    let header = ["chain", "count", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "budget ms", "p99.9 of budget"];
+pub fn chains(verdict: &Verdict) -> Table {
+    let header =
+        ["chain", "due", "late", "absent", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "budget ms", "p99.9 of budget"];
     let mut table = Table::new("Latency of the chains", &header, "no chain was exercised");
-    for s in run.observed.chains() {
-        let result = BudgetResult::of(&s);
-        let class = match result {
-            BudgetResult::Met => "good",
-            BudgetResult::Exceeded => "bad",
-            BudgetResult::NotExercised => "neutral",
-        };
-        let star = if is_safety_chain(&s.chain) { "" } else { " *" };
-        let mut row = vec![Cell::text(format!("{}{star}", s.chain)), Cell::number(s.count.to_string())];
+    for chain in &verdict.chains {
+        let s = &chain.stats;
+        let star = if chain.safety { "" } else { " *" };
+        let counts = [chain.expected, s.over_budget, chain.absent].map(|n| Cell::number(n.to_string()));
+        let mut row = vec![Cell::text(format!("{}{star}", s.chain))];
+        row.extend(counts);
         if s.count > 0 {
             row.extend([s.p50_ms, s.p99_ms, s.p999_ms, s.max_ms].map(ms));
         } else {
             row.extend(std::iter::repeat_n(Cell::number("–"), 4));
         }
-        row.extend([ms(s.budget_ms), Cell::result(result.label(), class)]);
+        row.extend([ms(s.budget_ms), standing(chain.standing)]);
         table.rows.push(row);
     }
     table.note = "* not a safety chain".into();
+    table
+}
+
+fn standing(standing: Standing) -> Cell {
+    let class = match standing {
+        Standing::Held => "good",
+        Standing::NotHeld => "bad",
+        Standing::NotExercised | Standing::NotShown | Standing::MachineCannot => "neutral",
+    };
+    Cell::result(standing.label(), class)
+}
+
+pub fn topics(verdict: &Verdict) -> Table {
+    let header = ["safety topic", "due", "absent", "at least Hz", "most absent between", "99.9 % came"];
+    let mut table = Table::new("Messages that must come all the time", &header, "none is known to be due");
+    for topic in &verdict.topics {
+        let absence = &topic.absence;
+        let gap = absence.gaps.iter().max_by_key(|g| g.absent);
+        table.rows.push(vec![
+            Cell::text(absence.topic.spec().name),
+            Cell::number(absence.expected.to_string()),
+            Cell::number(absence.absent.to_string()),
+            Cell::number(format!("{:.0}", absence.rate_hz)),
+            Cell::number(gap.map_or("–".into(), |g| format!("{:.2} s and {:.2} s", g.from_s, g.to_s))),
+            standing(topic.standing),
+        ]);
+    }
     table
 }
 
@@ -101,8 +126,11 @@ pub fn reactions(run: &DriveRun) -> Table {
     let header = ["event", "from", "to", "warning", "after", "ended"];
     let mut table = Table::new("Events and warnings", &header, "no event that requires a warning, and no warning");
     for r in run.reactions() {
-        let warning =
-            r.warning.map_or(Cell::result("none", "bad"), |w| Cell::number(format!("{:.3} s", w.published_s)));
+        let warning = match (r.warning, r.unrecorded) {
+            (Some(w), _) => Cell::number(format!("{:.3} s", w.published_s)),
+            (None, Some((from, to))) => Cell::result(format!("not recorded from {from:.1} s to {to:.1} s"), "neutral"),
+            (None, None) => Cell::result("none", "bad"),
+        };
         table.rows.push(vec![
             Cell::text(r.event.kind.name()),
             Cell::number(format!("{:.2} s", r.event.start_s)),

@@ -6,7 +6,7 @@ use super::{
     outcome::Outcome,
 };
 use crate::{
-    analysis::{DriveRun, Observations},
+    analysis::{DriveRun, Inputs, Known, Observations},
     drive::Drive,
     generator::cache,
     replay::{self, Options, Param, Source},
@@ -112,6 +112,7 @@ fn finish(loaded: &Loaded, played: &Option<Result<Played>>, run: impl FnOnce(&Pl
         wall: Duration::ZERO,
         played_s: 0.0,
         run: None,
+        verdict: None,
     };
     let began = Instant::now();
     match played {
@@ -122,6 +123,7 @@ fn finish(loaded: &Loaded, played: &Option<Result<Played>>, run: impl FnOnce(&Pl
                 outcome.wall = began.elapsed();
                 outcome.played_s = run.to_s - run.from_s;
                 outcome.checks = loaded.scenario.expect.evaluate(&run);
+                outcome.verdict = Some(run.verdict());
                 outcome.run = Some(run);
             }
             Err(e) => outcome.error = Some(format!("{e:#}")),
@@ -160,7 +162,7 @@ fn replayed(
     replay.to_s = scenario.to_s.unwrap_or(f64::INFINITY);
     replay.params = params(scenario).map(|(node, key, value)| Param { node, key, value }).collect();
     let mut observed = Observations::new(replay::start_of(&replay.source)?);
-    replay::run(&replay, progress, &mut |any| {
+    let played = replay::run(&replay, progress, &mut |any| {
         observed.record(any);
         Ok(())
     })?;
@@ -168,7 +170,9 @@ fn replayed(
     let to_s = replay.to_s.min(drive.map_or(observed.end_s, |d| d.manifest.duration_s));
     let truth = drive.map_or(Ok(Vec::new()), Drive::truth)?;
     let events = drive.map_or(Vec::new(), |d| d.manifest.events.clone());
-    Ok(DriveRun { observed, truth, events, from_s: scenario.from_s, to_s, live: false })
+    let inputs = drive.map_or(Inputs::default(), Inputs::of_drive);
+    let from_s = scenario.from_s;
+    Ok(DriveRun { observed, truth, events, from_s, to_s, live: false, inputs, floor: None, damage: played.damage })
 }
 
 fn params(scenario: &Scenario) -> impl Iterator<Item = (String, String, String)> {
@@ -195,7 +199,12 @@ fn driven(scenario: &Scenario, drive: Option<&Drive>, options: &mut RunOptions<'
     let progress = &mut options.progress;
     let recording = runner.run(&plan, &mut |f| progress(&what, f))?;
     // Before this part, processes start and catch up.
-    let mut run = DriveRun::from_partial_recording(&recording, Some(drive), scenario.from_s)?;
-    (run.from_s, run.to_s, run.live) = (scenario.from_s, to_s, true);
+    let known = Known {
+        played: Some((scenario.from_s, to_s)),
+        inputs: Inputs::of_drive(drive),
+        counts_from_s: Some(scenario.from_s),
+    };
+    let mut run = DriveRun::from_files(&auriga_recorder::recording::files(&recording), Some(drive), known)?;
+    run.live = true;
     Ok(run)
 }

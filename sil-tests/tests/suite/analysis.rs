@@ -2,7 +2,7 @@
 
 use auriga_msgs::{Any, TopicId, v1};
 use auriga_sil::{
-    analysis::{BudgetResult, DriveRun, Observations},
+    analysis::{DriveRun, Input, Inputs, Known, Observations, Standing},
     drive::{Event, EventKind},
 };
 
@@ -97,7 +97,7 @@ fn a_restart_is_counted_once_for_all_topics_of_a_node() {
     );
     assert_eq!(o.lost_reliable(), 2);
     let chain = o.chains().into_iter().find(|c| c.chain == "can-to-vehicle-state").unwrap();
-    assert_eq!(BudgetResult::of(&chain), BudgetResult::Exceeded, "2 ms of a budget of 1");
+    assert_eq!((chain.count, chain.over_budget), (5, 5), "2 ms of a budget of 1");
 }
 
 #[test]
@@ -134,6 +134,123 @@ fn pieces_of_a_turn_are_one_reply() {
     assert!((t.speech_end_s - 0.5).abs() < 1e-9);
 }
 
+fn run(observed: Observations, events: Vec<Event>, to_s: f64, live: bool) -> DriveRun {
+    DriveRun {
+        observed,
+        truth: vec![],
+        events,
+        from_s: 0.0,
+        to_s,
+        live,
+        inputs: Inputs::default(),
+        floor: None,
+        damage: vec![],
+    }
+}
+
+fn usage(seq: u64, ms: u64, messages_lost: u64) -> Any {
+    Any::Usage(v1::Usage { header: header(seq, ms), node: "fusion".into(), messages_lost, ..Default::default() }.into())
+}
+
+/// A lane message 3 ms after its frame, with the frame's trace.
+fn lanes(seq: u64, frame: u64) -> Any {
+    let ns = frame * 40_000_000 + 5_000_000_000;
+    let trace_id = v1::Header::trace(TopicId::CameraFrontImage, frame + 1);
+    let header = Some(v1::Header { stamp_ns: ns, published_ns: ns + 3_000_000, seq, trace_id });
+    Any::PerceptionLanes(v1::Lanes { header, ..Default::default() }.into())
+}
+
+/// A live run of 20 s with `frames` of its 500 answered.
+fn answered(frames: impl Iterator<Item = u64>) -> DriveRun {
+    let mut all: Vec<Any> = frames.enumerate().map(|(seq, frame)| lanes(seq as u64, frame)).collect();
+    all.extend((0..100).map(|n| usage(n, n * 200, 0)));
+    all.sort_by_key(|any| any.header().published_ns);
+    let mut run = run(observed(&all), vec![], 20.0, true);
+    run.inputs = Inputs { camera: Input::Times((0..500).map(|n| f64::from(n) * 0.04).collect()), can: Input::Absent };
+    run
+}
+
+#[test]
+fn frames_without_an_answer_are_misses_of_their_budget() {
+    let verdict = answered(0..500).verdict();
+    assert_eq!(verdict.standing(), Standing::NotHeld, "no scene, no HUD frame, no grants");
+    let lanes = |run: &DriveRun| {
+        let verdict = run.verdict();
+        let chain = verdict.chains.iter().find(|c| c.stats.chain == "camera-to-lanes").unwrap();
+        (chain.expected, chain.absent, chain.standing)
+    };
+    assert_eq!(lanes(&answered(0..500)), (500, 0, Standing::Held));
+    for frames in [
+        (0..500).filter(|n| n % 4 != 1 || n % 100 == 1).take(380).collect::<Vec<_>>(),
+        (0..376).collect(),
+        (124..500).collect(),
+        (0..500).filter(|n| !(50..174).contains(n)).collect(),
+    ] {
+        let came = frames.len() as u64;
+        assert_eq!(lanes(&answered(frames.into_iter())), (500, 500 - came, Standing::NotHeld));
+    }
+    // Nothing came of a camera that the drive has.
+    assert_eq!(lanes(&answered(0..0)), (500, 500, Standing::NotHeld));
+    let mut without = answered(0..0);
+    without.inputs.camera = Input::Absent;
+    assert_eq!(lanes(&without).2, Standing::NotExercised);
+    let text = answered(0..376).verdict().summary();
+    assert!(text.contains("camera-to-lanes: 124 of 500 missed (0 late, 124 never came"), "{text}");
+}
+
+#[test]
+fn messages_that_safety_nodes_lost_are_misses_also_over_a_restart() {
+    let o = observed(&[usage(0, 0, 1), usage(1, 200, 3), usage(0, 400, 2)]);
+    assert_eq!(o.lost_by_safety, 5);
+    let verdict = run(o, vec![], 1.0, true).verdict();
+    assert_eq!((verdict.lost, verdict.standing()), (5, Standing::NotHeld));
+}
+
+#[test]
+fn what_happened_while_nothing_was_recorded_is_not_known() {
+    use v1::Severity::Warning;
+    // The recorder was dead from 15 s to 25 s, and from 40 s on.
+    let mut all: Vec<Any> = (0..75).chain(125..200).map(|n| usage(n, n * 200, 0)).collect();
+    all.push(hazard(0, 10_200, 1, true, Warning));
+    all.push(hazard(1, 12_000, 1, false, Warning));
+    all.sort_by_key(|any| any.header().published_ns);
+    let event = |start_s| Event { kind: EventKind::ForwardCollision, start_s, end_s: start_s + 1.0, value: 1.0 };
+    let run = run(observed(&all), [10.0, 20.0, 30.0, 50.0].map(event).into(), 60.0, true);
+    let unrecorded = run.unrecorded();
+    let rounded: Vec<(i64, i64)> = unrecorded.iter().map(|s| (s.0.round() as i64, s.1.round() as i64)).collect();
+    assert_eq!(rounded, [(15, 25), (40, 60)]);
+    let reactions = run.reactions();
+    let told: Vec<(bool, bool)> = reactions.iter().map(|r| (r.warning.is_some(), r.unrecorded.is_some())).collect();
+    assert_eq!(told, [(true, false), (false, true), (false, false), (false, true)]);
+}
+
+#[test]
+fn a_run_in_several_files_is_one_run_and_its_end_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let write = |name: &str, messages: &[Any]| {
+        let mut writer = auriga_recorder::mcap_file::Writer::create(path(name)).unwrap();
+        messages.iter().for_each(|any| writer.write(any).unwrap());
+        writer.finish().unwrap();
+    };
+    let info = |ms| {
+        let info =
+            v1::DriveInfo { header: header(0, ms), start_ns: 5_000_000_000, duration_s: 60.0, ..Default::default() };
+        Any::DriveInfo(info.into())
+    };
+    let usages = |range: std::ops::Range<u64>| range.map(|n| usage(n, n * 200, 0)).collect::<Vec<_>>();
+    write("drive.mcap", &[vec![info(0)], usages(0..50)].concat());
+    write("drive-1.mcap", &[usages(100..150), vec![hazard(0, 31_000, 1, true, v1::Severity::Critical)]].concat());
+    let files = auriga_recorder::recording::files(&path("drive.mcap"));
+    assert_eq!(files, [path("drive.mcap"), path("drive-1.mcap")]);
+    let known = Known { played: Some((0.0, 60.0)), ..Known::default() };
+    let run = DriveRun::from_files(&files, None, known).unwrap();
+    assert_eq!((run.to_s, run.observed.hazards.len()), (60.0, 1));
+    let text: Vec<String> = run.unrecorded().iter().map(|s| format!("{:.0} to {:.0}", s.0, s.1)).collect();
+    assert_eq!(text, ["10 to 20", "31 to 60"]);
+    assert_eq!(run.verdict().standing(), Standing::NotShown);
+}
+
 #[test]
 fn events_are_matched_with_warnings_and_other_warnings_are_false_alarms() {
     use v1::Severity::Warning;
@@ -151,7 +268,7 @@ fn events_are_matched_with_warnings_and_other_warnings_are_false_alarms() {
         event(EventKind::LaneDeparture, 20.0, 21.0),
         event(EventKind::Dark, 1.0, 50.0),
     ];
-    let run = DriveRun { observed, truth: vec![], events, from_s: 0.0, to_s: 60.0, live: false };
+    let run = run(observed, events, 60.0, false);
     let reactions = run.reactions();
     assert_eq!(reactions.len(), 2, "darkness requires no warning");
     assert!((reactions[0].delay_s().unwrap() - 0.202).abs() < 1e-6);

@@ -2,12 +2,14 @@
 
 use crate::{
     launch::{self, Host, LocalHost, Parameter, Value},
+    simulation::{floor::FloorMeter, out_folder::OutFolder, serving},
     supervise::{self, Event, Exit, LogFolder, Outcome, Policy, Reason, Screen, Settings, Stop},
 };
 use anyhow::{Context, bail, ensure};
 use auriga_msgs::NODES;
 use auriga_runtime::Nanos;
 use auriga_sil::{
+    analysis::Floor,
     drive::Drive,
     scenario::{LivePlan, LiveRunner},
 };
@@ -15,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeMap,
     fs,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -23,6 +25,8 @@ use tokio::sync::{mpsc, watch};
 
 /// From the start of the processes to the first sensor data: all nodes are connected earlier, also on two cores.
 const START_DELAY: Duration = Duration::from_secs(5);
+/// The workload table, in the folder of the package.
+const WORKLOADS: &str = "launch/workloads.toml";
 /// How often progress is reported.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
@@ -40,6 +44,8 @@ pub struct LiveDrive<'a> {
     pub to_s: f64,
     /// First port of the nodes.
     pub base_port: u16,
+    /// Address of the live page, if there is one.
+    pub page: Option<SocketAddr>,
     /// Where the output of the processes is logged.
     pub logs: LogFolder,
     /// Where it is shown.
@@ -51,6 +57,8 @@ pub struct LiveDrive<'a> {
 pub enum Progress {
     /// The processes start.
     Starting,
+    /// The live page can be opened. Reported once.
+    PageServed,
     /// The drive is played.
     Driving {
         /// Seconds of the drive.
@@ -77,11 +85,21 @@ pub fn launch_arguments(drive: &Drive) -> Vec<(String, String)> {
     .into()
 }
 
+/// How a live drive went.
+pub struct Played {
+    /// Why it ended, and what failed.
+    pub outcome: Outcome,
+    /// How far it was played, in seconds of the drive.
+    pub to_s: f64,
+    /// What the machine itself took meanwhile.
+    pub floor: Floor,
+}
+
 /// Plays a drive through all processes to its end. Ctrl-C stops it earlier.
 ///
 /// # Errors
 /// When a port is taken, the launch file cannot be used, or a parameter names no launched node.
-pub fn run(drive: LiveDrive<'_>, progress: &mut dyn FnMut(Progress)) -> anyhow::Result<Outcome> {
+pub fn run(drive: LiveDrive<'_>, progress: &mut dyn FnMut(Progress)) -> anyhow::Result<Played> {
     check_ports(drive.base_port)?;
     let machine = LocalHost::new();
     let share = machine
@@ -113,13 +131,16 @@ pub fn run(drive: LiveDrive<'_>, progress: &mut dyn FnMut(Progress)) -> anyhow::
         to_s: drive.to_s,
         kills: drive.kills,
         pids: BTreeMap::new(),
+        page: drive.page,
+        ended_s: None,
         ending: false,
         screen: drive.screen,
         progress,
     };
+    let meter = FloorMeter::start(&share.join(WORKLOADS));
     // On this thread: the processes get SIGTERM when the thread that started them ends.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let signals = supervise::stop_on_signals(stop).context("signals cannot be received")?;
         let watch = async {
             let mut tick = tokio::time::interval(PROGRESS_PERIOD);
@@ -134,9 +155,16 @@ pub fn run(drive: LiveDrive<'_>, progress: &mut dyn FnMut(Progress)) -> anyhow::
             }
         };
         let run = async { tokio::join!(supervise::run(description.processes, settings, stopping), watch).0 };
-        tokio::select! { outcome = run => Ok(outcome), never = signals => match never {} }
-    })
+        tokio::select! { outcome = run => anyhow::Ok(outcome), never = signals => match never {} }
+    });
+    let floor = meter.finish();
+    let outcome = outcome?;
+    let to_s = watcher.ended_s.map_or(watcher.to_s, |ended_s| ended_s.clamp(0.0, watcher.to_s));
+    Ok(Played { outcome, to_s, floor })
 }
+
+/// The node that serves the live page.
+const PAGE_NODE: &str = "hud";
 
 /// Follows a live drive: reports progress and kills nodes when due.
 struct Watcher<'a> {
@@ -146,6 +174,10 @@ struct Watcher<'a> {
     kills: Vec<(String, f64)>,
     /// Of the running processes.
     pids: BTreeMap<String, u32>,
+    /// Until it is served.
+    page: Option<SocketAddr>,
+    /// When the processes were stopped, in seconds of the drive.
+    ended_s: Option<f64>,
     ending: bool,
     screen: Screen,
     progress: &'a mut dyn FnMut(Progress),
@@ -158,6 +190,7 @@ impl Watcher<'_> {
             Event::Exited { name, .. } => drop(self.pids.remove(name)),
             Event::Stopping { .. } => {
                 self.ending = true;
+                self.ended_s.get_or_insert(Nanos::monotonic().as_secs_f64() - self.start_at.as_secs_f64());
                 (self.progress)(Progress::Ending);
             }
             _ => {}
@@ -182,6 +215,11 @@ impl Watcher<'_> {
             let pid = pids.get(node).and_then(|pid| Pid::from_raw(*pid as i32));
             pid.is_none_or(|pid| kill_process(pid, Signal::KILL).is_err())
         });
+        let hud = self.pids.get(PAGE_NODE);
+        if self.page.zip(hud).is_some_and(|(page, pid)| serving::listens(*pid, page)) {
+            self.page = None;
+            (self.progress)(Progress::PageServed);
+        }
         if !self.ending {
             let at_s = now.as_secs_f64() - self.start_at.as_secs_f64();
             (self.progress)(match at_s < self.from_s {
@@ -195,7 +233,7 @@ impl Watcher<'_> {
 }
 
 /// Checks that the ports of the nodes are free: two launches on the same ports would mix their messages.
-fn check_ports(base: u16) -> anyhow::Result<()> {
+pub(super) fn check_ports(base: u16) -> anyhow::Result<()> {
     for node in NODES {
         let port = base
             .checked_add(node.port)
@@ -220,8 +258,8 @@ pub struct LaunchRunner {
 impl LiveRunner for LaunchRunner {
     fn run(&mut self, plan: &LivePlan<'_>, progress: &mut dyn FnMut(f64)) -> anyhow::Result<PathBuf> {
         let drive = Drive::open(plan.drive)?;
-        let recording = plan.out.join("drive.mcap");
-        prepare_output(&recording)?;
+        let out = OutFolder::lock(plan.out)?;
+        let recording = out.remove_earlier("drive.mcap")?;
         let mut arguments = launch_arguments(&drive);
         let further = [
             ("record", recording.display().to_string()),
@@ -238,14 +276,16 @@ impl LiveRunner for LaunchRunner {
             from_s: plan.from_s,
             to_s: plan.to_s,
             base_port: self.base_port,
+            page: None,
             logs: LogFolder::at(&plan.out.join("log"))?,
             screen: Screen::none(),
         };
-        let outcome = run(live, &mut |now| {
+        let Played { outcome, floor, .. } = run(live, &mut |now| {
             if let Progress::Driving { fraction, .. } = now {
                 progress(fraction.min(1.0));
             }
         })?;
+        floor.save(&recording)?;
         ensure!(outcome.reason != Reason::Requested, "stopped by a signal");
         let logs = plan.out.join("log");
         ensure!(outcome.code() == 0, "failed: {}; see {}", outcome.failed.join(", "), logs.display());
@@ -296,6 +336,8 @@ mod tests {
             to_s: 12.0,
             kills: vec![("can".into(), 5.0)],
             pids: BTreeMap::new(),
+            page: None,
+            ended_s: None,
             ending: false,
             screen: Screen::none(),
             progress: &mut progress,

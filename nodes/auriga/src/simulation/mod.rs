@@ -2,5 +2,9 @@
 //! Only with the feature `simulation`.
 
 pub(crate) mod commands;
+mod floor;
 pub mod live;
+mod out_folder;
 mod progress;
+mod serving;
+mod verdict;

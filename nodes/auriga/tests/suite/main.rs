@@ -5,5 +5,6 @@ mod install;
 mod launch;
 #[cfg(not(feature = "simulation"))]
 mod left_out;
+mod recordings;
 mod ros2;
 mod supervise;

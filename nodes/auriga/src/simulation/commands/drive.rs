@@ -4,13 +4,17 @@ use crate::{
     launch::{Host, LocalHost},
     output::print,
     simulation::{
-        live::{self, LiveDrive, Progress},
+        live::{self, LiveDrive, Played, Progress},
+        out_folder::OutFolder,
         progress::{progress_bar, show_fraction},
+        verdict::{EXIT_CODES, exit_code},
     },
     supervise::{LogFolder, Reason, Screen},
 };
 use anyhow::{Context, ensure};
+use auriga_recorder::recording;
 use auriga_sil::{
+    analysis::{Inputs, Known, Verdict},
     drive,
     generator::{cache, script::Script},
     replay::media_duration_s,
@@ -30,6 +34,7 @@ use std::{
 /// --can, --speech) replace those of the folder, or are played without one. DIR gets drive.mcap (every topic),
 /// report.html and a log of each process.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct Drive {
     /// Folder of a drive (contains drive.yaml).
     folder: Option<PathBuf>,
@@ -75,6 +80,9 @@ pub struct Drive {
     /// Do not open the live page in a browser.
     #[arg(long)]
     no_browser: bool,
+    /// Fail also where this machine cannot hold a safety budget, or the recording does not show it.
+    #[arg(long)]
+    strict: bool,
     /// First port of the nodes on this machine.
     #[arg(long, env = "AURIGA_BASE_PORT", default_value_t = 17440)]
     base_port: u16,
@@ -89,11 +97,13 @@ impl Drive {
         for file in files.into_iter().flatten() {
             ensure!(file.is_file(), "file {} does not exist", file.display());
         }
+        let out = OutFolder::lock(&self.out)?;
         let drive = self.drive()?;
         let to_s = self.end(drive.as_ref())?;
         let page = self.page_address()?;
-        let recording = self.out.join("drive.mcap");
-        live::prepare_output(&recording)?;
+        // An earlier recording goes only when this drive can start.
+        live::check_ports(self.base_port)?;
+        let recording = out.remove_earlier("drive.mcap")?;
         let generated = drive.as_ref().is_some_and(|drive| drive.manifest.truth.is_some());
         let mut arguments = self.arguments(drive.as_ref());
         let further = [
@@ -108,9 +118,6 @@ impl Drive {
 
         let name = drive.as_ref().map_or("the given files", |drive| &drive.manifest.name);
         print(format_args!("{name}: {to_s:.0} s in real time"));
-        if !page.is_empty() {
-            print(format_args!("live page: http://{page}/"));
-        }
         let bar = progress_bar("starting");
         let shown = bar.clone();
         let screen = Screen::new(false, move |line| match shown.is_hidden() {
@@ -125,27 +132,38 @@ impl Drive {
             from_s: 0.0,
             to_s,
             base_port: self.base_port,
+            page: page.parse().ok(),
             logs: LogFolder::at(&self.out.join("log"))?,
             screen: screen.clone(),
         };
-        let mut browser = (!page.is_empty() && !self.no_browser).then_some(page.as_str());
-        let outcome = live::run(drive_run, &mut |now| {
-            show(&bar, now, to_s);
-            if now != Progress::Starting {
-                browser.take().map(open_browser);
+        let Played { outcome, to_s, floor } = live::run(drive_run, &mut |now| match now {
+            Progress::PageServed => {
+                let address = format!("live page: http://{page}/");
+                if bar.is_hidden() {
+                    print(address)
+                } else {
+                    bar.println(address)
+                }
+                if !self.no_browser {
+                    open_browser(&page);
+                }
             }
+            now => show(&bar, now, to_s),
         })?;
         screen.close();
         bar.finish_and_clear();
         if outcome.reason == Reason::Requested {
             print("stopped before the end");
         }
-        self.report(&recording, drive.as_ref())?;
+        if recording.parent().is_some_and(Path::is_dir) {
+            floor.save(&recording)?;
+        }
+        let verdict = self.report(&recording, drive.as_ref(), to_s)?;
         print(format_args!("logs       {}", self.out.join("log").display()));
         if !outcome.failed.is_empty() {
             print(format_args!("failed     {}", outcome.failed.join(", ")));
         }
-        Ok(ExitCode::from(outcome.code()))
+        Ok(exit_code(&verdict, self.strict, outcome.code()))
     }
 
     /// The drive that is played: that of the folder, or the shipped one when no files are given; `None`: files only.
@@ -205,16 +223,26 @@ impl Drive {
         Ok(free.map(|port| format!("127.0.0.1:{port}")).unwrap_or_default())
     }
 
-    fn report(&self, recording: &Path, drive: Option<&drive::Drive>) -> anyhow::Result<()> {
+    /// What is played into the nodes.
+    fn inputs(&self, drive: Option<&drive::Drive>) -> Inputs {
+        let of_drive = |file: fn(&drive::Drive) -> Option<PathBuf>| drive.and_then(file);
+        let camera = self.camera.clone().or_else(|| of_drive(drive::Drive::camera));
+        let can = self.can.clone().or_else(|| of_drive(drive::Drive::can));
+        Inputs::of_files(camera.as_deref(), can.as_deref())
+    }
+
+    fn report(&self, recording: &Path, drive: Option<&drive::Drive>, to_s: f64) -> anyhow::Result<Verdict> {
+        let files = recording::files(recording);
         let logs = self.out.join("log");
-        ensure!(recording.is_file(), "there is no recording; see {}", logs.join("recorder.log").display());
-        let report = report::drive::from_recording(recording, drive)?;
+        ensure!(!files.is_empty(), "there is no recording; see {}", logs.join("recorder.log").display());
+        let known = Known { played: Some((0.0, to_s)), inputs: self.inputs(drive), counts_from_s: None };
+        let report = report::drive::from_files(&files, drive, known)?;
         let page = self.out.join("report.html");
         report.write_html(&page)?;
         print(report.table());
-        print(format_args!("recording  {}", recording.display()));
+        files.iter().for_each(|file| print(format_args!("recording  {}", file.display())));
         print(format_args!("report     {}", page.display()));
-        Ok(())
+        Ok(report.verdict)
     }
 }
 
@@ -237,7 +265,7 @@ fn shipped_drive() -> anyhow::Result<drive::Drive> {
 
 fn show(bar: &ProgressBar, now: Progress, to_s: f64) {
     match now {
-        Progress::Starting => bar.tick(),
+        Progress::Starting | Progress::PageServed => bar.tick(),
         Progress::Driving { at_s, fraction } => {
             bar.set_prefix("driving");
             bar.set_message(format!("{:.0} of {to_s:.0} s", at_s.min(to_s)));
