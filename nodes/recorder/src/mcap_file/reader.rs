@@ -188,15 +188,19 @@ impl Reader {
 
     /// All messages that can be read. What is damaged or missing is left out and passed to `report`, in words.
     pub fn readable(mut self, mut report: impl FnMut(String)) -> impl Iterator<Item = (Nanos, Any)> {
+        let mut said = None;
         std::iter::from_fn(move || {
             loop {
+                // At first, since not everybody reads to the end; again when a damaged last chunk is added to it.
+                if let Some(loss) = self.loss.filter(|loss| said != Some(*loss)) {
+                    said = Some(loss);
+                    report(loss.to_string());
+                }
                 match self.next() {
                     Some(Ok(message)) => return Some(message),
                     Some(Err(e)) => report(format!("{e:#}")),
-                    None => {
-                        self.loss.take().into_iter().for_each(|loss| report(loss.to_string()));
-                        return None;
-                    }
+                    None if self.loss == said => return None,
+                    None => {}
                 }
             }
         })

@@ -266,7 +266,7 @@ mod tests {
             ("1 < 2 < 3", "True"),
             ("1 < 3 < 2", "False"),
             ("'a' == 'b' == 'c'", "False"),
-            ("2 > 1 == True", "False"),
+            ("2 > 1 == True", "True"),
             ("'b' > 'a'", "True"),
             ("'sim' in 'simulation'", "True"),
             ("'x' not in 'simulation'", "True"),
