@@ -52,9 +52,9 @@ impl FloorMeter {
     pub fn start(workloads: &Path) -> FloorMeter {
         let mut cores: BTreeMap<Option<u32>, u8> = BTreeMap::new();
         if let Ok(table) = WorkloadTable::load(workloads) {
-            for workload in table.safety() {
-                let highest = cores.entry(workload.core).or_default();
-                *highest = (*highest).max(workload.priority.unwrap_or(1));
+            for thread in table.safety().flat_map(|workload| &workload.threads) {
+                let highest = cores.entry(Some(thread.core)).or_default();
+                *highest = (*highest).max(thread.priority);
             }
         }
         if cores.is_empty() {
