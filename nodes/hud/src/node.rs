@@ -287,7 +287,7 @@ impl Node for HudNode {
                 self.page.compute.on_grants(grants);
             }
             I::Usage(usage) => self.page.health.on_usage(usage, now),
-            I::Fault(fault) => self.page.health.on_fault(fault, now),
+            I::Fault(fault) => self.page.health.on_fault(&fault, now),
             I::DriveInfo(info) => self.page.on_drive(info, now),
             I::DriveReport(report) => self.page.compute.on_report(report),
         }

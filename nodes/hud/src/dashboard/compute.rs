@@ -109,6 +109,8 @@ pub struct Compute {
 impl Compute {
     /// Takes the arbiter's grants.
     pub fn on_grants(&mut self, grants: Arc<v1::Grants>) {
+        // The arbiter always states all workloads: names of others make room.
+        self.names.retain(|name| grants.grants.iter().any(|g| g.workload == *name));
         for grant in &grants.grants {
             if self.names.len() < MAX_WORKLOADS && !self.names.contains(&grant.workload) {
                 self.names.push(grant.workload.clone());
@@ -274,5 +276,8 @@ mod tests {
         many.grants = (0..1000).map(|i| v1::Grant { workload: format!("w{i}"), ..Default::default() }).collect();
         compute.on_grants(Arc::new(many));
         assert!(compute.grants(Nanos(0)).workloads.len() <= MAX_WORKLOADS);
+        compute.on_grants(grants(0.2, 1000));
+        let names: Vec<String> = compute.grants(Nanos(0)).workloads.into_iter().map(|w| w.name).collect();
+        assert_eq!(names, ["hud-decor", "recording"], "the next true grants are shown again");
     }
 }

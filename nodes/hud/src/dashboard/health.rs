@@ -79,7 +79,7 @@ struct Reported {
 pub struct Health {
     nodes: BTreeMap<&'static str, Reported>,
     /// The active faults, the newest last.
-    faults: VecDeque<(Nanos, Arc<v1::Fault>)>,
+    faults: VecDeque<(Nanos, v1::Fault)>,
 }
 
 impl Health {
@@ -87,7 +87,10 @@ impl Health {
     pub fn on_usage(&mut self, usage: Arc<v1::Usage>, now: Nanos) {
         let Some(spec) = NODES.iter().find(|n| n.name == usage.node) else { return };
         let total = (usage.cpu_ns, usage.uptime_ns);
-        let Some(known) = self.nodes.get_mut(spec.name).filter(|k| k.usage.pid == usage.pid) else {
+        let Some(known) = self.nodes.get_mut(spec.name).filter(|k| {
+            // Counts that go back are of another process, or the last message was wrong.
+            k.usage.pid == usage.pid && k.period_start.0 <= total.0 && k.period_start.1 <= total.1
+        }) else {
             self.nodes.insert(spec.name, Reported { usage, received: now, period_start: total, cpu_percent: None });
             return;
         };
@@ -102,7 +105,15 @@ impl Health {
     }
 
     /// Takes a fault that is raised, goes on or is cleared; a cleared one leaves the list.
-    pub fn on_fault(&mut self, fault: Arc<v1::Fault>, now: Nanos) {
+    pub fn on_fault(&mut self, fault: &v1::Fault, now: Nanos) {
+        // Bounded when they are taken in, not only when they are shown.
+        let fault = v1::Fault {
+            node: truncated(&fault.node, 60),
+            code: truncated(&fault.code, 60),
+            subject: truncated(&fault.subject, 120),
+            text: truncated(&fault.text, 400),
+            ..*fault
+        };
         let same = |f: &v1::Fault| (&f.node, &f.code, &f.subject) == (&fault.node, &fault.code, &fault.subject);
         self.faults.retain(|(_, f)| !same(f));
         if !fault.is_active() {
@@ -143,11 +154,11 @@ impl Health {
 
     /// The active faults, the newest first.
     pub(super) fn faults(&self, now: Nanos) -> Vec<FaultState> {
-        let state = |(at, f): &(Nanos, Arc<v1::Fault>)| FaultState {
-            node: truncated(&f.node, 60),
-            code: truncated(&f.code, 60),
-            subject: truncated(&f.subject, 120),
-            text: truncated(&f.text, 400),
+        let state = |(at, f): &(Nanos, v1::Fault)| FaultState {
+            node: f.node.clone(),
+            code: f.code.clone(),
+            subject: f.subject.clone(),
+            text: f.text.clone(),
             severity: match f.severity() {
                 Severity::Unspecified | Severity::Info => "info",
                 Severity::Warning => "warning",
@@ -181,6 +192,12 @@ mod tests {
         let camera = nodes.iter().find(|n| n.name == "camera").unwrap();
         assert_eq!((camera.state, camera.cpu_percent), ("running", Some(25.0)));
         assert_eq!(nodes.iter().find(|n| n.name == "can").unwrap().state, "absent");
+        // One message with counts that cannot be does not stop the measurement.
+        let wrong = v1::Usage { uptime_ns: u64::MAX, cpu_ns: u64::MAX, ..usage("camera", 0, 0).as_ref().clone() };
+        health.on_usage(Arc::new(wrong), Nanos::from_millis(1100));
+        (6..=11).for_each(|i| health.on_usage(usage("camera", 50 * i, 200 * i), Nanos::from_millis(200 * i)));
+        let again = health.nodes(Nanos::from_millis(2200));
+        assert_eq!(again.iter().find(|n| n.name == "camera").unwrap().cpu_percent, Some(25.0));
         let later = health.nodes(Nanos::from_millis(9000));
         assert_eq!(later.iter().find(|n| n.name == "camera").unwrap().state, "silent");
     }
@@ -188,27 +205,26 @@ mod tests {
     #[test]
     fn a_cleared_fault_is_not_listed_until_it_is_raised_again() {
         let mut health = Health::default();
-        let fault = |state: v1::FaultState| {
-            Arc::new(v1::Fault { code: "a".into(), state: state.into(), count: 1, ..Default::default() })
-        };
-        health.on_fault(fault(v1::FaultState::Raised), Nanos(0));
+        let fault =
+            |state: v1::FaultState| v1::Fault { code: "a".into(), state: state.into(), count: 1, ..Default::default() };
+        health.on_fault(&fault(v1::FaultState::Raised), Nanos(0));
         assert_eq!(health.faults(Nanos(1)).len(), 1);
-        health.on_fault(fault(v1::FaultState::Cleared), Nanos(2));
+        health.on_fault(&fault(v1::FaultState::Cleared), Nanos(2));
         assert!(health.faults(Nanos(3)).is_empty());
-        health.on_fault(fault(v1::FaultState::Raised), Nanos(4));
+        health.on_fault(&fault(v1::FaultState::Raised), Nanos(4));
         assert_eq!(health.faults(Nanos(5)).len(), 1);
     }
 
     #[test]
     fn repeats_of_a_fault_are_one_line_and_the_list_is_bounded() {
         let mut health = Health::default();
-        let fault = |code: &str, count| Arc::new(v1::Fault { code: code.into(), count, ..Default::default() });
-        health.on_fault(fault("a", 1), Nanos(0));
-        health.on_fault(fault("b", 1), Nanos(1));
-        health.on_fault(fault("a", 2), Nanos(2));
+        let fault = |code: &str, count| v1::Fault { code: code.into(), count, ..Default::default() };
+        health.on_fault(&fault("a", 1), Nanos(0));
+        health.on_fault(&fault("b", 1), Nanos(1));
+        health.on_fault(&fault("a", 2), Nanos(2));
         let faults = health.faults(Nanos(3));
         assert_eq!(faults.iter().map(|f| (f.code.as_str(), f.count)).collect::<Vec<_>>(), [("a", 2), ("b", 1)]);
-        (0..200).for_each(|i| health.on_fault(fault(&format!("c{i}"), 1), Nanos(i)));
+        (0..200).for_each(|i| health.on_fault(&fault(&format!("c{i}"), 1), Nanos(i)));
         assert_eq!(health.faults(Nanos(0)).len(), MAX_FAULTS);
     }
 }

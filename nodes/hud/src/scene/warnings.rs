@@ -10,7 +10,7 @@ use std::{
 };
 use v1::{HazardKind, Severity, Side};
 
-/// Most hazards active at once; of more, the ones with the smallest ids are dropped.
+/// Most hazards active at once; of more, the least severe are dropped, of those the oldest evidence first.
 const MAX_HAZARDS: usize = 32;
 /// Longest detail text, in characters.
 const MAX_DETAIL: usize = 60;
@@ -66,8 +66,9 @@ impl Warning {
 #[derive(Debug, Default)]
 pub struct ActiveHazards {
     active: BTreeMap<u64, ActiveHazard>,
-    /// Ids of hazards that ended: a scene made before the end does not bring them back.
-    ended: VecDeque<u64>,
+    /// Ids of hazards that ended, and when the end was published: a scene published before that does not bring them back,
+    /// one published after it does, because fusion contradicts the end.
+    ended: VecDeque<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -80,12 +81,12 @@ struct ActiveHazard {
 impl ActiveHazards {
     /// Takes the start, a change or the end of a hazard. `lanes`: of the newest scene.
     pub fn on_hazard(&mut self, hazard: &v1::Hazard, lanes: Option<&v1::Lanes>) {
-        self.ended.retain(|id| *id != hazard.id);
+        self.ended.retain(|(id, _)| *id != hazard.id);
         if hazard.active {
             self.put(hazard, lanes);
         } else {
             self.active.remove(&hazard.id);
-            self.ended.push_back(hazard.id);
+            self.ended.push_back((hazard.id, hazard.header_copy().published_ns));
             if self.ended.len() > MAX_HAZARDS {
                 self.ended.pop_front();
             }
@@ -95,11 +96,13 @@ impl ActiveHazards {
     /// Takes a scene's list of active hazards. Hazards with newer evidence than the scene stay.
     pub fn on_scene(&mut self, scene: &v1::Scene) {
         let instant = scene.header_copy().stamp_ns;
+        let published_ns = scene.header_copy().published_ns;
         let listed = |id: &u64| scene.hazards.iter().any(|h| h.id == *id);
         self.active.retain(|id, active| listed(id) || active.hazard.header_copy().stamp_ns > instant);
         for hazard in scene.hazards.iter().filter(|h| h.active).take(MAX_HAZARDS) {
             let newer = |active: &ActiveHazard| active.hazard.header_copy().stamp_ns > hazard.header_copy().stamp_ns;
-            if !self.ended.contains(&hazard.id) && !self.active.get(&hazard.id).is_some_and(newer) {
+            let ended = self.ended.iter().any(|(id, end)| *id == hazard.id && *end >= published_ns);
+            if !ended && !self.active.get(&hazard.id).is_some_and(newer) {
                 self.put(hazard, scene.lanes.as_ref());
             }
         }
@@ -110,7 +113,9 @@ impl ActiveHazards {
         let side = before.unwrap_or_else(|| departure_side(hazard, lanes));
         self.active.insert(hazard.id, ActiveHazard { hazard: hazard.clone(), side });
         if self.active.len() > MAX_HAZARDS {
-            self.active.pop_first();
+            let weight = |a: &ActiveHazard| (a.hazard.severity(), a.hazard.header_copy().stamp_ns);
+            let least = self.active.iter().min_by_key(|(_, a)| weight(a)).map(|(id, _)| *id);
+            least.and_then(|id| self.active.remove(&id));
         }
     }
 
@@ -220,6 +225,35 @@ mod tests {
         hazards.on_hazard(&hazard(2, HazardKind::ForwardCollision, 120, true), None);
         hazards.on_scene(&scene(130, vec![]));
         assert!(shown(&hazards).is_empty(), "the next scene ends a hazard whose end was lost");
+    }
+
+    #[test]
+    fn an_end_that_the_next_scene_contradicts_hides_nothing() {
+        let published = |stamp: u64| Some(v1::Header { published_ns: stamp, ..v1::Header::new(stamp, 0) });
+        let mut hazards = ActiveHazards::default();
+        let start = hazard(1, HazardKind::Pedestrian, 100, true);
+        hazards.on_hazard(&start, None);
+        let forged = v1::Hazard { header: published(110), active: false, ..start.clone() };
+        hazards.on_hazard(&forged, None);
+        assert!(shown(&hazards).is_empty());
+        let scene_of =
+            |stamp| v1::Scene { header: published(stamp), hazards: vec![start.clone()], ..Default::default() };
+        hazards.on_scene(&scene_of(109));
+        assert!(shown(&hazards).is_empty(), "published before the end");
+        hazards.on_scene(&scene_of(140));
+        assert_eq!(shown(&hazards).len(), 1);
+    }
+
+    #[test]
+    fn many_warnings_do_not_displace_a_critical_one() {
+        let mut hazards = ActiveHazards::default();
+        let critical = Severity::Critical.into();
+        hazards.on_hazard(&v1::Hazard { severity: critical, ..hazard(0, HazardKind::Pedestrian, 1, true) }, None);
+        for id in 1..1000 {
+            hazards.on_hazard(&hazard(id, HazardKind::LaneDeparture, 5, true), None);
+        }
+        assert_eq!(hazards.active.len(), MAX_HAZARDS);
+        assert!(shown(&hazards)[0].critical);
     }
 
     #[test]
