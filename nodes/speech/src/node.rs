@@ -376,6 +376,10 @@ impl SpeechNode {
             self.attention.extend(self.reply.spoken_until());
             out.effect(Effect::Speak(sentence));
         }
+        if self.reply.is_too_long() {
+            let text = "a turn is longer than any reply; the rest of it is not spoken";
+            out.fault(now, Severity::Warning, "reply-too-long", "language/turn", text);
+        }
     }
 
     /// No audio has come for a while: the turn under way ends, and lines of the track become due by the clock.

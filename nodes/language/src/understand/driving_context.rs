@@ -24,6 +24,8 @@ pub(crate) struct DrivingContext {
     wall_clock: Option<WallClock>,
     /// The mode of the arbiter, and the end of its leases.
     mode: Option<(Mode, Nanos)>,
+    /// When the grants with that mode were published.
+    mode_published_ns: u64,
     /// The kind of the last hazard, and when it was active.
     last_hazard: Option<(String, Nanos)>,
 }
@@ -31,7 +33,7 @@ pub(crate) struct DrivingContext {
 impl DrivingContext {
     /// Everything unknown. `scene_max_age`: older values of the scene are unknown.
     pub fn new(scene_max_age: Duration) -> Self {
-        Self { scene_max_age, scene: None, wall_clock: None, mode: None, last_hazard: None }
+        Self { scene_max_age, scene: None, wall_clock: None, mode: None, mode_published_ns: 0, last_hazard: None }
     }
 
     /// Takes a scene, unless a newer one is known.
@@ -46,12 +48,12 @@ impl DrivingContext {
         self.scene = Some(scene);
     }
 
-    /// Takes the mode of the arbiter, unless that of later leases is known.
+    /// Takes the mode of the arbiter, unless that of later grants is known.
     pub fn update_mode(&mut self, grants: &v1::Grants) {
+        let published_ns = grants.header_copy().published_ns;
         let until = grants.grants.iter().map(|grant| Nanos(grant.lease_end_ns)).max();
-        let is_newer = |until: &Nanos| self.mode.is_none_or(|(_, known)| known <= *until);
-        if let Some(until) = until.filter(is_newer) {
-            self.mode = Some((grants.mode(), until));
+        if let Some(until) = until.filter(|_| self.mode_published_ns <= published_ns) {
+            (self.mode, self.mode_published_ns) = (Some((grants.mode(), until)), published_ns);
         }
     }
 
@@ -118,5 +120,26 @@ impl DrivingContext {
     pub fn last_hazard(&self, now: Nanos) -> Option<&str> {
         let (kind, at) = self.last_hazard.as_ref()?;
         (now.since(*at) <= HAZARD_MEMORY).then_some(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_long_lease_does_not_hold_its_mode_against_later_grants() {
+        let grants = |at_ms: u64, lease_ms: u64, mode: Mode| {
+            let lease_end_ns = Nanos::from_millis(at_ms + lease_ms).0;
+            let header = Some(v1::Header { published_ns: Nanos::from_millis(at_ms).0, ..Default::default() });
+            let grants = vec![v1::Grant { lease_end_ns, ..Default::default() }];
+            v1::Grants { header, mode: mode.into(), grants, ..Default::default() }
+        };
+        let mut context = DrivingContext::new(Duration::from_secs(2));
+        context.update_mode(&grants(1000, 10_000, Mode::Nominal));
+        context.update_mode(&grants(1100, 300, Mode::Hazard));
+        assert_eq!(context.mode, Some((Mode::Hazard, Nanos::from_millis(1400))));
+        context.update_mode(&grants(1050, 300, Mode::Nominal));
+        assert_eq!(context.mode.map(|(mode, _)| mode), Some(Mode::Hazard), "older grants");
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Text without an end of a sentence is spoken in parts of about this length.
 const MAX_SENTENCE_BYTES: usize = 300;
+/// Text of one turn that is spoken; more than four minutes are no reply.
+const MAX_TURN_BYTES: usize = 4000;
 /// Estimated duration of the speech for one byte of text.
 const SPEECH_PER_BYTE: Duration = Duration::from_millis(65);
 
@@ -15,6 +17,8 @@ const SPEECH_PER_BYTE: Duration = Duration::from_millis(65);
 pub struct Reply {
     turn: Option<u64>,
     text: String,
+    /// Text of the turn taken so far.
+    turn_bytes: usize,
     /// The turn that was interrupted: the rest of it is dropped.
     interrupted: Option<u64>,
     /// A sentence was returned since the last [`Reply::interrupt`].
@@ -25,17 +29,21 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Takes a piece. Returns the sentences that it completes.
+    /// Takes a piece. Returns the sentences that it completes. What is longer than a turn may be is left out, see
+    /// [`Self::is_too_long`].
     pub fn push(&mut self, piece: &v1::DialogueTurn, now: Nanos) -> Vec<String> {
         if self.turn != Some(piece.turn_id) {
             // Drops the rest of a turn without a last piece.
             self.text.clear();
             self.turn = Some(piece.turn_id);
+            self.turn_bytes = 0;
         }
         if self.interrupted == Some(piece.turn_id) {
             return Vec::new();
         }
-        self.text.push_str(&piece.text);
+        let room = MAX_TURN_BYTES.saturating_sub(self.turn_bytes);
+        self.text.push_str(&piece.text[..piece.text.floor_char_boundary(room)]);
+        self.turn_bytes = self.turn_bytes.saturating_add(piece.text.len());
         let mut sentences = Vec::new();
         while let Some(end) = part_end(&self.text) {
             let rest = self.text.split_off(end);
@@ -55,6 +63,11 @@ impl Reply {
         }
         self.speaking |= !sentences.is_empty();
         sentences
+    }
+
+    /// Whether a part of the turn under way was left out.
+    pub fn is_too_long(&self) -> bool {
+        self.turn_bytes > MAX_TURN_BYTES
     }
 
     /// Whether a sentence may still be spoken.
@@ -112,6 +125,19 @@ mod tests {
         assert_eq!(push(&mut reply, 1, " is enough", true), ["That is enough"]);
         assert!(push(&mut reply, 1, "", true).is_empty());
         assert_eq!(push(&mut reply, 2, "It is approx. 5 km. Go ", false), ["It is approx. 5 km."]);
+    }
+
+    #[test]
+    fn a_turn_without_end_is_spoken_for_a_bounded_time() {
+        let mut reply = Reply::default();
+        let spoken: usize =
+            (0..100).flat_map(|_| push(&mut reply, 1, &"é word. ".repeat(1000), false)).map(|s| s.len()).sum();
+        assert!(reply.is_too_long() && spoken <= MAX_TURN_BYTES, "{spoken}");
+        assert!(reply.spoken_until() < Nanos::from_millis(5 * 60_000));
+        assert!(push(&mut reply, 1, &"x".repeat(1 << 20), false).is_empty());
+        assert!(reply.text.len() <= MAX_TURN_BYTES);
+        assert_eq!(push(&mut reply, 2, "Yes. ", false), ["Yes."]);
+        assert!(!reply.is_too_long());
     }
 
     #[test]
