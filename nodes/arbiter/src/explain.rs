@@ -4,7 +4,8 @@ use auriga_msgs::{Stamped, v1};
 use auriga_runtime::Nanos;
 use std::fmt::Write;
 
-/// A message of arbiter/grants as text: the mode, the inputs that led to it, and a table of the grants.
+/// A message of arbiter/grants as text: the mode, the inputs that led to it, and a table of the grants. Control characters
+/// of the message, which anyone may have sent, do not reach the terminal.
 pub fn explain(grants: &v1::Grants) -> String {
     let header = grants.header_copy();
     let mut parts = grants.reason.split("; ");
@@ -44,5 +45,18 @@ pub fn explain(grants: &v1::Grants) -> String {
     if let Some(end) = grants.grants.iter().map(|g| g.lease_end_ns).min() {
         let _ = writeln!(text, "  until {:.3} s, then each falls to its floor", Nanos(end).as_secs_f64());
     }
-    text
+    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_of_a_message_do_not_reach_the_terminal() {
+        let grant = v1::Grant { workload: "w\u{1b}[2J".into(), ..Default::default() };
+        let reason = "hazard: \u{1b}]0;owned\u{7}".to_owned();
+        let text = explain(&v1::Grants { grants: vec![grant], reason, ..Default::default() });
+        assert!(text.lines().count() > 3 && !text.contains(['\u{1b}', '\u{7}']), "{text:?}");
+    }
 }

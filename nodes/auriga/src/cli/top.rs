@@ -80,7 +80,8 @@ struct Figures {
 impl Figures {
     fn take(&mut self, any: Any) {
         match any {
-            Any::Usage(usage) => {
+            // Only nodes of the table have a row; names of others come from the wire without end.
+            Any::Usage(usage) if NODES.iter().any(|node| node.name == usage.node) => {
                 let before = self.usage.remove(&usage.node).map(|(last, _)| last);
                 self.usage.insert(usage.node.clone(), ((*usage).clone(), before));
             }
