@@ -7,3 +7,4 @@ mod generator;
 mod lanes;
 mod replay;
 mod scenarios;
+mod trust;
