@@ -19,6 +19,12 @@ impl<'a> Bits<'a> {
         Bits { little: u64::from_le_bytes(word), big: u64::from_be_bytes(word), data }
     }
 
+    /// Bytes of the frame.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.data.len()
+    }
+
     #[inline]
     pub(super) fn little(&self, byte: u8) -> u64 {
         if byte == 0 { self.little } else { u64::from_le_bytes(self.eight(byte)) }

@@ -1,18 +1,18 @@
-//! Compiles `can-dbc`'s syntax tree to messages.
+//! Compiles what the statements say to messages. What is not valid is left out, with its line and the reason.
 
 use super::{
     error::DbcError,
     field::{ByteOrder, Field},
-    message::{MAX_LENGTH, Message},
+    message::{MAX_LENGTH, Message, MessageInfo},
     signal::{Condition, Kind, Signal},
+    syntax::{self, MessageStatement, Multiplexing, Problem, SignalStatement, Tree},
 };
-use can_dbc::{MultiplexIndicator, SignalExtendedValueType, ValueDescription};
-use pest::error::LineColLocation;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 pub(super) struct Compiled {
     pub messages: Vec<Message>,
-    pub warnings: Vec<String>,
+    /// What is left out, in the order of its lines.
+    pub problems: Vec<Problem>,
 }
 
 /// Most messages of a database.
@@ -25,56 +25,43 @@ const MAX_EXTENDED: u64 = 0x1fff_ffff;
 const NO_MESSAGE: &str = "VECTOR__INDEPENDENT_SIG_MSG";
 /// Most levels of nested multiplexers; more are a cycle.
 const MAX_NESTING: usize = 16;
+/// In J1939 databases: the source address that stands for any.
+const NULL_ADDRESS: u32 = 0xfe;
 
 pub(super) fn compile(text: &str, name: &str) -> Result<Compiled, DbcError> {
-    let tree = can_dbc::Dbc::try_from(text).map_err(|e| syntax_error(e, name))?;
-    let source = Source::new(text, name);
-    let attributes = Attributes::new(&tree);
+    let mut tree = syntax::read(text);
+    if tree.messages.is_empty() {
+        return Err(match tree.problems.first() {
+            Some(Problem { line, text }) => DbcError::Syntax { name: name.to_owned(), line: *line, text: text.clone() },
+            None => DbcError::Empty { name: name.to_owned() },
+        });
+    }
+    let mut problems = std::mem::take(&mut tree.problems);
+    let j1939 = J1939::of(&tree);
     let mut messages: Vec<Message> = Vec::new();
-    let mut warnings = Vec::new();
     let (mut ids, mut names) = (HashSet::new(), HashSet::new());
-    for message in tree.messages.iter().filter(|m| m.name != NO_MESSAGE) {
-        let Some(id) = identifier(source.written_id(message)) else {
-            let written = source.written_id(message);
-            warnings.push(format!(
-                "{name}:{}: message {} is left out: {written} is no CAN identifier",
-                source.line(message),
-                message.name
-            ));
-            continue;
-        };
-        let refuse = |text: String| DbcError::Message {
-            name: name.to_owned(),
-            line: source.line(message),
-            message: message.name.clone(),
-            text,
-        };
-        if !ids.insert(id) {
-            return Err(refuse(format!("another message has the same identifier {:#x}", id.0)));
+    for statement in tree.messages.iter().filter(|m| m.name != NO_MESSAGE) {
+        let compiled =
+            identifier(statement.id).ok_or_else(|| format!("{} is no CAN identifier", statement.id)).and_then(|id| {
+                check(statement, id, messages.len())?;
+                if !ids.insert(id) {
+                    return Err(format!("another message has the same identifier {:#x}", id.0));
+                }
+                if !names.insert(statement.name) {
+                    return Err("another message has the same name".into());
+                }
+                Ok(id)
+            });
+        match compiled {
+            Ok(id) => messages.push(MessageCompiler { tree: &tree, statement }.compile(id, &j1939, &mut problems)),
+            Err(reason) => problems.push(Problem {
+                line: statement.line,
+                text: format!("message {} is left out: {reason}", statement.name),
+            }),
         }
-        if !names.insert(message.name.as_str()) {
-            return Err(refuse("another message has the same name".into()));
-        }
-        if message.size > MAX_LENGTH as u64 {
-            return Err(refuse(format!("expected at most {MAX_LENGTH} bytes, found {}", message.size)));
-        }
-        if messages.len() >= MAX_MESSAGES {
-            return Err(refuse(format!("expected at most {MAX_MESSAGES} messages")));
-        }
-        messages.push(MessageCompiler { source: &source, attributes: &attributes, message }.compile(id)?);
     }
-    Ok(Compiled { messages, warnings })
-}
-
-fn syntax_error(error: can_dbc::DbcError, name: &str) -> DbcError {
-    let name = name.to_owned();
-    match error {
-        can_dbc::DbcError::Pest(e) => {
-            let (LineColLocation::Pos((line, column)) | LineColLocation::Span((line, column), _)) = e.line_col;
-            DbcError::Syntax { name, line, column, text: e.variant.message().into_owned() }
-        }
-        other => DbcError::Content { name, text: other.to_string() },
-    }
+    problems.sort_by_key(|problem| problem.line);
+    Ok(Compiled { messages, problems })
 }
 
 /// The identifier and whether it has 29 bits. Many files omit the flag of long ones.
@@ -84,138 +71,100 @@ fn identifier(written: u64) -> Option<(u32, bool)> {
     (id <= MAX_EXTENDED).then_some((id as u32, extended))
 }
 
-/// Line numbers and identifiers of the text: `can-dbc` keeps no lines, and cuts an identifier without flag to 16 bits.
-struct Source<'a> {
-    name: &'a str,
-    /// Line and identifier as written, by message name.
-    messages: HashMap<&'a str, (usize, u64)>,
-    lines: Vec<&'a str>,
+fn check(statement: &MessageStatement, (_, extended): (u32, bool), count: usize) -> Result<(), String> {
+    if statement.size > MAX_LENGTH as u64 {
+        let size = statement.size;
+        let transport = if extended { "; the J1939 transport protocol is not put together" } else { "" };
+        return Err(format!("it has {size} bytes, a frame at most {MAX_LENGTH}{transport}"));
+    }
+    if count >= MAX_MESSAGES {
+        return Err(format!("there are more than {MAX_MESSAGES} messages"));
+    }
+    Ok(())
 }
 
-impl<'a> Source<'a> {
-    fn new(text: &'a str, name: &'a str) -> Self {
-        let lines: Vec<&str> = text.lines().collect();
-        let mut messages = HashMap::new();
-        for (line, text) in (1..).zip(&lines) {
-            let Some(rest) = text.trim_start().strip_prefix("BO_") else { continue };
-            let mut words = rest.split([' ', '\t', ':']).filter(|w| !w.is_empty());
-            if let (Some(Ok(id)), Some(message)) = (words.next().map(str::parse), words.next()) {
-                messages.entry(message).or_insert((line, id));
-            }
+/// Which messages are parameter groups of J1939.
+enum J1939 {
+    /// As the attribute `VFrameFormat` of each message says.
+    ByMessage,
+    /// All with 29-bit identifiers: the attribute `ProtocolType` says so, or, where the file has neither attribute, each
+    /// of them has the source address that no sender uses (254).
+    All,
+    None,
+}
+
+impl J1939 {
+    fn of(tree: &Tree) -> J1939 {
+        let attributes = &tree.attributes;
+        if attributes.words.contains_key("VFrameFormat") {
+            return J1939::ByMessage;
         }
-        Source { name, messages, lines }
-    }
-
-    fn written_id(&self, message: &can_dbc::Message) -> u64 {
-        let parsed = u64::from(message.id.raw());
-        let written = self.messages.get(message.name.as_str()).map(|&(_, id)| id);
-        // A comment may look like a message; then its number differs from the parsed one.
-        written.filter(|id| can_dbc::MessageId::try_from(*id).is_ok_and(|i| i == message.id)).unwrap_or(parsed)
-    }
-
-    fn line(&self, message: &can_dbc::Message) -> usize {
-        self.messages.get(message.name.as_str()).map_or(0, |&(line, _)| line)
-    }
-
-    fn signal_line(&self, message: &can_dbc::Message, signal: &str) -> usize {
-        let begin = self.line(message);
-        let matches = |text: &&str| {
-            let mut words = text.split([' ', '\t', ':']).filter(|w| !w.is_empty());
-            words.next() == Some("SG_") && words.next() == Some(signal)
-        };
-        (begin + 1..)
-            .zip(self.lines.get(begin..).unwrap_or_default())
-            .find(|(_, t)| matches(t))
-            .map_or(begin, |(l, _)| l)
-    }
-}
-
-type Key<'a> = (can_dbc::MessageId, &'a str);
-
-/// What the file states about signals outside their own lines.
-struct Attributes<'a> {
-    labels: HashMap<Key<'a>, Vec<(i64, String)>>,
-    comments: HashMap<Key<'a>, &'a str>,
-    message_comments: HashMap<can_dbc::MessageId, &'a str>,
-    types: HashMap<Key<'a>, SignalExtendedValueType>,
-    multiplexed: HashMap<Key<'a>, &'a can_dbc::ExtendedMultiplex>,
-}
-
-impl<'a> Attributes<'a> {
-    fn new(tree: &'a can_dbc::Dbc) -> Self {
-        let mut labels = HashMap::new();
-        for description in &tree.value_descriptions {
-            if let ValueDescription::Signal { message_id, name, value_descriptions } = description {
-                let mut table: Vec<(i64, String)> =
-                    value_descriptions.iter().map(|v| (v.id, v.description.clone())).collect();
-                table.sort_by_key(|(value, _)| *value);
-                table.dedup_by_key(|(value, _)| *value);
-                labels.insert((*message_id, name.as_str()), table);
-            }
+        if let Some(protocol) = attributes.of_network("ProtocolType").filter(|p| !p.is_empty()) {
+            return if protocol.eq_ignore_ascii_case("J1939") { J1939::All } else { J1939::None };
         }
-        let mut comments = HashMap::new();
-        let mut message_comments = HashMap::new();
-        for comment in &tree.comments {
-            match comment {
-                can_dbc::Comment::Signal { message_id, name, comment } => {
-                    comments.insert((*message_id, name.as_str()), comment.as_str());
+        let ids = tree.messages.iter().filter_map(|m| identifier(m.id));
+        let mut long = ids.filter(|(_, extended)| *extended).map(|(id, _)| id).peekable();
+        let any = long.peek().is_some();
+        if any && long.all(|id| id & 0xff == NULL_ADDRESS) { J1939::All } else { J1939::None }
+    }
+
+    fn holds(&self, tree: &Tree, statement: &MessageStatement, extended: bool) -> bool {
+        extended
+            && match self {
+                J1939::All => true,
+                J1939::None => false,
+                J1939::ByMessage => {
+                    let format = tree.attributes.of_message(statement.id, "VFrameFormat");
+                    format.is_some_and(|f| f.to_ascii_uppercase().starts_with("J1939"))
                 }
-                can_dbc::Comment::Message { id, comment } => {
-                    message_comments.insert(*id, comment.as_str());
-                }
-                _ => {}
             }
-        }
-        let types = tree.signal_extended_value_type_list.iter();
-        let multiplexed = tree.extended_multiplex.iter();
-        Attributes {
-            labels,
-            comments,
-            message_comments,
-            types: types.map(|t| ((t.message_id, t.signal_name.as_str()), t.signal_extended_value_type)).collect(),
-            multiplexed: multiplexed.map(|m| ((m.message_id, m.signal_name.as_str()), m)).collect(),
-        }
     }
 }
 
 struct MessageCompiler<'a> {
-    source: &'a Source<'a>,
-    attributes: &'a Attributes<'a>,
-    message: &'a can_dbc::Message,
+    tree: &'a Tree<'a>,
+    statement: &'a MessageStatement<'a>,
 }
 
 impl MessageCompiler<'_> {
-    fn compile(&self, id: (u32, bool)) -> Result<Message, DbcError> {
+    fn compile(&self, (id, extended): (u32, bool), j1939: &J1939, problems: &mut Vec<Problem>) -> Message {
         let mut names = HashSet::new();
-        let mut signals = Vec::with_capacity(self.message.signals.len());
-        for signal in &self.message.signals {
-            if !names.insert(signal.name.as_str()) {
-                return Err(self.refuse(signal, "another signal of the message has the same name".into()));
+        let mut signals = Vec::with_capacity(self.statement.signals.len());
+        for signal in &self.statement.signals {
+            let compiled = match names.insert(signal.name) {
+                true => self.signal(signal),
+                false => Err("another signal of the message has the same name".into()),
+            };
+            match compiled {
+                Ok(signal) => signals.push(signal),
+                Err(reason) => {
+                    let text = format!("signal {}.{} is left out: {reason}", self.statement.name, signal.name);
+                    problems.push(Problem { line: signal.line, text });
+                }
             }
-            signals.push(self.signal(signal)?);
         }
-        let comment = self.attributes.message_comments.get(&self.message.id).copied().unwrap_or_default().to_owned();
-        Ok(Message::new(self.message.name.clone(), comment, id, self.message.size as usize, signals))
+        let cycle = self.tree.attributes.of_message(self.statement.id, "GenMsgCycleTime");
+        let info = MessageInfo {
+            name: self.statement.name.to_owned(),
+            comment: self.tree.message_comments.get(&self.statement.id).cloned().unwrap_or_default(),
+            id,
+            extended,
+            length: self.statement.size as usize,
+            j1939: j1939.holds(self.tree, self.statement, extended),
+            cycle_ms: cycle.and_then(|ms| ms.parse::<f64>().ok()).filter(|ms| *ms > 0.0).map(|ms| ms as u64),
+        };
+        Message::new(info, signals)
     }
 
-    fn refuse(&self, signal: &can_dbc::Signal, text: String) -> DbcError {
-        DbcError::Signal {
-            name: self.source.name.to_owned(),
-            line: self.source.signal_line(self.message, &signal.name),
-            message: self.message.name.clone(),
-            signal: signal.name.clone(),
-            text,
-        }
-    }
-
-    fn signal(&self, signal: &can_dbc::Signal) -> Result<Signal, DbcError> {
+    fn signal(&self, signal: &SignalStatement) -> Result<Signal, String> {
         let field = self.field(signal)?;
-        let key = (self.message.id, signal.name.as_str());
-        let kind = match self.attributes.types.get(&key) {
-            Some(SignalExtendedValueType::IEEEfloat32Bit) => Kind::Float32,
-            Some(SignalExtendedValueType::IEEEdouble64bit) => Kind::Float64,
-            _ if signal.value_type == can_dbc::ValueType::Signed => Kind::Signed,
-            _ => Kind::Unsigned,
+        let key = (self.statement.id, signal.name);
+        let kind = match self.tree.types.get(&key) {
+            Some(1) => Kind::Float32,
+            Some(2) => Kind::Float64,
+            Some(0) | None if signal.signed => Kind::Signed,
+            Some(0) | None => Kind::Unsigned,
+            Some(other) => return Err(format!("SIG_VALTYPE_ gives it the type {other}, which is not known")),
         };
         let expected_bits = match kind {
             Kind::Float32 => 32,
@@ -223,56 +172,61 @@ impl MessageCompiler<'_> {
             _ => field.bits,
         };
         if field.bits != expected_bits {
-            let text = format!("SIG_VALTYPE_ gives it {expected_bits} bits, it has {}", field.bits);
-            return Err(self.refuse(signal, text));
+            return Err(format!("SIG_VALTYPE_ gives it {expected_bits} bits, it has {}", field.bits));
         }
         if signal.factor == 0.0 || !signal.factor.is_finite() || !signal.offset.is_finite() {
-            let text = format!("expected a factor other than 0, found ({},{})", signal.factor, signal.offset);
-            return Err(self.refuse(signal, text));
+            return Err(format!("expected a factor other than 0, found ({},{})", signal.factor, signal.offset));
         }
+        let conditions = self.conditions(signal)?;
+        let end = conditions.iter().map(|c| c.end).chain([self.end(signal)]).max().unwrap_or_default();
         Ok(Signal {
-            name: signal.name.clone(),
+            name: signal.name.to_owned(),
             unit: signal.unit.clone(),
-            comment: self.attributes.comments.get(&key).copied().unwrap_or_default().to_owned(),
+            comment: self.tree.signal_comments.get(&key).cloned().unwrap_or_default(),
             field,
             kind,
             factor: signal.factor,
             offset: signal.offset,
-            minimum: number(signal.min),
-            maximum: number(signal.max),
-            labels: self.attributes.labels.get(&key).cloned().unwrap_or_default(),
-            conditions: self.conditions(signal)?,
+            minimum: signal.minimum,
+            maximum: signal.maximum,
+            labels: self.tree.labels.get(&key).cloned().unwrap_or_default(),
+            conditions,
+            end,
         })
     }
 
+    fn order(signal: &SignalStatement) -> ByteOrder {
+        if signal.little_endian { ByteOrder::Little } else { ByteOrder::Big }
+    }
+
+    /// Bytes of a frame up to the signal's last bit. The field has been checked.
+    fn end(&self, signal: &SignalStatement) -> usize {
+        Field::last_byte(Self::order(signal), signal.start as usize, signal.bits as usize) + 1
+    }
+
     /// The bit field, checked to be within the message.
-    fn field(&self, signal: &can_dbc::Signal) -> Result<Field, DbcError> {
-        let order = match signal.byte_order {
-            can_dbc::ByteOrder::LittleEndian => ByteOrder::Little,
-            can_dbc::ByteOrder::BigEndian => ByteOrder::Big,
-        };
-        if !(1..=64).contains(&signal.size) {
-            return Err(self.refuse(signal, format!("expected 1 to 64 bits, found {}", signal.size)));
+    fn field(&self, signal: &SignalStatement) -> Result<Field, String> {
+        if !(1..=64).contains(&signal.bits) {
+            return Err(format!("expected 1 to 64 bits, found {}", signal.bits));
         }
-        let (start, bits) = (signal.start_bit, signal.size as usize);
-        let fits =
-            start < 8 * MAX_LENGTH as u64 && Field::last_byte(order, start as usize, bits) < self.message.size as usize;
+        let (start, bits) = (signal.start, signal.bits);
+        let fits = start < 8 * MAX_LENGTH as u64 && self.end(signal) <= self.statement.size as usize;
         if !fits {
-            let text = format!("{bits} bits from bit {start} are not within the {} bytes", self.message.size);
-            return Err(self.refuse(signal, text));
+            return Err(format!("{bits} bits from bit {start} are not within the {} bytes", self.statement.size));
         }
-        Ok(Field::new(order, start as usize, bits))
+        Ok(Field::new(Self::order(signal), start as usize, bits as usize))
     }
 
     /// The conditions under which the signal is in a frame, from its own multiplexer up to the topmost one.
-    fn conditions(&self, signal: &can_dbc::Signal) -> Result<Box<[Condition]>, DbcError> {
+    fn conditions(&self, signal: &SignalStatement) -> Result<Box<[Condition]>, String> {
         let mut conditions = Vec::new();
         let mut below = signal;
         while let Some((above, ranges)) = self.multiplexer(below)? {
             if conditions.len() == MAX_NESTING {
-                return Err(self.refuse(signal, "its multiplexers select each other in a cycle".into()));
+                return Err("its multiplexers select each other in a cycle".into());
             }
-            conditions.push(Condition { field: self.field(above)?, ranges });
+            let field = self.field(above).map_err(|text| format!("its multiplexer {}: {text}", above.name))?;
+            conditions.push(Condition { field, ranges, end: self.end(above) });
             below = above;
         }
         Ok(conditions.into())
@@ -280,34 +234,22 @@ impl MessageCompiler<'_> {
 
     /// The signal that selects this one, and for which values.
     #[allow(clippy::type_complexity)]
-    fn multiplexer(&self, signal: &can_dbc::Signal) -> Result<Option<(&can_dbc::Signal, Box<[(u64, u64)]>)>, DbcError> {
-        use MultiplexIndicator as Indicator;
-        let (Indicator::MultiplexedSignal(value) | Indicator::MultiplexorAndMultiplexedSignal(value)) =
-            signal.multiplexer_indicator
-        else {
-            return Ok(None);
-        };
-        if let Some(extended) = self.attributes.multiplexed.get(&(self.message.id, signal.name.as_str())) {
-            let name = &extended.multiplexor_signal_name;
-            let above = self.message.signals.iter().find(|s| s.name == *name);
-            let above = above.ok_or_else(|| self.refuse(signal, format!("its multiplexer {name} does not exist")))?;
-            return Ok(Some((above, extended.mappings.iter().map(|m| (m.min_value, m.max_value)).collect())));
+    fn multiplexer(
+        &self,
+        signal: &SignalStatement,
+    ) -> Result<Option<(&SignalStatement<'_>, Box<[(u64, u64)]>)>, String> {
+        let Some(value) = signal.multiplexing.selected_by else { return Ok(None) };
+        if let Some((name, ranges)) = self.tree.selectors.get(&(self.statement.id, signal.name)) {
+            let above = self.statement.signals.iter().find(|s| s.name == *name);
+            let above = above.ok_or_else(|| format!("its multiplexer {name} does not exist"))?;
+            return Ok(Some((above, ranges.as_slice().into())));
         }
-        let mut above = self.message.signals.iter().filter(|s| s.multiplexer_indicator == Indicator::Multiplexor);
+        const TOPMOST: Multiplexing = Multiplexing { selects: true, selected_by: None };
+        let mut above = self.statement.signals.iter().filter(|s| s.multiplexing == TOPMOST);
         match (above.next(), above.next()) {
             (Some(above), None) => Ok(Some((above, Box::new([(value, value)])))),
-            (None, _) => Err(self.refuse(signal, format!("m{value}: the message has no multiplexer (M)"))),
-            (Some(_), Some(_)) => {
-                Err(self.refuse(signal, "the message has several multiplexers and no SG_MUL_VAL_ for it".into()))
-            }
+            (None, _) => Err(format!("m{value}: the message has no multiplexer (M)")),
+            (Some(_), Some(_)) => Err("the message has several multiplexers and no SG_MUL_VAL_ for it".into()),
         }
-    }
-}
-
-fn number(value: can_dbc::NumericValue) -> f64 {
-    match value {
-        can_dbc::NumericValue::Uint(v) => v as f64,
-        can_dbc::NumericValue::Int(v) => v as f64,
-        can_dbc::NumericValue::Double(v) => v,
     }
 }

@@ -12,16 +12,6 @@ pub const MAX_LENGTH: usize = 64;
 /// Lengths of CAN FD frames above eight bytes: a message of another length is padded to the next of them.
 const FD_LENGTHS: [usize; 7] = [12, 16, 20, 24, 32, 48, 64];
 
-/// A frame whose length is not the message's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected} bytes, found {found}")]
-pub struct DecodeError {
-    /// Bytes of the message.
-    pub expected: usize,
-    /// Bytes of the frame.
-    pub found: usize,
-}
-
 /// Why values cannot be encoded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EncodeError {
@@ -73,27 +63,29 @@ fn did_you_mean(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|n| format!(" (nearest: {n})")).unwrap_or_default()
 }
 
+/// What is known of a message besides its signals.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct MessageInfo {
+    pub name: String,
+    pub comment: String,
+    pub id: u32,
+    pub extended: bool,
+    pub length: usize,
+    pub j1939: bool,
+    pub cycle_ms: Option<u64>,
+}
+
 /// A compiled message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    name: String,
-    comment: String,
-    id: u32,
-    extended: bool,
-    length: usize,
+    info: MessageInfo,
     signals: Vec<Signal>,
     /// Consecutive signals with the same conditions: they are checked once.
     groups: Vec<std::ops::Range<usize>>,
 }
 
 impl Message {
-    pub(super) fn new(
-        name: String,
-        comment: String,
-        (id, extended): (u32, bool),
-        length: usize,
-        mut signals: Vec<Signal>,
-    ) -> Message {
+    pub(super) fn new(info: MessageInfo, mut signals: Vec<Signal>) -> Message {
         // The stable sort keeps the file's order among the signals of one condition.
         let mut order: Vec<Box<[Condition]>> = Vec::new();
         for signal in &signals {
@@ -109,32 +101,32 @@ impl Message {
                 _ => groups.push(i..i + 1),
             }
         }
-        Message { name, comment, id, extended, length, signals, groups }
+        Message { info, signals, groups }
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.info.name
     }
 
     /// Its comment in the file; may be empty.
     pub fn comment(&self) -> &str {
-        &self.comment
+        &self.info.comment
     }
 
     /// Its identifier, without flags.
     pub fn id(&self) -> u32 {
-        self.id
+        self.info.id
     }
 
     /// Whether the identifier has 29 bits.
     pub fn is_extended(&self) -> bool {
-        self.extended
+        self.info.extended
     }
 
     /// Its length in bytes.
     pub fn length(&self) -> usize {
-        self.length
+        self.info.length
     }
 
     /// Its signals: first those in every frame, then those of each value of a multiplexer.
@@ -147,50 +139,45 @@ impl Message {
         self.signals.iter().find(|s| s.name() == name)
     }
 
-    /// Whether a frame of this message can have `length` bytes: the message's own length, or that after CAN FD padding.
+    /// Whether it is a parameter group of J1939: its frames are recognised whatever their priority and source address.
+    pub fn is_j1939(&self) -> bool {
+        self.info.j1939
+    }
+
+    /// How often it is sent, in milliseconds, where the file states it (`GenMsgCycleTime`).
+    pub fn cycle_ms(&self) -> Option<u64> {
+        self.info.cycle_ms
+    }
+
+    /// Whether a frame of this message should have `length` bytes: the message's own length, or that after CAN FD padding.
     #[inline]
     pub fn accepts_length(&self, length: usize) -> bool {
-        length == self.length || (self.length > 8 && FD_LENGTHS.iter().find(|&&l| l >= self.length) == Some(&length))
+        let own = self.info.length;
+        length == own || (own > 8 && FD_LENGTHS.iter().find(|&&l| l >= own) == Some(&length))
     }
 
-    /// The frame's bytes.
-    ///
-    /// # Errors
-    /// When the frame does not have the message's length.
+    /// Calls `each` with every signal in the frame (its index in [`Self::signals`]) and its physical value. A frame of
+    /// another length has the signals that lie wholly within it.
     #[inline]
-    pub fn bits<'a>(&self, data: &'a [u8]) -> Result<Bits<'a>, DecodeError> {
-        if !self.accepts_length(data.len()) {
-            return Err(DecodeError { expected: self.length, found: data.len() });
-        }
-        Ok(Bits::new(data))
-    }
-
-    /// Calls `each` with every signal in the frame (its index in [`Self::signals`]) and its physical value.
-    ///
-    /// # Errors
-    /// When the frame does not have the message's length.
-    #[inline]
-    pub fn decode_each(&self, data: &[u8], mut each: impl FnMut(usize, f64)) -> Result<(), DecodeError> {
-        let bits = self.bits(data)?;
+    pub fn decode_each(&self, data: &[u8], mut each: impl FnMut(usize, f64)) {
+        let bits = Bits::new(data);
         for group in &self.groups {
             let signals = &self.signals[group.clone()];
             if signals.first().is_some_and(|s| s.is_selected(&bits)) {
                 for (i, signal) in (group.start..).zip(signals) {
-                    each(i, signal.physical(&bits));
+                    if signal.is_within(&bits) {
+                        each(i, signal.physical(&bits));
+                    }
                 }
             }
         }
-        Ok(())
     }
 
-    /// Every signal in the frame, with its physical value.
-    ///
-    /// # Errors
-    /// When the frame does not have the message's length.
-    pub fn decode<'a>(&'a self, data: &'a [u8]) -> Result<impl Iterator<Item = (&'a Signal, f64)>, DecodeError> {
-        let bits = self.bits(data)?;
-        let selected = self.signals.iter().filter(move |s| s.is_selected(&bits));
-        Ok(selected.map(move |s| (s, s.physical(&bits))))
+    /// Every signal in the frame, with its physical value. A frame of another length has the signals that lie wholly
+    /// within it.
+    pub fn decode<'a>(&'a self, data: &'a [u8]) -> impl Iterator<Item = (&'a Signal, f64)> {
+        let bits = Bits::new(data);
+        self.signals.iter().filter(move |s| s.is_present(&bits)).map(move |s| (s, s.physical(&bits)))
     }
 
     /// Writes physical values into a frame's bytes. Bits of signals that are not named are not changed.
@@ -198,9 +185,9 @@ impl Message {
     /// # Errors
     /// When the buffer has the wrong length, a signal is unknown or not selected, or a value is out of its range.
     pub fn encode(&self, values: &[(&str, f64)], data: &mut [u8]) -> Result<(), EncodeError> {
-        let message = || self.name.clone();
-        if data.len() != self.length {
-            return Err(EncodeError::Length { message: message(), expected: self.length, found: data.len() });
+        let message = || self.info.name.clone();
+        if data.len() != self.info.length {
+            return Err(EncodeError::Length { message: message(), expected: self.info.length, found: data.len() });
         }
         for &(name, value) in values {
             let signal = self.signal(name).ok_or_else(|| EncodeError::UnknownSignal {

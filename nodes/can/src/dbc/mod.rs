@@ -1,4 +1,7 @@
-//! CAN databases (DBC): parsed by `can-dbc`, compiled once so that a signal is decoded with two shifts.
+//! CAN databases (DBC): compiled once so that a signal is decoded with two shifts.
+//!
+//! What is not valid in a file costs itself alone: it is left out, with its line and the reason in
+//! [`Database::warnings`].
 //!
 //! ```
 //! use auriga_can::dbc::Database;
@@ -8,7 +11,7 @@
 //! let mut data = [0; 8];
 //! speed.encode(&[("VEHICLE_SPEED", 90.0)], &mut data)?;
 //! assert_eq!(data[..2], [0x23, 0x28]);
-//! let values: Vec<f64> = speed.decode(&data)?.map(|(_, value)| value).collect();
+//! let values: Vec<f64> = speed.decode(&data).map(|(_, value)| value).collect();
 //! assert_eq!(values, [90.0]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -20,10 +23,12 @@ mod error;
 mod field;
 mod message;
 mod signal;
+mod syntax;
 
 pub use bits::Bits;
 pub use database::Database;
+pub(crate) use database::{parameter_group, source_address};
 pub use error::DbcError;
 pub use field::ByteOrder;
-pub use message::{DecodeError, EncodeError, Message};
+pub use message::{EncodeError, Message};
 pub use signal::{Kind, Signal};

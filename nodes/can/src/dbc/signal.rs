@@ -34,6 +34,8 @@ pub struct Signal {
     pub(super) labels: Vec<(i64, String)>,
     /// The signal is in the frame when all of these hold.
     pub(super) conditions: Box<[Condition]>,
+    /// Bytes of a frame that it and its multiplexers need.
+    pub(super) end: usize,
 }
 
 impl Signal {
@@ -96,6 +98,18 @@ impl Signal {
     pub fn label(&self, raw: i64) -> Option<&str> {
         let found = self.labels.binary_search_by_key(&raw, |(value, _)| *value).ok()?;
         Some(&self.labels[found].1)
+    }
+
+    /// Whether the frame has it: the frame is long enough, and the multiplexers select it.
+    #[inline]
+    pub fn is_present(&self, bits: &Bits) -> bool {
+        self.is_within(bits) && self.is_selected(bits)
+    }
+
+    /// Whether it and its multiplexers lie wholly within the frame.
+    #[inline]
+    pub fn is_within(&self, bits: &Bits) -> bool {
+        self.end <= bits.len()
     }
 
     /// Whether the frame's multiplexers select it.
@@ -161,6 +175,8 @@ impl Signal {
 pub(super) struct Condition {
     pub field: Field,
     pub ranges: Box<[(u64, u64)]>,
+    /// Bytes of a frame up to the multiplexer's last bit.
+    pub end: usize,
 }
 
 impl Condition {

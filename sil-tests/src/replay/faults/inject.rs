@@ -94,7 +94,7 @@ fn noisy(n: &Noise, span: std::ops::Range<Nanos>, root: &Path, stream: Stream) -
         if frame.id != message.id() {
             return;
         }
-        let value = message.decode(&frame.data).ok().and_then(|mut s| s.find(|(s, _)| s.name() == signal).map(|s| s.1));
+        let value = message.decode(&frame.data).find(|(s, _)| s.name() == signal).map(|(_, value)| value);
         if let Some(value) = value {
             // A value outside the signal's range cannot be sent: the frame stays as it was.
             let mut data = frame.data.to_vec();

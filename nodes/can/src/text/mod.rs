@@ -1,0 +1,3 @@
+//! Text as people's tools write it: [`encoding`]s.
+
+pub mod encoding;
