@@ -1,6 +1,6 @@
 //! The configuration.
 
-use crate::input::source::Source;
+use crate::input::{log, source::Source};
 use anyhow::ensure;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -19,6 +19,10 @@ pub struct Config {
     pub interface: String,
     /// The recording to play instead; empty: none.
     pub log: PathBuf,
+    /// Whether the recording's times count from the start of a drive with other files.
+    pub log_aligned: bool,
+    /// Only frames of this bus are decoded; empty: of all.
+    pub bus: String,
     /// The database of the bus.
     pub dbc: PathBuf,
     /// The mapping of its signals.
@@ -47,7 +51,10 @@ impl Config {
         );
         Ok(match (self.interface.as_str(), log) {
             ("", false) => Source::None,
-            ("", true) => Source::Log(self.log.clone()),
+            ("", true) => {
+                let options = log::Options { aligned: self.log_aligned, ..Default::default() };
+                Source::Log(self.log.clone(), options)
+            }
             (interface, _) => Source::Interface(interface.to_owned()),
         })
     }

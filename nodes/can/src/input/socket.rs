@@ -1,6 +1,6 @@
 //! SocketCAN: frames of an interface with the kernel's timestamps. Nothing is ever sent.
 
-use crate::dbc::{Database, Message};
+use crate::dbc::{Database, Message, parameter_group};
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
 use socketcan::{CanAnyFrame, CanFdSocket, CanFilter, EmbeddedFrame, Frame, Socket, SocketOptions, timestamp};
@@ -26,6 +26,10 @@ const EFF_MASK: u32 = 0x1fff_ffff;
 /// Filters (identifier, mask) that pass the database's identifiers; `None` when there are more than the kernel accepts.
 pub fn filters(database: &Database) -> Option<Vec<(u32, u32)>> {
     let filter = |message: &Message| match message.is_extended() {
+        true if message.is_j1939() => {
+            let (group, mask) = parameter_group(message.id());
+            (group << 8 | EFF_FLAG, mask << 8 | EFF_FLAG)
+        }
         true => (message.id() | EFF_FLAG, EFF_MASK | EFF_FLAG),
         false => (message.id(), SFF_MASK | EFF_FLAG),
     };

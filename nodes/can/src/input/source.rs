@@ -1,20 +1,34 @@
 //! The device thread: reads frames from an interface or a log until the node stops.
 
 use super::{log, socket::Bus};
+use crate::dbc::Database;
 use auriga_msgs::{node, topic, v1};
 use auriga_runtime::{Backoff, DeviceSink, Nanos};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use v1::Severity;
 
 /// Where frames come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Source {
     /// Nothing is configured.
     None,
     /// A SocketCAN interface.
     Interface(String),
-    /// A recording.
-    Log(PathBuf),
+    /// A recording, and how it is read.
+    Log(PathBuf, log::Options),
+}
+
+impl Source {
+    /// With the names of a database's messages, for symbolic recordings.
+    pub fn with_names(self, database: &Database) -> Self {
+        match self {
+            Source::Log(path, options) => Source::Log(path, options.with_names(database)),
+            other => other,
+        }
+    }
 }
 
 /// Reads the source until the node stops. A log plays in real time from [`DeviceSink::start_at`]; an interface that is
@@ -25,7 +39,7 @@ pub fn pump(source: &Source, filters: Option<&[(u32, u32)]>, sink: &DeviceSink<n
             let text = "no bus is configured: set `interface` to a SocketCAN interface or `log` to a recording";
             sink.standing_fault(Severity::Warning, "can-absent", "can", text);
         }
-        Source::Log(path) => match play(path, sink) {
+        Source::Log(path, options) => match play(path, options, sink) {
             Ok(()) => sink.end_of_input(),
             Err(e) => sink.standing_fault(Severity::Critical, "can-log", &path.display().to_string(), format!("{e:#}")),
         },
@@ -42,19 +56,24 @@ const MAX_AGE: Duration = Duration::from_millis(500);
 /// budget of a frame's chain.
 const HAND_OVER_DISTANCE: Duration = Duration::from_micros(500);
 
-fn play(path: &PathBuf, sink: &DeviceSink<node::Can>) -> anyhow::Result<()> {
+fn play(path: &Path, options: &log::Options, sink: &DeviceSink<node::Can>) -> anyhow::Result<()> {
+    let mut frames = log::frames_with(path, sink.start_at(), options)?;
     let mut next = Nanos::ZERO;
-    for batch in log::frames(path, sink.start_at())? {
+    loop {
+        let batch = frames.next();
+        for notice in frames.take_notices() {
+            sink.fault(Severity::Warning, "can-log-line", &notice.place, notice.text);
+        }
+        let Some(batch) = batch else { return Ok(()) };
         let (due, frames) = batch?;
         if Nanos::monotonic().since(due) > MAX_AGE {
             continue;
         }
         if !sink.sleep_until(due.max(next)) || !sink.send::<topic::DeviceCan>(frames) {
-            break;
+            return Ok(());
         }
         next = Nanos::monotonic() + HAND_OVER_DISTANCE;
     }
-    Ok(())
 }
 
 /// Between attempts to open a lost interface: short, since a bus that comes back by itself after a bus-off must be read

@@ -29,8 +29,15 @@ pub(super) fn open(drive: Drive, options: &Options) -> Result<Input> {
         add(TopicId::DeviceTranscript, Box::new(lines))?;
     }
     if let Some(path) = drive.can() {
-        let frames = auriga_can::log::frames(&path, start)?;
-        let frames = frames.map(|item| item.map(|(t, m)| (t, Any::DeviceCan(m.into()))));
+        // Its times count from the same start as those of the drive's other files.
+        let aligned = auriga_can::log::Options { aligned: true, ..Default::default() };
+        let mut frames = auriga_can::log::frames_with(&path, start, &aligned)?;
+        let frames = std::iter::from_fn(move || {
+            let item = frames.next();
+            let notices = frames.take_notices();
+            notices.iter().for_each(|notice| tracing::warn!(place = notice.place, "{}", notice.text));
+            Some(item?.map(|(t, m)| (t, Any::DeviceCan(m.into()))))
+        });
         add(TopicId::DeviceCan, Box::new(frames))?;
     }
     if let Some(path) = drive.camera() {

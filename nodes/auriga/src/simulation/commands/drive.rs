@@ -41,9 +41,12 @@ pub struct Drive {
     /// Video of the front camera.
     #[arg(long, value_name = "FILE")]
     camera: Option<PathBuf>,
-    /// CAN log: candump or Vector ASC.
+    /// CAN log: candump in any form, Vector ASC, PEAK TRC or CSV.
     #[arg(long, value_name = "FILE")]
     can: Option<PathBuf>,
+    /// Bus of the CAN log to decode, such as can0; in ASC and TRC the channel. Default: all.
+    #[arg(long, value_name = "NAME")]
+    bus: Option<String>,
     /// CAN database (DBC).
     #[arg(long, value_name = "FILE")]
     dbc: Option<PathBuf>,
@@ -185,6 +188,9 @@ impl Drive {
         let given = [
             ("camera", path(&self.camera)),
             ("can_log", path(&self.can)),
+            // One file of its own has its own clock.
+            ("can_log_aligned", self.can.as_ref().map(|_| "false".to_owned())),
+            ("can_bus", self.bus.clone()),
             ("dbc", path(&self.dbc)),
             ("mapping", path(&self.mapping)),
             ("speech", path(&self.speech)),

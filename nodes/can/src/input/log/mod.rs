@@ -1,4 +1,9 @@
-//! Recordings of a bus: candump's two text formats and Vector's ASC, recognised by their content.
+//! Recordings of a bus: candump's text formats, Vector's ASC, PEAK's TRC and comma-separated values, recognised by their
+//! content.
+//!
+//! * [`formats`]: lines to frames.
+//! * [`records`]: the lines of a file, of which those without a frame are passed over.
+//! * [`timeline`]: the recording's clock.
 //!
 //! ```no_run
 //! use auriga_runtime::Nanos;
@@ -9,9 +14,15 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
-mod asc;
-mod candump;
-mod format;
+mod error;
+mod formats;
 mod frames;
+mod notices;
+mod options;
+mod records;
+mod timeline;
 
-pub use frames::{Frames, LogError, frames};
+pub use error::LogError;
+pub use frames::{Frames, frames, frames_with};
+pub use notices::Notice;
+pub use options::{Names, Options};

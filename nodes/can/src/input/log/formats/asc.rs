@@ -8,14 +8,12 @@
 //!    0.006000 1  ErrorFrame
 //!    0.007000 CANFD   1 Rx        123                  1 0 9 12 01 02 …
 //! ```
-//! Other events (statistics, chip states, triggers) contain no frame and are ignored.
+//! Other events (statistics, chip states, triggers) contain no frame and are ignored, and so are lines of the heading.
+//! Identifiers are numbers or, in symbolic recordings, the names of messages.
 
-use super::format::{Format, MAX_EXTENDED, MAX_STANDARD, Record, Times, seconds};
+use super::common::{CLASSIC_BYTES, FD_LENGTHS, Format, Record, Time, checked_id, seconds};
+use crate::input::log::options::Names;
 use auriga_msgs::v1;
-
-/// Bytes by length code.
-const FD_LENGTHS: [usize; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64];
-const CLASSIC_BYTES: usize = 8;
 
 /// First words of lines that are not events.
 const HEADER: [&str; 8] = ["date", "base", "begin", "end", "internal", "no", "previous", "//"];
@@ -23,12 +21,26 @@ const HEADER: [&str; 8] = ["date", "base", "begin", "end", "internal", "no", "pr
 /// The settings in the header.
 pub struct Asc {
     radix: u32,
-    times: Times,
+    relative: bool,
+    names: Names,
+    /// A line with a time was read: the heading is over.
+    begun: bool,
 }
 
-impl Default for Asc {
-    fn default() -> Self {
-        Self { radix: 16, times: Times::Absolute }
+impl Asc {
+    /// `names`: of the messages in symbolic recordings.
+    pub fn new(names: Names) -> Self {
+        Self { radix: 16, relative: false, names, begun: false }
+    }
+
+    /// Whether a recording begins with such a line.
+    pub fn begins(line: &str) -> bool {
+        let lower = line.to_ascii_lowercase();
+        let dated = lower.strip_prefix("date ").is_some();
+        dated
+            || lower.starts_with("base hex")
+            || lower.starts_with("base dec")
+            || lower.starts_with("begin triggerblock")
     }
 }
 
@@ -36,22 +48,23 @@ impl Format for Asc {
     fn line(&mut self, line: &str) -> Result<Option<Record>, String> {
         let mut words = line.split_ascii_whitespace();
         let first = words.next().unwrap_or_default();
-        let Some(stamp_ns) = seconds(first) else {
+        let Some(stamp) = seconds(first) else {
             return self.header(first, line);
         };
+        self.begun = true;
         let words: Vec<&str> = words.collect();
         let frame = match words.as_slice() {
             ["CANFD", rest @ ..] => self.fd(rest)?,
             [channel, "ErrorFrame", ..] => Some(error_frame(channel)),
-            [channel, id, "Rx" | "Tx", kind @ ("d" | "r"), rest @ ..] if is_number(channel) => {
-                Some(self.classic(channel, id, *kind == "r", rest)?)
-            }
+            [channel, id, "Rx" | "Tx" | "TxRq", rest @ ..] if is_number(channel) => match rest {
+                [kind @ ("d" | "r"), rest @ ..] => Some(self.classic(channel, id, *kind == "r", rest)?),
+                [] => return Err("the line ends before the frame's data".into()),
+                _ => None,
+            },
             _ => None,
         };
-        Ok(frame.map(|mut frame| {
-            frame.stamp_ns = stamp_ns;
-            Record { times: self.times, frame }
-        }))
+        let time = if self.relative { Time::Since(stamp) } else { Time::At(stamp) };
+        Ok(frame.map(|frame| Record { time, frame }))
     }
 }
 
@@ -64,10 +77,10 @@ impl Asc {
         let lower = line.to_lowercase();
         if first.eq_ignore_ascii_case("base") {
             self.radix = if lower.contains("dec") { 10 } else { 16 };
-            self.times = if lower.contains("relative") { Times::SinceLast } else { Times::Absolute };
+            self.relative = lower.contains("relative");
         }
-        let known = HEADER.iter().any(|word| lower.starts_with(word));
-        if known { Ok(None) } else { Err(format!("expected candump -L or Vector ASC, found {line:?}")) }
+        let known = !self.begun || HEADER.iter().any(|word| lower.starts_with(word));
+        if known { Ok(None) } else { Err(format!("expected a line of Vector's ASC, found {line:?}")) }
     }
 
     fn number(&self, text: &str, what: &str) -> Result<u32, String> {
@@ -77,12 +90,14 @@ impl Asc {
 
     fn identifier(&self, text: &str, frame: &mut v1::CanFrame) -> Result<(), String> {
         let digits = text.strip_suffix(['x', 'X']);
-        frame.extended = digits.is_some();
-        frame.id = self.number(digits.unwrap_or(text), "an identifier")?;
-        let most = if frame.extended { MAX_EXTENDED } else { MAX_STANDARD };
-        if frame.id > most {
-            return Err(format!("the identifier {text} is larger than {most:X}"));
+        // A name first: that of a message may look like a number.
+        if let Some(&(id, extended)) = self.names.get(text) {
+            (frame.id, frame.extended) = (id, extended);
+            return Ok(());
         }
+        frame.extended = digits.is_some();
+        frame.id = self.number(digits.unwrap_or(text), "an identifier, or the name of a message of the database")?;
+        frame.id = checked_id(frame.id, frame.extended)?;
         Ok(())
     }
 

@@ -1,47 +1,78 @@
-//! The two formats of can-utils' candump: that of log files (`candump -L`: `(1398128223.803317) can0 166#D0320009`) and
-//! the readable one (`candump -ta`: `(1398128223.803317)  can0  166   [4]  D0 32 00 09`).
+//! The text formats of can-utils' candump: that of log files (`candump -L`: `(1398128223.803317) can0 166#D0320009`) and
+//! the readable one (`candump -ta`: `(1398128223.803317)  can0  166   [4]  D0 32 00 09`), with the time as it prints it
+//! (`-t a`, `-t A`, `-t d`, `-t z`) or without.
 //!
 //! The log format is defined by `parse_canframe` in can-utils' `lib.h`. The crate `socketcan` reads it too, but not the
 //! nanoseconds of `candump -N`, the raw length code (`_E`), or the readable format; the tests compare the two parsers.
 
-use super::format::{ERROR_FLAG, Format, MAX_EXTENDED, MAX_STANDARD, Record, Times, seconds};
+use super::common::{CLASSIC_BYTES, ERROR_FLAG, Format, MAX_EXTENDED, MAX_STANDARD, Record, Time, date, seconds};
 use auriga_msgs::v1;
+use std::borrow::Cow;
 
-const CLASSIC_BYTES: usize = 8;
 const FD_BYTES: usize = 64;
+/// Digits of the seconds of a date; candump writes fewer for times since the start or since the line before.
+const DATE_DIGITS: usize = 10;
 
 pub struct Candump;
 
 impl Format for Candump {
     fn line(&mut self, line: &str) -> Result<Option<Record>, String> {
-        let (time, rest) = line
-            .strip_prefix('(')
-            .and_then(|rest| rest.split_once(')'))
-            .ok_or_else(|| format!("expected (seconds) interface frame, found {line:?}"))?;
-        let stamp_ns = seconds(time.trim()).ok_or_else(|| {
-            format!("expected seconds such as 1398128223.803317, found ({time}); record with candump -L, -ta or -tz")
-        })?;
+        let plain = without_colours(line);
+        let (time, rest) = match plain.strip_prefix('(') {
+            Some(rest) => {
+                rest.split_once(')').ok_or_else(|| format!("expected (seconds) interface frame, found {line:?}"))?
+            }
+            None => ("", &*plain),
+        };
         let mut words = rest.split_ascii_whitespace();
         let bus = words.next().ok_or("expected an interface's name after the time")?;
         let second = words.next().ok_or("expected a frame after the interface's name")?;
-        let mut frame = match second.split_once('#') {
-            Some((id, data)) => log_frame(id, data)?,
-            None => readable_frame(second, &mut words)?,
+        let (mut frame, readable) = match second.split_once('#') {
+            Some((id, data)) => (log_frame(id, data)?, false),
+            None => (readable_frame(second, &mut words)?, true),
         };
-        frame.stamp_ns = stamp_ns;
         frame.bus = bus.to_owned();
-        Ok(Some(Record { times: Times::Absolute, frame }))
+        Ok(Some(Record { time: time_of(time.trim(), readable)?, frame }))
     }
+}
+
+fn time_of(text: &str, readable: bool) -> Result<Time, String> {
+    if text.is_empty() {
+        return Ok(Time::None);
+    }
+    let stamp = match text.split_once(' ') {
+        Some((day, time)) => date(day, time.trim()),
+        None => seconds(text),
+    };
+    let stamp = stamp.ok_or_else(|| format!("expected a time such as 1398128223.803317, found ({text})"))?;
+    let short = text.find('.').is_some_and(|digits| digits < DATE_DIGITS);
+    Ok(if readable && short { Time::AtOrSince(stamp) } else { Time::At(stamp) })
+}
+
+/// The line without the escape sequences of `candump -c`.
+fn without_colours(line: &str) -> Cow<'_, str> {
+    if !line.contains('\u{1b}') {
+        return Cow::Borrowed(line.trim());
+    }
+    let mut plain = String::with_capacity(line.len());
+    let mut pieces = line.split("\u{1b}[");
+    plain.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        plain.push_str(piece.split_once('m').map_or(piece, |(_, text)| text));
+    }
+    Cow::Owned(plain.trim().to_owned())
 }
 
 /// `ID#DATA`, `ID#R[n]`, `ID##fDATA`.
 fn log_frame(id: &str, data: &str) -> Result<v1::CanFrame, String> {
+    if data.contains(':') {
+        return Err("a CAN XL frame; only classic CAN and CAN FD are read".into());
+    }
     let mut frame = identifier(id)?;
     if let Some(data) = data.strip_prefix('#') {
-        let Some((flags, data)) = data.split_at_checked(1).filter(|(f, _)| f.as_bytes()[0].is_ascii_hexdigit()) else {
+        let Some((_, data)) = data.split_at_checked(1).filter(|(f, _)| f.as_bytes()[0].is_ascii_hexdigit()) else {
             return Err(format!("expected a digit of flags and data after ##, found {data:?}"));
         };
-        let _ = flags;
         frame.fd = true;
         frame.data = bytes(data, FD_BYTES)?.into();
     } else if let Some(length) = data.strip_prefix(['R', 'r']) {
@@ -84,13 +115,21 @@ fn readable_frame<'a>(second: &'a str, words: &mut impl Iterator<Item = &'a str>
             }
             _ if data.len() == count => break,
             _ if word.len() == 2 => data.extend(bytes(word, 1)?),
+            // With -i: in binary. With -S: the last byte first, after each a backtick.
+            _ if word.len() == 8 && word.bytes().all(|b| matches!(b, b'0' | b'1')) => {
+                data.extend(u8::from_str_radix(word, 2).ok());
+            }
+            _ if word.contains('`') => {
+                let swapped: Result<Vec<Vec<u8>>, String> = word.rsplit('`').map(|byte| bytes(byte, 1)).collect();
+                data.extend(swapped?.concat());
+            }
             _ => return Err(format!("expected a byte, found {word:?}")),
         }
     }
     if data.len() != count && !frame.remote {
         return Err(format!("expected {count} bytes, found {}", data.len()));
     }
-    frame.data = data.into();
+    frame.data = if frame.remote { Vec::new() } else { data }.into();
     checked(frame)
 }
 
