@@ -2,11 +2,12 @@
 
 use crate::{
     config::Config,
-    dbc::Database,
-    mapping::Mapping,
+    dbc::{Bits, Database},
+    mapping::{Mapping, Missing},
     state::{
+        origins::{Finding, Origins},
         reordering::{Freshness, ReorderingFilter},
-        signal_values::SignalValues,
+        signal_values::{Frame, SignalValues, Update},
     },
 };
 use auriga_msgs::{TopicId, node, topic, v1};
@@ -23,6 +24,10 @@ const BUS_OFF: u32 = 0x40;
 const RESTARTED: u32 = 0x100;
 /// Bytes of an error frame.
 const ERROR_LENGTH: usize = 8;
+/// What is left out of a database is reported one by one up to this number, which leaves room for other faults.
+const MAX_LEFT_OUT: usize = 64;
+/// After so many frames of other buses the chosen one should have been seen.
+const MANY_FRAMES: u64 = 10;
 
 /// Frames since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,6 +46,8 @@ pub struct Counts {
     pub duplicate: u64,
     /// Older than the last frame of its message.
     pub out_of_order: u64,
+    /// Of another bus than the chosen one.
+    pub other_bus: u64,
 }
 
 /// The CAN node's state machine.
@@ -50,6 +57,9 @@ pub struct CanNode {
     counts: Counts,
     reordering: ReorderingFilter,
     values: SignalValues,
+    origins: Origins,
+    /// By the message's index: a frame of another length was reported.
+    length_reported: Vec<bool>,
     states: u64,
     batches: u64,
     bus_off: bool,
@@ -64,15 +74,19 @@ impl CanNode {
     pub fn new(config: &Config) -> anyhow::Result<Self> {
         let database = Database::load(&config.dbc)?;
         let mapping = Mapping::load(&config.mapping, &database)?;
-        Ok(Self::with(database, mapping))
+        let chosen = Some(config.bus.clone()).filter(|bus| !bus.is_empty());
+        Ok(Self { origins: Origins::new(database.messages().len(), chosen), ..Self::with(database, mapping) })
     }
 
-    /// With a database and a mapping compiled for it.
+    /// With a database and a mapping compiled for it. Frames of all buses are read.
     pub fn with(database: Database, mapping: Mapping) -> Self {
+        let messages = database.messages().len();
         Self {
             counts: Counts::default(),
-            reordering: ReorderingFilter::new(database.messages().len()),
+            reordering: ReorderingFilter::new(messages),
             values: SignalValues::new(&mapping),
+            origins: Origins::new(messages, None),
+            length_reported: vec![false; messages],
             states: 0,
             batches: 0,
             bus_off: false,
@@ -97,6 +111,13 @@ impl CanNode {
         for frame in &batch.frames {
             newest = newest.max(self.on_frame(frame, now, out));
         }
+        if self.counts.other_bus >= MANY_FRAMES
+            && let Some((chosen, seen)) = self.origins.missing_choice()
+        {
+            let text =
+                format!("no frame has come from {chosen}, the chosen bus; there are frames from {}", seen.join(", "));
+            out.fault(now, Severity::Warning, "can-bus-missing", chosen, text);
+        }
         // After the frames: a value that is already too old is not published.
         self.expire(now, out);
         if let Some(stamp) = newest {
@@ -118,24 +139,44 @@ impl CanNode {
             return None;
         }
         self.end_bus_off(frame, now, out);
+        if !self.origins.is_chosen(&frame.bus) {
+            self.counts.other_bus += 1;
+            return None;
+        }
         let Some(index) = self.database.index(frame.id, frame.extended) else {
             self.counts.unknown += 1;
             return None;
         };
         let message = &self.database.messages()[index];
-        let Ok(bits) = message.bits(&frame.data) else {
+        if !message.accepts_length(frame.data.len()) {
             self.wrong_length(index, frame, now, out);
-            return None;
-        };
+        }
         if self.mapping.messages()[index].is_empty() {
             return None;
         }
+        let message = &self.database.messages()[index];
+        let rows = &self.mapping.signals()[self.mapping.messages()[index].signals.clone()];
+        let (origin, finding) = self.origins.check(index, message, rows, frame, self.reordering.last(index));
+        let is_radar = self.mapping.messages()[index].radar.is_some() && origin.unnamed;
+        let is_used = is_radar || rows.iter().any(|row| origin.is_of(row));
+        if let Some(finding) = finding {
+            self.report_origin(index, &finding, now, out);
+            if !is_used && matches!(finding, Finding::TwoBuses(..)) {
+                // Its values are gone: a state says so.
+                return Some(Nanos(frame.stamp_ns).min(now));
+            }
+        }
+        if !is_used {
+            return None;
+        }
+        let message = &self.database.messages()[index];
         let stamp = plausible_stamp(Nanos(frame.stamp_ns), now, out);
         match self.reordering.check(index, stamp, &frame.data) {
             Freshness::Newest => {
-                if self.values.update(&self.mapping, index, message, &bits, stamp, now) {
-                    out.clear_fault(now, "can-signal-timeout", message.name());
-                }
+                let bits = Bits::new(&frame.data);
+                let frame = Frame { index, message, bits, stamp, origin };
+                let update = self.values.update(&self.mapping, frame, now);
+                self.report_update(index, &update, now, out);
                 Some(stamp)
             }
             Freshness::Duplicate => {
@@ -151,17 +192,71 @@ impl CanNode {
         }
     }
 
+    /// Reports signals without a value, and the end of a timeout.
+    fn report_update(&self, index: usize, update: &Update, now: Nanos, out: &mut Outbox<Self>) {
+        let message = &self.database.messages()[index];
+        if update.ends_timeout {
+            out.clear_fault(now, "can-signal-timeout", message.name());
+        }
+        for &(row, missing) in &update.missing {
+            let signal = &message.signals()[self.mapping.signals()[row].signal];
+            let subject = format!("{}.{}", message.name(), signal.name());
+            match missing {
+                Missing::OutOfRange(value) => {
+                    let (low, high) = self.mapping.signals()[row].checks.range.unwrap_or(signal.range());
+                    let unit = signal.unit();
+                    let text = format!(
+                        "{subject} is {value} {unit}, expected {low} to {high}: it counts as no value; if that range is \
+                         wrong, state `range` in the mapping"
+                    );
+                    out.fault(now, Severity::Warning, "can-value-out-of-range", &subject, text);
+                }
+                Missing::NotAvailable => {
+                    let text = format!("the sender of {subject} says that it has no value (error or not available)");
+                    out.fault(now, Severity::Info, "can-value-not-available", &subject, text);
+                }
+                Missing::Meaningless => {}
+            }
+        }
+    }
+
+    fn report_origin(&mut self, index: usize, finding: &Finding, now: Nanos, out: &mut Outbox<Self>) {
+        let message = &self.database.messages()[index];
+        let (id, name) = (message.id(), message.name().to_owned());
+        match finding {
+            Finding::TwoBuses(one, other) => {
+                let text = format!(
+                    "frames {id:#x} come from {one} and from {other} with other content: {name} has no values until one \
+                     bus is chosen, with `bus` in the mapping or in the node's configuration"
+                );
+                out.standing_fault(now, Severity::Warning, "can-bus-ambiguous", &name, text);
+                self.values.remove_unnamed(&self.mapping, index, now);
+            }
+            Finding::TwoSources(one, other) => {
+                let text = format!(
+                    "{name} comes from the source addresses {one:#04x} and {other:#04x}: the newest frame counts; choose \
+                     one with `source` in the mapping"
+                );
+                out.standing_fault(now, Severity::Warning, "can-source-ambiguous", &name, text);
+            }
+        }
+    }
+
+    /// Reports once for each message that a frame has another length.
     fn wrong_length(&mut self, index: usize, frame: &v1::CanFrame, now: Nanos, out: &mut Outbox<Self>) {
         self.counts.wrong_length += 1;
+        if std::mem::replace(&mut self.length_reported[index], true) {
+            return;
+        }
         let message = &self.database.messages()[index];
+        let (expected, found) = (message.length(), frame.data.len());
+        let rest = if found < expected { "; signals beyond them have no value" } else { "" };
         let text = format!(
-            "frame {:#x}: expected {} bytes, found {}; it is not decoded, check that {} is this bus's",
+            "frame {:#x}: expected {expected} bytes, found {found}{rest}. Check that {} is this bus's",
             frame.id,
-            message.length(),
-            frame.data.len(),
             self.database.name()
         );
-        out.fault(now, Severity::Warning, "can-wrong-length", message.name(), text);
+        out.standing_fault(now, Severity::Warning, "can-wrong-length", message.name(), text);
     }
 
     fn on_error(&mut self, frame: &v1::CanFrame, now: Nanos, out: &mut Outbox<Self>) {
@@ -218,6 +313,20 @@ impl CanNode {
         out.publish::<topic::VehicleState>(state);
     }
 
+    /// What the database has that is not valid: one fault for each.
+    fn report_left_out(&self, now: Nanos, out: &mut Outbox<Self>) {
+        let (name, warnings) = (self.database.name(), self.database.warnings());
+        for warning in warnings.iter().take(MAX_LEFT_OUT) {
+            // File and line are the subject: each is a fault of its own.
+            let subject = warning.match_indices(": ").next().map_or(name, |(end, _)| &warning[..end]);
+            out.standing_fault(now, Severity::Info, "can-database-warning", subject, warning.clone());
+        }
+        if let Some(more @ 1..) = warnings.len().checked_sub(MAX_LEFT_OUT) {
+            let text = format!("{name}: {more} more items are left out");
+            out.standing_fault(now, Severity::Info, "can-database-warning", name, text);
+        }
+    }
+
     /// Publishes all frames as they came.
     fn publish_frames(&mut self, batch: Arc<v1::CanFrames>, out: &mut Outbox<Self>) {
         let Some(newest) = batch.frames.iter().map(|f| f.stamp_ns).max() else { return };
@@ -267,9 +376,7 @@ impl Node for CanNode {
 
     fn on_tick(&mut self, now: Nanos, out: &mut Outbox<Self>) {
         if !std::mem::replace(&mut self.started, true) {
-            for warning in self.database.warnings() {
-                out.standing_fault(now, Severity::Info, "can-database-warning", self.database.name(), warning.clone());
-            }
+            self.report_left_out(now, out);
         }
         self.expire(now, out);
         self.schedule_expiry(out);

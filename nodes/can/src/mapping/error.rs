@@ -33,4 +33,32 @@ pub enum MappingError {
         /// What was expected and found.
         text: String,
     },
+    /// Several of these.
+    #[error("{}", lines(.errors))]
+    Several {
+        /// Each of them.
+        errors: Vec<MappingError>,
+    },
+}
+
+fn lines(errors: &[MappingError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl MappingError {
+    /// One error of all, in the order of their lines; `None` for none.
+    pub(super) fn of_all(mut errors: Vec<MappingError>) -> Option<MappingError> {
+        errors.sort_by_key(MappingError::line);
+        match errors.len() {
+            0 | 1 => errors.pop(),
+            _ => Some(MappingError::Several { errors }),
+        }
+    }
+
+    fn line(&self) -> usize {
+        match self {
+            MappingError::Toml { line, .. } | MappingError::Row { line, .. } => *line,
+            MappingError::Read { .. } | MappingError::Several { .. } => 0,
+        }
+    }
 }

@@ -73,6 +73,18 @@ pub enum Target {
     Vss(Arc<str>),
 }
 
+impl Target {
+    /// The field's name or the path, as `vss.toml` has it.
+    pub fn name(&self) -> &str {
+        match self {
+            Target::Field(field) => {
+                Field::ALL.iter().find(|(_, known, _)| known == field).map_or("", |(name, ..)| name)
+            }
+            Target::Vss(path) => path,
+        }
+    }
+}
+
 /// A value in its target's unit. Gears and indicators are the numbers of their enums.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {

@@ -3,6 +3,8 @@
 //! This is the part about driving, power, doors and lights. Other paths can be mapped when the mapping states their type
 //! (`vss_type`, and `vss_unit` for a number).
 
+use super::target::Field;
+
 /// The type of a VSS signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Datatype {
@@ -106,6 +108,26 @@ const SIGNALS: &[(&str, Datatype)] = &[
 /// The type of a path; `None` when it is not in this catalogue.
 pub fn datatype(path: &str) -> Option<Datatype> {
     SIGNALS.iter().find(|(known, _)| *known == path).map(|(_, datatype)| *datatype)
+}
+
+/// All targets of a mapping by their names, each with its unit, or what it takes: first the fields of the vehicle state,
+/// then the paths of this catalogue.
+pub fn targets() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let fields = Field::ALL.iter().map(|(name, field, unit)| {
+        let kind = match field {
+            Field::Gear | Field::Indicator => "word",
+            Field::PushToTalk => "flag",
+            _ => unit,
+        };
+        (*name, kind)
+    });
+    let paths = SIGNALS.iter().map(|(path, datatype)| match datatype {
+        Number("") => (*path, "number"),
+        Number(unit) => (*path, *unit),
+        Flag => (*path, "flag"),
+        Label(_) => (*path, "word"),
+    });
+    fields.chain(paths)
 }
 
 /// All paths of this catalogue with their types.

@@ -24,6 +24,11 @@ impl ReorderingFilter {
         Self(vec![(None, Bytes::new()); messages])
     }
 
+    /// The content of the newest frame of message `index`; empty before the first.
+    pub fn last(&self, index: usize) -> &Bytes {
+        &self.0[index].1
+    }
+
     /// Compares a frame of message `index` with the last one, and keeps it if it is the newest.
     pub fn check(&mut self, index: usize, stamp: Nanos, data: &Bytes) -> Freshness {
         let (last, last_data) = &mut self.0[index];

@@ -1,8 +1,9 @@
 //! The newest value of each mapped signal, with its age.
 
+use super::origins::Origin;
 use crate::{
     dbc::{Bits, Message},
-    mapping::{Field, Linear, Mapping, Target, Value},
+    mapping::{Combined, Field, Mapping, Missing, Target, Value},
 };
 use auriga_msgs::v1;
 use auriga_runtime::Nanos;
@@ -16,12 +17,22 @@ struct Entry {
     changed: bool,
     /// Removed because it was too old, and not set again since.
     expired: bool,
+    /// Why the newest frame has no value.
+    missing: Option<Missing>,
+}
+
+/// A target with several signals.
+#[derive(Debug)]
+struct CombinedEntry {
+    target: Target,
+    value: Option<Value>,
 }
 
 /// The values of all signals of a mapping, in its order.
 #[derive(Debug)]
 pub struct SignalValues {
     entries: Vec<Entry>,
+    combined: Vec<CombinedEntry>,
     /// The signals mapped to a named field of the vehicle state.
     fields: Vec<(usize, Field)>,
     /// The message of each signal.
@@ -32,11 +43,36 @@ pub struct SignalValues {
     radar: Vec<v1::RadarTrack>,
 }
 
+/// What a frame did to the values.
+#[derive(Debug, Default)]
+pub struct Update {
+    /// It ends a timeout: it sets the last of the message's expired values again, and is itself not too old.
+    pub ends_timeout: bool,
+    /// Signals (their index in the mapping) without a value: out of range, or newly marked as not available.
+    pub missing: Vec<(usize, Missing)>,
+}
+
+/// A frame of a message.
+#[derive(Clone, Copy)]
+pub struct Frame<'a> {
+    /// The index of its message in the database.
+    pub index: usize,
+    /// Its message.
+    pub message: &'a Message,
+    /// Its content.
+    pub bits: Bits<'a>,
+    /// When it was received.
+    pub stamp: Nanos,
+    /// Where it came from.
+    pub origin: Origin<'a>,
+}
+
 impl SignalValues {
     /// No values yet.
     pub fn new(mapping: &Mapping) -> Self {
         let signals = mapping.signals();
-        let fields = signals.iter().enumerate().filter_map(|(i, s)| match s.target {
+        let single = signals.iter().enumerate().filter(|(_, s)| !s.is_combined);
+        let fields = single.filter_map(|(i, s)| match s.target {
             Target::Field(field) => Some((i, field)),
             Target::Vss(_) => None,
         });
@@ -44,8 +80,11 @@ impl SignalValues {
         for (index, message) in mapping.messages().iter().enumerate() {
             messages[message.signals.clone()].fill(index);
         }
+        let target = |combined: &Combined| Some(signals[*combined.sources.first()?].target.clone());
+        let targets = mapping.combined().iter().filter_map(target);
         Self {
             entries: vec![Entry::default(); signals.len()],
+            combined: targets.map(|target| CombinedEntry { target, value: None }).collect(),
             fields: fields.collect(),
             messages,
             next_expiry: None,
@@ -58,27 +97,29 @@ impl SignalValues {
         self.next_expiry
     }
 
-    /// Reads the mapped signals of a frame. `index`: of its message in the database. Returns true when the frame ends a
-    /// timeout: it sets the last of the message's expired values again, and is itself not too old.
-    pub fn update(
-        &mut self,
-        mapping: &Mapping,
-        index: usize,
-        message: &Message,
-        bits: &Bits,
-        stamp: Nanos,
-        now: Nanos,
-    ) -> bool {
+    /// Reads the mapped signals of a frame.
+    pub fn update(&mut self, mapping: &Mapping, frame: Frame, now: Nanos) -> Update {
+        let Frame { index, message, bits, stamp, origin } = frame;
         let (mapped, signals) = (&mapping.messages()[index], message.signals());
         let rows = &mapping.signals()[mapped.signals.clone()];
         let entries = &mut self.entries[mapped.signals.clone()];
+        let mut update = Update::default();
         let mut set_again = false;
-        for (entry, row) in entries.iter_mut().zip(rows) {
+        for (i, (entry, row)) in entries.iter_mut().zip(rows).enumerate() {
             let signal = &signals[row.signal];
-            if !signal.is_selected(bits) {
+            if !origin.is_of(row) || !signal.is_present(&bits) {
                 continue;
             }
-            let value = row.value(signal, bits);
+            let (value, missing) = match row.value(signal, &bits) {
+                Ok(value) => (Some(value), None),
+                Err(missing) => (None, Some(missing)),
+            };
+            if let Some(missing) = missing
+                && (matches!(missing, Missing::OutOfRange(_)) || entry.missing != Some(missing))
+            {
+                update.missing.push((mapped.signals.start + i, missing));
+            }
+            entry.missing = missing;
             entry.changed |= value != entry.value;
             entry.value = value;
             entry.stamp = stamp;
@@ -90,19 +131,22 @@ impl SignalValues {
                 self.next_expiry = Some(expiry);
             }
         }
-        let ends_timeout = set_again && !entries.iter().any(|entry| entry.expired);
-        if let Some(object) = &mapped.radar {
-            let read = |(index, linear): (usize, Linear)| linear.apply(signals[index].physical(bits)) as f32;
-            self.radar.push(v1::RadarTrack {
-                id: object.id,
-                stamp_ns: stamp.0,
-                x_m: read(object.x),
-                y_m: read(object.y),
-                vx_mps: read(object.vx),
-                valid: object.valid.is_none_or(|index| signals[index].raw(bits) != 0),
-            });
+        update.ends_timeout = set_again && !entries.iter().any(|entry| entry.expired);
+        if let Some(object) = mapped.radar.as_ref().filter(|_| origin.unnamed) {
+            self.radar.extend(object.track(signals, &bits, stamp));
         }
-        ends_timeout
+        update
+    }
+
+    /// Removes the values of a message that no row names a bus for: it is not known which bus is meant.
+    pub fn remove_unnamed(&mut self, mapping: &Mapping, index: usize, now: Nanos) {
+        let range = mapping.messages()[index].signals.clone();
+        let rows = &mapping.signals()[range.clone()];
+        for (entry, _) in self.entries[range].iter_mut().zip(rows).filter(|(_, row)| row.bus.is_none()) {
+            if entry.value.is_some() {
+                *entry = Entry { stamp: now, changed: true, ..Entry::default() };
+            }
+        }
     }
 
     /// Removes the values that are too old. Calls `report` once for each message concerned, with its index in the
@@ -122,7 +166,7 @@ impl SignalValues {
                 self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
                 continue;
             }
-            *entry = Entry { value: None, stamp: now, changed: true, expired: true };
+            *entry = Entry { stamp: now, changed: true, expired: true, ..Entry::default() };
             if last.replace(self.messages[i]) != Some(self.messages[i]) {
                 report(self.messages[i], i);
             }
@@ -137,22 +181,44 @@ impl SignalValues {
                 field.set(value, state);
             }
         }
+        for (entry, combined) in self.combined.iter_mut().zip(mapping.combined()) {
+            fill_combined(&self.entries, entry, combined, state);
+        }
         for (entry, row) in self.entries.iter_mut().zip(mapping.signals()).filter(|(entry, _)| entry.changed) {
             entry.changed = false;
-            if let Target::Vss(path) = &row.target {
-                let value = entry.value.as_ref().map(vss_value);
-                state.signals.push(v1::VssSignal { path: path.to_string(), stamp_ns: entry.stamp.0, value });
+            if let Target::Vss(path) = &row.target
+                && !row.is_combined
+            {
+                state.signals.push(vss_signal(path, entry.stamp, entry.value.as_ref()));
             }
         }
         state.radar = std::mem::take(&mut self.radar);
     }
 }
 
-fn vss_value(value: &Value) -> v1::vss_signal::Value {
+/// Fills in a target with several signals, stamped with the newest of them.
+fn fill_combined(entries: &[Entry], entry: &mut CombinedEntry, combined: &Combined, state: &mut v1::VehicleState) {
+    let sources = || combined.sources.iter().map(|&i| &entries[i]);
+    if sources().any(|source| source.changed) {
+        let value = combined.rule.apply(sources().map(|source| source.value.as_ref()));
+        let changed = value != entry.value;
+        entry.value = value;
+        if let (true, Target::Vss(path)) = (changed, &entry.target) {
+            let stamp = sources().map(|source| source.stamp).max().unwrap_or_default();
+            state.signals.push(vss_signal(path, stamp, entry.value.as_ref()));
+        }
+    }
+    if let (Target::Field(field), Some(value)) = (&entry.target, &entry.value) {
+        field.set(value, state);
+    }
+}
+
+fn vss_signal(path: &str, stamp: Nanos, value: Option<&Value>) -> v1::VssSignal {
     use v1::vss_signal::Value as Vss;
-    match value {
+    let value = value.map(|value| match value {
         Value::Number(number) => Vss::Number(*number),
         Value::Flag(flag) => Vss::Flag(*flag),
         Value::Label(label) => Vss::Label(label.to_string()),
-    }
+    });
+    v1::VssSignal { path: path.to_owned(), stamp_ns: stamp.0, value }
 }

@@ -2,7 +2,7 @@
 
 use crate::common::{demo_database, repository};
 use auriga_can::{
-    dbc::Database,
+    dbc::{Bits, Database},
     mapping::{Mapping, Value, vss},
 };
 use auriga_testing::shared_data;
@@ -12,7 +12,7 @@ fn value(text: &str, message: &str, data: &[u8]) -> Option<Value> {
     let mapping = Mapping::parse(text, "vss.toml", &database).unwrap_or_else(|e| panic!("{e}"));
     let message = database.message_by_name(message).expect(message);
     let mapped = &mapping.signals()[0];
-    mapped.value(&message.signals()[mapped.signal], &message.bits(data).expect("its length"))
+    mapped.value(&message.signals()[mapped.signal], &Bits::new(data)).ok()
 }
 
 fn refused(text: &str, expect: &str) {
@@ -89,6 +89,41 @@ fn errors_name_the_line_and_the_nearest_name() {
 }
 
 #[test]
+fn all_errors_are_reported_at_once_in_the_order_of_their_lines() {
+    let text = "[[signal]]\nfrom = \"SPED.X\"\nto = \"speed_mps\"\n[[signal]]\nfrom = \"SPEED.VEHICLE_SPEED\"\nto = \"sped_mps\"\n\
+                [[radar]]\nmessages = [\"NONE\"]\nx = \"X\"\ny = \"Y\"\nvx = \"V\"\n";
+    let error = Mapping::parse(text, "vss.toml", &demo_database()).expect_err("three errors").to_string();
+    let lines: Vec<&str> = error.lines().map(|line| line.split(": ").next().unwrap_or_default()).collect();
+    assert_eq!(lines, ["vss.toml:2", "vss.toml:6", "vss.toml:8"], "{error}");
+}
+
+#[test]
+fn what_was_left_out_of_the_database_is_given_as_the_reason() {
+    let dbc = "BO_ 5 M: 1 X\n SG_ A : 0|9@1+ (1,0) [0|0] \"km/h\" X\n\nBO_ 2633832958 LONG: 200 X\n SG_ B : 0|8@1+ (1,0) [0|0] \"\" X\n";
+    let database = Database::parse(dbc, "x.dbc").expect("valid");
+    for (from, expect) in [("M.A", "9 bits from bit 0 are not within"), ("LONG.B", "it has 200 bytes")] {
+        let text = format!("[[signal]]\nfrom = \"{from}\"\nto = \"speed_mps\"\n");
+        let error = Mapping::parse(&text, "vss.toml", &database).expect_err(from).to_string();
+        assert!(error.contains(expect), "{error}");
+    }
+}
+
+#[test]
+fn rules_for_several_sources_fit_the_target() {
+    let two = |to: &str, rest: &str| {
+        format!(
+            "[[signal]]\nfrom = \"SPEED.VEHICLE_SPEED\"\nto = \"{to}\"\n[[signal]]\nfrom = \"SPEED.YAW_RATE\"\nto = \"{to}\"\n{rest}\n"
+        )
+    };
+    refused(&two("Vehicle.IsMoving", "combine = \"sum\""), "vss.toml:7: combine: expected any, all or first");
+    refused(&two("speed_mps", "combine = \"any\""), "expected sum, product, maximum, minimum or first");
+    refused(&two("speed_mps", "combine = \"sum\""), "deg/s cannot be converted to m/s");
+    let one = "[[signal]]\nfrom = \"SPEED.VEHICLE_SPEED\"\nto = \"speed_mps\"\n";
+    refused(&format!("{one}source = 3"), "SPEED is not a message of J1939");
+    refused(&format!("{one}range = [5, 1]"), "vss.toml:4: range: expected [least, greatest]");
+}
+
+#[test]
 fn the_demo_mapping_has_every_field_and_all_eight_radar_objects() {
     let database = demo_database();
     let mapping = Mapping::load(repository().join("calibration/auriga-demo/vss.toml"), &database).expect("the mapping");
@@ -106,6 +141,15 @@ fn the_honda_mapping_matches_its_database() {
     let Some(dbc) = shared_data("can/honda_common.dbc") else { return };
     let database = Database::load(dbc).expect("honda");
     Mapping::load(repository().join("calibration/honda/vss.toml"), &database).expect("the mapping");
+}
+
+#[test]
+fn the_tesla_mapping_matches_its_database() {
+    let Some(dbc) = shared_data("can/Model3CAN.dbc") else { return };
+    let database = Database::load(dbc).expect("tesla");
+    let mapping = Mapping::load(repository().join("calibration/tesla-model3/vss.toml"), &database);
+    let mapping = mapping.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(mapping.combined().len(), 2);
 }
 
 #[test]

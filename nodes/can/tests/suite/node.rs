@@ -154,7 +154,7 @@ fn unknown_short_long_remote_and_error_frames_are_counted_and_reported() {
     let raw = |id: u32, data: &'static [u8]| v1::CanFrame { id, data: data.into(), ..Default::default() };
     let frames = vec![
         raw(0x7ff, &[1]),
-        raw(208, &[1, 2, 3]),
+        raw(208, &[0x0e, 0x10, 3]),
         raw(208, &[0; 8]),
         v1::CanFrame { extended: true, ..raw(208, &[0; 8]) },
         v1::CanFrame { fd: true, ..raw(208, &[0; 12]) },
@@ -162,14 +162,15 @@ fn unknown_short_long_remote_and_error_frames_are_counted_and_reported() {
         v1::CanFrame { error: true, ..raw(0x4, &[0, 4, 0, 0, 0, 0, 0, 0]) },
     ];
     let (state, faults) = test.feed(frames, 1);
-    let expected = Counts { total: 7, unknown: 2, wrong_length: 2, error: 1, remote: 1, duplicate: 0, out_of_order: 0 };
+    let expected = Counts { total: 7, unknown: 2, wrong_length: 2, error: 1, remote: 1, ..Counts::default() };
     assert_eq!(test.node.counts(), expected);
     let state = state.expect("a state");
     let published = (state.frames_total, state.frames_unknown, state.frames_wrong_length, state.frames_error);
     assert_eq!(published, (7, 2, 2, 1));
+    // One warning for a message.
     let codes: Vec<&str> = faults.iter().map(|f| f.code.as_str()).collect();
-    assert_eq!(codes, ["can-wrong-length", "can-wrong-length", "can-error-frame"]);
-    assert!(faults[0].text.contains("expected 8 bytes, found 3"), "{}", faults[0].text);
+    assert_eq!(codes, ["can-wrong-length", "can-error-frame"]);
+    assert!(faults[0].text.contains("expected 8 bytes, found 3; signals beyond"), "{}", faults[0].text);
 }
 
 #[test]
@@ -213,13 +214,311 @@ fn a_stamp_ahead_of_the_clock_is_replaced_by_the_arrival() {
 }
 
 #[test]
-fn messages_left_out_of_the_database_are_reported_at_the_start() {
-    let database = Database::parse("BO_ 1075054137 M: 8 X\n", "odd.dbc").expect("valid");
-    let mapping = Mapping::parse("", "vss.toml", &database).expect("empty");
-    let (mut node, mut out) = (CanNode::with(database, mapping), Outbox::default());
-    node.on_tick(Nanos::ZERO, &mut out);
-    let [Any::Fault(fault)] = &out.take_messages()[..] else { panic!("one fault") };
-    assert!(fault.text.contains("odd.dbc:1: message M is left out"), "{}", fault.text);
+fn each_item_left_out_of_the_database_is_reported_at_the_start() {
+    let dbc = "BO_ 1075054137 M: 8 X\n\nBO_ 5 N: 1 X\n SG_ A : 0|9@1+ (1,0) [0|0] \"\" X\n SG_ B : 0|8@1+ (0,0) [0|0] \"\" X\n";
+    let mut test = Custom::new(dbc, "");
+    test.node.on_tick(Nanos::ZERO, &mut test.out);
+    let (_, faults) = test.taken();
+    let texts: Vec<&str> = faults.iter().map(|f| f.text.as_str()).collect();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(texts[0].contains("car.dbc:1: message M is left out"), "{texts:?}");
+    assert!(texts[1].contains("car.dbc:4: signal N.A") && texts[2].contains("car.dbc:5: signal N.B"), "{texts:?}");
+    test.node.on_tick(Nanos::from_millis(1), &mut test.out);
+    assert!(test.taken().1.is_empty());
+    // Many are reported in part, with their number: there is room for other faults.
+    let many: String = (0..100).map(|i| format!(" SG_ S{i} : 0|9@1+ (1,0) [0|0] \"\" X\n")).collect();
+    let mut test = Custom::new(&format!("BO_ 5 N: 1 X\n{many}"), "");
+    test.node.on_tick(Nanos::ZERO, &mut test.out);
+    let (_, faults) = test.taken();
+    assert!(faults.len() == 65 && faults[64].text.contains("36 more items"), "{}", faults[64].text);
+}
+
+/// A node for a database and a mapping.
+struct Custom {
+    node: CanNode,
+    out: Outbox<CanNode>,
+}
+
+impl Custom {
+    fn new(dbc: &str, vss: &str) -> Self {
+        let database = Database::parse(dbc, "car.dbc").unwrap_or_else(|e| panic!("{e}"));
+        let mapping = Mapping::parse(vss, "vss.toml", &database).unwrap_or_else(|e| panic!("{e}"));
+        Self { node: CanNode::with(database, mapping), out: Outbox::default() }
+    }
+
+    fn taken(&mut self) -> (Option<v1::VehicleState>, Vec<v1::Fault>) {
+        let (mut state, mut faults) = (None, Vec::new());
+        for any in self.out.take_messages() {
+            match any {
+                Any::VehicleState(found) => state = Some((*found).clone()),
+                Any::Fault(fault) => faults.push((*fault).clone()),
+                _ => {}
+            }
+        }
+        (state, faults)
+    }
+
+    fn feed(&mut self, bus: &str, id: u32, data: &[u8], at_ms: u64) -> (Option<v1::VehicleState>, Vec<v1::Fault>) {
+        let (stamp_ns, extended) = (at_ms * 1_000_000, id > 0x7ff);
+        let data = data.to_vec().into();
+        let frame = v1::CanFrame { stamp_ns, id, extended, data, bus: bus.into(), ..Default::default() };
+        let batch = Arc::new(v1::CanFrames { header: None, frames: vec![frame] });
+        self.node.on_input(CanInput::DeviceCan(batch), Nanos::from_millis(at_ms), &mut self.out);
+        self.taken()
+    }
+}
+
+const SPEED_DBC: &str =
+    "BO_ 291 MSG: 8 X\n SG_ SPD : 7|16@0+ (0.01,0) [0|300] \"km/h\" X\n SG_ CNT : 16|8@1+ (1,0) [0|255] \"\" X\n";
+const SPEED_VSS: &str = "timeout_ms = 3600000\n[[signal]]\nfrom = \"MSG.SPD\"\nto = \"Vehicle.Speed\"\n";
+
+fn codes(faults: &[v1::Fault]) -> Vec<&str> {
+    faults.iter().map(|f| f.code.as_str()).collect()
+}
+
+#[test]
+fn a_message_that_two_buses_carry_with_other_content_has_no_values_until_one_is_chosen() {
+    let frames = |i: u8| [("can0", [0x03, 0xe8 + i, i, 0, 0, 0, 0, 0]), ("can1", [0x27, 0x10, i, 0, 0, 0, 0, 0])];
+    let mut test = Custom::new(SPEED_DBC, SPEED_VSS);
+    let (mut speeds, mut told) = (Vec::new(), Vec::new());
+    for i in 0..10u8 {
+        for (bus, data) in frames(i) {
+            let (state, faults) = test.feed(bus, 291, &data, 10 * u64::from(i));
+            told.extend(faults);
+            let found = state.iter().flat_map(|s| s.signals.clone()).find(|s| s.path == "Vehicle.Speed");
+            speeds.extend(found.map(|s| s.value));
+        }
+    }
+    assert_eq!(codes(&told), ["can-bus-ambiguous"]);
+    assert!(told[0].text.contains("can0") && told[0].text.contains("can1"), "{}", told[0].text);
+    assert!(!speeds.contains(&Some(Value::Number(100.0))), "{speeds:?}");
+    // The choice of the mapping, for the file or a row; each row has its own.
+    for (vss, expected) in
+        [(format!("bus = \"can0\"\n{SPEED_VSS}"), 10.0), (format!("{SPEED_VSS}bus = \"can1\"\n"), 100.0)]
+    {
+        let mut test = Custom::new(SPEED_DBC, &vss);
+        let mut told = Vec::new();
+        for i in 0..10u8 {
+            for (bus, mut data) in frames(i) {
+                data[1] = if bus == "can0" { 0xe8 } else { 0x10 };
+                let (state, faults) = test.feed(bus, 291, &data, 10 * u64::from(i));
+                told.extend(faults);
+                let found = state.as_ref().and_then(|s| number(s, "Vehicle.Speed"));
+                assert!(found.is_none_or(|found| found == expected), "{found:?}");
+            }
+        }
+        assert!(told.is_empty(), "{told:?}");
+    }
+}
+
+#[test]
+fn a_bus_that_mirrors_another_one_is_no_other_content() {
+    let mut test = Custom::new(SPEED_DBC, SPEED_VSS);
+    let mut told = Vec::new();
+    let data = |i: u8| [0x03, 0xe8 + i, i, 0, 0, 0, 0, 0];
+    for i in 0..10u8 {
+        told.extend(test.feed("can0", 291, &data(i), 20 * u64::from(i)).1);
+        // With a short delay, and once ahead.
+        if i % 3 == 0 {
+            told.extend(test.feed("can1", 291, &data(i + 1), 20 * u64::from(i) + 5).1);
+        } else {
+            told.extend(test.feed("can1", 291, &data(i), 20 * u64::from(i) + 5).1);
+        }
+    }
+    assert!(told.is_empty(), "{told:?}");
+}
+
+#[test]
+fn only_frames_of_the_chosen_bus_are_decoded_and_a_wrong_choice_is_reported() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let node = |bus: &str| {
+        let config = auriga_can::Config {
+            bus: bus.into(),
+            dbc: file("car.dbc", SPEED_DBC),
+            mapping: file("vss.toml", SPEED_VSS),
+            ..auriga_runtime::config::shipped(auriga_can::DEFAULTS)
+        };
+        Custom { node: CanNode::new(&config).expect("valid"), out: Outbox::default() }
+    };
+    let mut chosen = node("can0");
+    for i in 0..20u8 {
+        let (state, faults) = chosen.feed("can1", 291, &[0xff; 8], 20 * u64::from(i));
+        assert!(state.is_none() && faults.is_empty(), "{faults:?}");
+        let (state, faults) = chosen.feed("can0", 291, &[0x03, 0xe8, i, 0, 0, 0, 0, 0], 20 * u64::from(i) + 1);
+        assert!(state.is_some() && faults.is_empty(), "{faults:?}");
+        if i > 5 {
+            break;
+        }
+    }
+    assert_eq!(chosen.node.counts().other_bus, 7);
+    let mut wrong = node("can7");
+    let told: Vec<v1::Fault> = (0..20).flat_map(|i| wrong.feed("can1", 291, &[0; 8], 20 * i).1).collect();
+    assert!(told[0].code == "can-bus-missing" && told[0].text.contains("frames from can1"), "{told:?}");
+}
+
+const TRUCK: &str = "BO_ 2566844926 CCVS1: 8 X\n SG_ Speed : 8|16@1+ (0.00390625,0) [0|250.996] \"km/h\" X\n \
+                     SG_ Brake : 24|2@1+ (1,0) [0|3] \"\" X\n";
+const TRUCK_VSS: &str = "timeout_ms = 3600000\n[[signal]]\nfrom = \"CCVS1.Speed\"\nto = \"speed_mps\"\n";
+
+#[test]
+fn j1939_codes_for_error_and_not_available_are_no_values() {
+    let brake = "[[signal]]\nfrom = \"CCVS1.Brake\"\nto = \"Vehicle.Chassis.ParkingBrake.IsEngaged\"\n";
+    let speed = |vss: &str, raw: u16, brake: u8| {
+        let mut test = Custom::new(TRUCK, vss);
+        let [low, high] = raw.to_le_bytes();
+        let (state, faults) = test.feed("can0", 0x18fe_f121, &[0xff, low, high, brake, 0xff, 0xff, 0xff, 0xff], 1);
+        (state.expect("a state"), faults)
+    };
+    let both = format!("{TRUCK_VSS}{brake}");
+    let engaged = |state: &v1::VehicleState| state.signals.iter().find_map(|s| s.value.clone());
+    for (raw, flag, expected, lit) in [
+        (0x3200, 0b00, Some(50.0 / 3.6), Some(false)),
+        (0xfaff, 0b01, Some(250.99609375 / 3.6), Some(true)),
+        (0xfb00, 0b10, None, None),
+        (0xfe00, 0b11, None, None),
+        (0xffff, 0b11, None, None),
+    ] {
+        let (state, faults) = speed(&both, raw, flag);
+        assert!(state.speed_mps.is_some() == expected.is_some(), "{raw:#x}");
+        assert!(expected.is_none_or(|e| near(state.speed_mps, e)), "{:?}", state.speed_mps);
+        assert_eq!(engaged(&state), lit.map(Value::Flag), "{raw:#x}");
+        let expected = if lit.is_some() { vec![] } else { vec!["can-value-not-available"; 2] };
+        assert_eq!(codes(&faults), expected);
+    }
+    // Switched off, with the range.
+    let off = format!("{TRUCK_VSS}not_available = false\nrange = false\n");
+    assert!(near(speed(&off, 0xffff, 0).0.speed_mps, 255.99609375 / 3.6));
+}
+
+#[test]
+fn two_source_addresses_are_reported_and_one_can_be_chosen() {
+    let data = |high: u8| [0xff, 0, high, 0xff, 0xff, 0xff, 0xff, 0xff];
+    let mut test = Custom::new(TRUCK, TRUCK_VSS);
+    assert!(near(test.feed("can0", 0x18fe_f100, &data(0x32), 1).0.expect("a state").speed_mps, 50.0 / 3.6));
+    let (state, faults) = test.feed("can0", 0x18fe_f10b, &data(0xff), 2);
+    assert_eq!(state.expect("a state").speed_mps, None);
+    assert_eq!(codes(&faults), ["can-source-ambiguous", "can-value-not-available"]);
+    assert!(faults[0].text.contains("0x00 and 0x0b"), "{}", faults[0].text);
+    let mut test = Custom::new(TRUCK, &format!("{TRUCK_VSS}source = 0x0b\n"));
+    assert!(test.feed("can0", 0x18fe_f100, &data(0x32), 1).0.is_none());
+    assert!(near(test.feed("can0", 0x18fe_f10b, &data(0x33), 2).0.expect("a state").speed_mps, 51.0 / 3.6));
+}
+
+#[test]
+fn values_outside_the_range_of_the_database_are_no_values_unless_the_mapping_says_so() {
+    let speed = |rest: &str, data: [u8; 8]| {
+        let mut test = Custom::new(SPEED_DBC, &format!("{SPEED_VSS}{rest}"));
+        let (state, faults) = test.feed("can0", 291, &data, 1);
+        let found = state.as_ref().and_then(|s| number(s, "Vehicle.Speed"));
+        (found, codes(&faults).join(" "), faults.first().map(|f| f.text.clone()).unwrap_or_default())
+    };
+    let (top, beyond) = ([0x75, 0x30, 0, 0, 0, 0, 0, 0], [0xff, 0xff, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(speed("", top).0, Some(300.0));
+    let (found, code, text) = speed("", beyond);
+    assert_eq!((found, code.as_str()), (None, "can-value-out-of-range"));
+    assert!(text.contains("MSG.SPD is 655.35 km/h") && text.contains("state `range`"), "{text}");
+    assert_eq!(speed("range = false", beyond).0, Some(655.35));
+    assert_eq!(speed("range = [0, 700]", beyond).0, Some(655.35));
+    assert_eq!(speed("range = [0, 200]", top).0, None);
+}
+
+#[test]
+fn several_signals_give_one_value_of_an_enumeration() {
+    let dbc = "BO_ 416 BODY: 8 X\n SG_ L : 0|1@1+ (1,0) [0|1] \"\" X\n SG_ R : 1|1@1+ (1,0) [0|1] \"\" X\n \
+               SG_ MAG : 8|15@1+ (0.01,0) [0|300] \"deg/s\" X\n SG_ SIGN : 23|1@1+ (1,0) [0|1] \"\" X\n";
+    let two = |to: &str, one: &str, other: &str| {
+        format!(
+            "[[signal]]\nfrom = \"BODY.L\"\nto = \"{to}\"\n{one}\n[[signal]]\nfrom = \"BODY.R\"\nto = \"{to}\"\n{other}\n"
+        )
+    };
+    let states = |vss: &str| {
+        let mut test = Custom::new(dbc, vss);
+        [0u8, 1, 2, 3]
+            .map(|bits| test.feed("can0", 416, &[bits, 0, 0, 0, 0, 0, 0, 0], u64::from(bits)).0.expect("a state"))
+    };
+    use v1::{Gear, Indicator};
+    let indicator =
+        two("indicator", "values = { 0 = \"off\", 1 = \"left\" }", "values = { 0 = \"off\", 1 = \"right\" }");
+    let found = states(&indicator).map(|s| s.indicator());
+    assert_eq!(found, [Indicator::Off, Indicator::Left, Indicator::Right, Indicator::Hazard]);
+    let gear = two("gear", "values = { 1 = \"park\" }", "values = { 1 = \"reverse\" }");
+    assert_eq!(states(&gear).map(|s| s.gear()), [Gear::Unspecified, Gear::Park, Gear::Reverse, Gear::Park]);
+    // Two switches of the brake pedal.
+    let brake = two("brake", "values = { 0 = 0, 1 = 1 }", "values = { 0 = 0, 1 = 1 }");
+    assert_eq!(states(&brake).map(|s| s.brake), [Some(0.0), Some(1.0), Some(1.0), Some(1.0)]);
+    // Words and flags of VSS, which are published when they change.
+    let signals = |vss: &str| states(vss).map(|s| s.signals.first().and_then(|s| s.value.clone()));
+    let light = two(
+        "Vehicle.Body.Lights.Brake.IsActive",
+        "values = { 0 = \"INACTIVE\", 1 = \"ACTIVE\" }",
+        "values = { 0 = \"INACTIVE\", 1 = \"ADAPTIVE\" }",
+    );
+    let label = |word: &str| Some(Value::Label(word.into()));
+    assert_eq!(signals(&light), [label("INACTIVE"), label("ACTIVE"), label("ADAPTIVE"), label("ACTIVE")]);
+    let flag = |flag: bool| Some(Value::Flag(flag));
+    let door = two("Vehicle.Cabin.Door.Row1.DriverSide.IsOpen", "", "");
+    assert_eq!(signals(&door), [flag(false), flag(true), None, None]);
+    let belts = two("Vehicle.Cabin.Seat.Row1.DriverSide.IsBelted", "combine = \"all\"", "");
+    assert_eq!(signals(&belts), [flag(false), None, None, flag(true)]);
+
+    // A magnitude and its sign.
+    let rate = "[[signal]]\nfrom = \"BODY.MAG\"\nto = \"yaw_rate_radps\"\ncombine = \"product\"\n\
+                [[signal]]\nfrom = \"BODY.SIGN\"\nto = \"yaw_rate_radps\"\nvalues = { 0 = 1, 1 = -1 }\n";
+    let mut test = Custom::new(dbc, rate);
+    for (data, expected) in [([0xe8, 0x03], 10f64), ([0xe8, 0x83], -10.0)] {
+        let (state, _) = test.feed("can0", 416, &[0, data[0], data[1], 0, 0, 0, 0, 0], 1);
+        assert!(near(state.expect("a state").yaw_rate_radps, expected.to_radians()));
+    }
+}
+
+#[test]
+fn an_indicator_of_which_one_flag_is_silent_is_not_off() {
+    let dbc = "BO_ 1 A: 1 X\n SG_ L : 0|1@1+ (1,0) [0|1] \"\" X\n\nBO_ 2 B: 1 X\n SG_ R : 0|1@1+ (1,0) [0|1] \"\" X\n";
+    let vss = "[[signal]]\nfrom = \"A.L\"\nto = \"indicator\"\nvalues = { 0 = \"off\", 1 = \"left\" }\ntimeout_ms = 100\n\
+               [[signal]]\nfrom = \"B.R\"\nto = \"indicator\"\nvalues = { 0 = \"off\", 1 = \"right\" }\n";
+    let mut test = Custom::new(dbc, vss);
+    use v1::Indicator;
+    let mut feed = |id: u32, data: u8, at: u64| test.feed("can0", id, &[data], at).0.expect("a state").indicator();
+    assert_eq!(feed(1, 0, 0), Indicator::Unspecified);
+    assert_eq!(feed(2, 0, 10), Indicator::Off);
+    assert_eq!(feed(2, 1, 20), Indicator::Right);
+    assert_eq!(feed(2, 0, 30), Indicator::Off);
+    // The left one is too old.
+    assert_eq!(feed(2, 0, 200), Indicator::Unspecified);
+}
+
+#[test]
+fn a_radar_object_needs_all_of_its_signals_and_is_not_valid_without_a_measure() {
+    let dbc = "BO_ 528 TRACK: 8 X\n SG_ DIST : 0|16@1+ (0.1,0) [0|300] \"m\" X\n SG_ LAT : 16|8@1- (1,0) [-100|100] \"m\" X\n \
+               SG_ VEL : 32|8@1- (1,0) [-80|80] \"m/s\" X\n SG_ VALID : 40|1@1+ (1,0) [0|1] \"\" X\n";
+    let vss = "[[radar]]\nmessages = [\"TRACK\"]\nx = \"DIST\"\ny = \"LAT\"\nvx = \"VEL\"\nvalid = \"VALID\"\n";
+    let track = |data: &[u8]| {
+        let mut test = Custom::new(dbc, vss);
+        test.feed("can0", 528, data, 1).0.expect("a state").radar.first().cloned()
+    };
+    let found = track(&[0xe8, 3, 2, 0, 0xfb, 1, 0, 0]).expect("a track");
+    assert_eq!((found.x_m, found.y_m, found.vx_mps, found.valid), (100.0, 2.0, -5.0, true));
+    assert_eq!(track(&[0xe8, 3, 2, 0, 0xfb]), None, "VALID is not in the frame");
+    // 6553.5 m.
+    assert!(!track(&[0xff, 0xff, 2, 0, 0xfb, 1, 0, 0]).expect("a track").valid);
+}
+
+#[test]
+fn the_period_of_the_database_sets_the_timeout() {
+    let dbc = "BO_ 1 SLOW: 1 X\n SG_ S : 0|8@1+ (1,0) [0|0] \"km/h\" X\n\nBA_DEF_ BO_ \"GenMsgCycleTime\" INT 0 65535;\n\
+               BA_DEF_DEF_ \"GenMsgCycleTime\" 0;\nBA_ \"GenMsgCycleTime\" BO_ 1 1000;\n";
+    let vss = "[[signal]]\nfrom = \"SLOW.S\"\nto = \"speed_mps\"\n";
+    let timeout = |vss: &str| {
+        let database = Database::parse(dbc, "x.dbc").expect("valid");
+        Mapping::parse(vss, "vss.toml", &database).expect("valid").signals()[0].timeout
+    };
+    assert_eq!(timeout(vss), Duration::from_millis(3000));
+    assert_eq!(timeout(&format!("timeout_ms = 700\n{vss}")), Duration::from_millis(700));
 }
 
 /// Plays a log through the node in replay and returns what came out, as bytes.

@@ -8,16 +8,13 @@ use toml::Spanned;
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// A value older than this is removed from the vehicle state.
-    #[serde(default = "default_timeout_ms")]
-    pub timeout_ms: Spanned<u64>,
+    pub timeout_ms: Option<Spanned<u64>>,
+    /// The bus of all rows that state none.
+    pub bus: Option<String>,
     #[serde(default)]
     pub signal: Vec<Spanned<SignalRow>>,
     #[serde(default)]
     pub radar: Vec<Spanned<RadarRow>>,
-}
-
-fn default_timeout_ms() -> Spanned<u64> {
-    Spanned::new(0..0, 500)
 }
 
 /// One signal of the bus and its targets.
@@ -28,6 +25,12 @@ pub struct SignalRow {
     pub from: Spanned<String>,
     /// Fields of the vehicle state and VSS paths.
     pub to: Spanned<OneOrMore>,
+    /// How the values of several rows with the same target become one.
+    pub combine: Option<Spanned<String>>,
+    /// Only frames of this bus.
+    pub bus: Option<String>,
+    /// Only frames of this source address (J1939).
+    pub source: Option<Spanned<i64>>,
     /// Unit of the DBC's value, if the DBC states none or a wrong one.
     pub unit: Option<Spanned<String>>,
     /// Applied to the DBC's value before its unit is converted.
@@ -40,6 +43,11 @@ pub struct SignalRow {
     /// Labels or raw values that mean "no value".
     #[serde(default)]
     pub absent: Vec<Spanned<Raw>>,
+    /// False: the codes for "error" and "not available" are values like others.
+    #[serde(default = "yes")]
+    pub not_available: bool,
+    /// DBC values outside mean "no value"; false: there is no such range, the DBC's is not applied either.
+    pub range: Option<Spanned<RangeRow>>,
     pub timeout_ms: Option<Spanned<u64>>,
     /// Type and unit of a VSS path that is not in the built-in catalogue.
     pub vss_type: Option<VssType>,
@@ -48,6 +56,17 @@ pub struct SignalRow {
 
 fn one() -> f64 {
     1.0
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged)]
+pub enum RangeRow {
+    Switch(bool),
+    Bounds([f64; 2]),
 }
 
 #[derive(Debug, Clone, Deserialize)]
