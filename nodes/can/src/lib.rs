@@ -2,8 +2,8 @@
 //!
 //! 1. [`socket`] reads frames from SocketCAN with the kernel's timestamp, or [`log`] from a recording. Frames that are
 //!    ready together are one batch on `device/can`.
-//! 2. [`CanNode`] counts each frame, looks up its message in the database ([`dbc`]), checks its length, and drops
-//!    duplicates and frames older than the last of their identifier.
+//! 2. [`CanNode`] counts each frame, looks up its message in the database ([`dbc`]), and drops duplicates and frames
+//!    older than the last of their message. A frame of another length than the message's has the signals within it.
 //! 3. The [`mapping`] (`vss.toml`) lists the signals to read. Each is decoded with two shifts, converted to the unit of
 //!    its target (a field of the vehicle state or a VSS path), and kept with its time.
 //! 4. For each batch one `vehicle/state` is published, stamped with the newest frame, and then `can/frames` with the
@@ -41,7 +41,9 @@
 //! | [`input`] | SocketCAN, recordings, and the device thread |
 //! | [`dbc`] | CAN databases: parsing, decoding, encoding |
 //! | [`mapping`] | signals to fields and VSS paths, with units |
-//! | `state` | the newest value of each signal, the reordering filter |
+//! | `state` | the newest value of each signal, the reordering filter, buses and sources |
+//! | [`vehicle`] | tools for a new vehicle: a proposed mapping, what a recording carries, what is missing |
+//! | `text` | encodings, similar names |
 
 #![deny(missing_docs)]
 
@@ -51,6 +53,8 @@ pub mod input;
 pub mod mapping;
 mod node;
 mod state;
+mod text;
+pub mod vehicle;
 
 pub use config::{Config, DEFAULTS};
 pub use input::{log, socket, source};

@@ -6,6 +6,7 @@ mod launch;
 #[cfg(not(feature = "simulation"))]
 mod left_out;
 mod top;
+mod vehicle;
 
 #[cfg(feature = "simulation")]
 use crate::simulation::commands::{drive, generate, replay, sil};
@@ -27,6 +28,7 @@ enum Command {
     Top(top::Top),
     Explain(explain::Explain),
     Check(check::Check),
+    Vehicle(vehicle::Vehicle),
     #[cfg(feature = "simulation")]
     Drive(Box<drive::Drive>),
     #[cfg(feature = "simulation")]
@@ -63,6 +65,7 @@ impl Auriga {
             Command::Top(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Check(command) => command.run(),
+            Command::Vehicle(command) => command.run(),
             #[cfg(feature = "simulation")]
             Command::Drive(command) => command.run(),
             #[cfg(feature = "simulation")]
