@@ -4,8 +4,8 @@ use super::file::Raw;
 use crate::{
     dbc::{Database, Message, Signal},
     mapping::{entries::Linear, error::MappingError, units::Unit},
-    text::suggestion::suggestion,
 };
+use auriga_runtime::suggestion::suggestion;
 use std::time::Duration;
 use toml::Spanned;
 

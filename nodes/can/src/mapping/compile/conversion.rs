@@ -13,9 +13,9 @@ use crate::{
         target::{Field, Target, Value},
         vss::{self, Datatype},
     },
-    text::suggestion::suggestion,
 };
 use auriga_msgs::v1;
+use auriga_runtime::suggestion::suggestion;
 
 /// What values a target takes.
 #[derive(Debug, Clone, PartialEq)]
