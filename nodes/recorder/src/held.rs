@@ -67,7 +67,7 @@ impl HeldImages {
             let of_topic = image.message.topic() == topic;
             count += u64::from(of_topic);
             // The first stays, unless it is the only one.
-            if of_topic && count % 2 == 0 {
+            if of_topic && count.is_multiple_of(2) {
                 self.left_out += 1;
                 self.free.extend(image.blocks);
             } else {

@@ -68,6 +68,7 @@ fn sensors() -> Vec<Timed> {
                 encoding: "bgr8".into(),
                 data: (0..3 * width * height).map(grain).collect::<Vec<u8>>().into(),
                 rectified: true,
+                ..Default::default()
             };
             log.push((now, Any::CameraFrontImage(image.into())));
             log.push((now, Any::PerceptionLanes(lanes(header(TopicId::CameraFrontImage, ms / 80)).into())));
@@ -152,6 +153,7 @@ fn lanes(header: Option<v1::Header>) -> v1::Lanes {
         curvature_per_m: Some(0.0),
         width_m: Some(3.5),
         heading_rad: Some(0.0),
+        ..Default::default()
     }
 }
 
@@ -370,7 +372,7 @@ fn mutated(bytes: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
 /// A wrong message: a true one of `topic`, changed. `None` when the bytes are no message any more.
 fn wrong(node: &str, log: &[Timed], rng: &mut ChaCha8Rng) -> Option<Timed> {
     let ms = rng.random_range(WRONG_MS);
-    let topics: Vec<TopicId> = NODES.iter().find(|n| n.name == node)?.reads.iter().copied().collect();
+    let topics: Vec<TopicId> = NODES.iter().find(|n| n.name == node)?.reads.to_vec();
     let topic = *topics.iter().filter(|t| !t.spec().is_device()).collect::<Vec<_>>().choose(rng)?;
     let before: Vec<&Any> =
         log.iter().filter(|(t, any)| any.topic() == *topic && *t <= at(ms)).map(|(_, any)| any).collect();

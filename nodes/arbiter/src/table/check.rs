@@ -62,7 +62,7 @@ impl WorkloadTable {
         }
         check_sources("source", &self.sources)?;
         check_sources("limit", &self.limits)?;
-        for limit in self.limits.iter().filter(|l| !TOPICS.iter().any(|t| t.name == l.name)) {
+        if let Some(limit) = self.limits.iter().find(|l| !TOPICS.iter().any(|t| t.name == l.name)) {
             let like = suggestion(&limit.name, TOPICS.iter().map(|t| t.name));
             return Err(invalid(format!("limit {}", limit.name), "name", format!("is not a topic{like}")));
         }

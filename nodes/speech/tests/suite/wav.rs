@@ -118,7 +118,7 @@ fn what_cannot_be_read_is_named() {
     assert!(of(&fmt(3, 1, 2, 16)).contains("16 bits in 2 bytes"));
     assert!(of(&fmt(PCM, 0, 2, 16)).contains("no channel"));
     assert!(of(&fmt(EXTENSIBLE, 1, 2, 16)).contains("without a known subformat"));
-    assert!(read(&riff(0, &[data.clone()])).1.unwrap().contains("comes before its `fmt ` chunk"));
+    assert!(read(&riff(0, std::slice::from_ref(&data))).1.unwrap().contains("comes before its `fmt ` chunk"));
     assert!(read(&riff(0, &[])).1.unwrap().contains("ends before a `fmt ` chunk"));
     let mut big = riff(0, &[data]);
     big[..4].copy_from_slice(b"RIFX");

@@ -228,11 +228,11 @@ impl Builder<'_> {
             let origins = match &p.kind {
                 Kind::Source(index) => vec![Origin::Source { index: *index, hop: 0 }],
                 Kind::Sent(t) => self.publishing(t, p.node.name),
-                Kind::Received(t) => self.from_wire(t),
+                Kind::Received(t) => self.wire_origins(t),
                 Kind::Topic(t) if t.is_device() => self.publishing(t, p.node.name),
                 Kind::Topic(t) => {
                     let received = self.transport(p.node.name, "receive", t);
-                    if received.is_empty() { self.from_wire(t) } else { received }
+                    if received.is_empty() { self.wire_origins(t) } else { received }
                 }
             };
             if origins.is_empty() {
@@ -263,7 +263,7 @@ impl Builder<'_> {
     }
 
     /// Where messages of a topic come from when they reach another process.
-    fn from_wire(&self, t: &TopicSpec) -> Vec<Origin> {
+    fn wire_origins(&self, t: &TopicSpec) -> Vec<Origin> {
         let hop = ns(self.table.capacity.hop_ms);
         if let Some(index) = self.table.sources.iter().position(|s| s.name == t.name) {
             return vec![Origin::Source { index, hop }];

@@ -1,9 +1,9 @@
 //! Recordings of a bus: candump's text formats, Vector's ASC, PEAK's TRC and comma-separated values, recognised by their
 //! content.
 //!
-//! * [`formats`]: lines to frames.
-//! * [`records`]: the lines of a file, of which those without a frame are passed over.
-//! * [`timeline`]: the recording's clock.
+//! * `formats`: lines to frames.
+//! * `records`: the lines of a file, of which those without a frame are passed over.
+//! * `timeline`: the recording's clock.
 //!
 //! ```no_run
 //! use auriga_runtime::Nanos;

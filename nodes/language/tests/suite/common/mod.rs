@@ -11,6 +11,7 @@ use auriga_runtime::{Nanos, Replay};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 /// Layers of an intent, and of a word of a reply.
@@ -180,8 +181,7 @@ impl Timeline {
     pub fn run_node(self, node: LanguageNode, calls: Calls) -> Outcome {
         let mut replay = Replay::new();
         replay.add(node);
-        let mut items = self.items;
-        items.sort_by_key(|(t, _)| *t);
+        let items = renewed(self.items);
         let mut published = Vec::new();
         let own = |any: &Any| any.topic().spec().publisher == "language" || matches!(any, Any::Fault(_));
         let source = items.into_iter().map(Ok);
@@ -189,9 +189,40 @@ impl Timeline {
             published.extend(own(any).then(|| any.clone()));
             Ok(())
         };
-        replay.run(source, std::time::Duration::from_secs(60), |_, _| {}, sink).unwrap();
+        replay.run(source, Duration::from_secs(60), |_, _| {}, sink).unwrap();
         Outcome { published, calls: calls.lock().unwrap().clone() }
     }
+}
+
+/// In the order of time, with leases as an arbiter grants them: of a few seconds, renewed until the one wished for has
+/// ended or other grants come.
+fn renewed(mut items: Vec<(Nanos, Any)>) -> Vec<(Nanos, Any)> {
+    const LEASE: Duration = Duration::from_secs(6);
+    const RENEWED_AFTER: Duration = Duration::from_secs(3);
+    items.sort_by_key(|(t, _)| *t);
+    let mut all = Vec::new();
+    for (i, (at, item)) in items.iter().enumerate() {
+        let Any::ArbiterGrants(wished) = item else {
+            all.push((*at, item.clone()));
+            continue;
+        };
+        let next = items[i + 1..].iter().find(|(_, any)| matches!(any, Any::ArbiterGrants(_))).map(|(t, _)| *t);
+        let end = wished.grants.iter().map(|g| Nanos(g.lease_end_ns)).max().unwrap_or(*at);
+        let mut t = *at;
+        loop {
+            let mut grants = v1::Grants::clone(wished);
+            let header = grants.header.get_or_insert_default();
+            (header.stamp_ns, header.published_ns) = (t.0, t.0);
+            grants.grants.iter_mut().for_each(|g| g.lease_end_ns = g.lease_end_ns.min((t + LEASE).0));
+            all.push((t, Any::ArbiterGrants(Arc::new(grants))));
+            t = t + RENEWED_AFTER;
+            if t + LEASE > end || next.is_some_and(|next| t >= next) {
+                break;
+            }
+        }
+    }
+    all.sort_by_key(|(t, _)| *t);
+    all
 }
 
 /// What the node published, and how it called its model.
