@@ -7,9 +7,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 flags=(--locked --release --workspace)
-# Unit tests of libraries, tests/ (which bring the executables), examples and benches (compiled). Executables have no tests of
-# their own: main.rs is a shell.
-targets=(--lib --test '*' --examples)
+# Unit tests of libraries, and tests/, which bring the executables. Executables have no tests of their own: main.rs is a shell.
+targets=(--lib --test '*')
 export RUSTC_WORKSPACE_WRAPPER="$PWD/.ci/rustc.sh"
 # A clean build gains nothing from the incremental cache and pays for it.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
@@ -23,7 +22,8 @@ export AURIGA_SKIPPED_FILE=$PWD/$out/skipped.tsv
 : >"$log"
 
 fmt() { cargo fmt --all --check; }
-build() { cargo test "${flags[@]}" "${targets[@]}" --bench '*' --no-run; }
+# Examples and benches, too: tests start some of the examples.
+build() { cargo build "${flags[@]}" --examples && cargo test "${flags[@]}" "${targets[@]}" --bench '*' --no-run; }
 tests() { cargo test "${flags[@]}" "${targets[@]}" --no-fail-fast 2>&1 | tee "$log"; }
 # Their executables lie outside the tree, where the relative search path of the others leads nowhere.
 doctests() {

@@ -86,7 +86,7 @@ fn logs_give_all_their_values_and_say_what_was_passed_over() {
         assert_eq!(counts, (0..20).map(|i| Some(f64::from(i))).collect::<Vec<_>>(), "{log}");
         let first = run.numbers("Vehicle.Test.SPD")[0].0;
         assert!(first < 1.0, "{log}: the first value comes at {first} s");
-        assert!(run.told(told), "{log}: {:?} {:?}", run.notices, run.faults);
+        assert!(told.is_empty() || run.told(told), "{log}: {:?} {:?}", run.notices, run.faults);
         let messages = run.notices.len() + run.faults.len();
         assert_eq!(messages, usize::from(!told.is_empty()), "{log}: {:?} {:?}", run.notices, run.faults);
     }

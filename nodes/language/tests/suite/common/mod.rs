@@ -181,7 +181,10 @@ impl Timeline {
     pub fn run_node(self, node: LanguageNode, calls: Calls) -> Outcome {
         let mut replay = Replay::new();
         replay.add(node);
+        let last = self.items.iter().map(|(t, _)| *t).max().unwrap_or(Nanos(0));
         let items = renewed(self.items);
+        // The last renewal is the last item.
+        let runs_on = (last + RUNS_ON).since(items.last().map_or(last, |(t, _)| *t));
         let mut published = Vec::new();
         let own = |any: &Any| any.topic().spec().publisher == "language" || matches!(any, Any::Fault(_));
         let source = items.into_iter().map(Ok);
@@ -189,10 +192,13 @@ impl Timeline {
             published.extend(own(any).then(|| any.clone()));
             Ok(())
         };
-        replay.run(source, Duration::from_secs(60), |_, _| {}, sink).unwrap();
+        replay.run(source, runs_on, |_, _| {}, sink).unwrap();
         Outcome { published, calls: calls.lock().unwrap().clone() }
     }
 }
+
+/// A timeline is followed for so long after its last message.
+const RUNS_ON: Duration = Duration::from_secs(60);
 
 /// In the order of time, with leases as an arbiter grants them: of a few seconds, renewed until the one wished for has
 /// ended or other grants come.
@@ -200,6 +206,7 @@ fn renewed(mut items: Vec<(Nanos, Any)>) -> Vec<(Nanos, Any)> {
     const LEASE: Duration = Duration::from_secs(6);
     const RENEWED_AFTER: Duration = Duration::from_secs(3);
     items.sort_by_key(|(t, _)| *t);
+    let last = items.last().map_or(Nanos(0), |(t, _)| *t);
     let mut all = Vec::new();
     for (i, (at, item)) in items.iter().enumerate() {
         let Any::ArbiterGrants(wished) = item else {
@@ -207,7 +214,7 @@ fn renewed(mut items: Vec<(Nanos, Any)>) -> Vec<(Nanos, Any)> {
             continue;
         };
         let next = items[i + 1..].iter().find(|(_, any)| matches!(any, Any::ArbiterGrants(_))).map(|(t, _)| *t);
-        let end = wished.grants.iter().map(|g| Nanos(g.lease_end_ns)).max().unwrap_or(*at);
+        let end = wished.grants.iter().map(|g| Nanos(g.lease_end_ns)).max().unwrap_or(*at).min(last + RUNS_ON);
         let mut t = *at;
         loop {
             let mut grants = v1::Grants::clone(wished);
@@ -216,7 +223,7 @@ fn renewed(mut items: Vec<(Nanos, Any)>) -> Vec<(Nanos, Any)> {
             grants.grants.iter_mut().for_each(|g| g.lease_end_ns = g.lease_end_ns.min((t + LEASE).0));
             all.push((t, Any::ArbiterGrants(Arc::new(grants))));
             t = t + RENEWED_AFTER;
-            if t + LEASE > end || next.is_some_and(|next| t >= next) {
+            if t >= end || next.is_some_and(|next| t >= next) {
                 break;
             }
         }

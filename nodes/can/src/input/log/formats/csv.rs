@@ -20,8 +20,7 @@ pub struct Csv {
 impl Csv {
     /// The format, for the line with the names of the columns.
     pub fn begins(line: &str) -> Option<Csv> {
-        let columns: Vec<String> =
-            line.split(',').map(|name| name.trim().trim_matches('"').to_ascii_lowercase()).collect();
+        let columns = names(line);
         let has = |names: &[&str]| columns.iter().any(|column| names.contains(&column.as_str()));
         let known =
             has(&["time stamp", "timestamp", "time"]) && has(&["id", "arbitration_id", "addr"]) && has(&["data", "d1"]);
@@ -32,6 +31,10 @@ impl Csv {
 
 impl Format for Csv {
     fn line(&mut self, line: &str) -> Result<Option<Record>, String> {
+        // The heading, also where several files were joined.
+        if names(line) == self.columns {
+            return Ok(None);
+        }
         let mut frame = v1::CanFrame::default();
         let (mut time, mut id, mut extended, mut length, mut data) = (None, None, None, MAX_FRAME, Vec::new());
         // The last line of SavvyCAN's rows ends in a comma.
@@ -71,6 +74,11 @@ impl Format for Csv {
         frame.data = data.into();
         Ok(Some(Record { time: Time::At(time), frame }))
     }
+}
+
+/// The names of the columns, in lower case.
+fn names(line: &str) -> Vec<String> {
+    line.split(',').map(|name| name.trim().trim_matches('"').to_ascii_lowercase()).collect()
 }
 
 /// Whether a column holds a byte: d1, d2 …
