@@ -14,7 +14,7 @@ use auriga_sil::{
     report,
     scenario::{self, RunOptions},
 };
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 /// Run scenarios and check their expectations.
 ///
@@ -51,7 +51,7 @@ impl Sil {
             ensure!(!scenarios.is_empty(), "no scenario name contains {filter:?}");
         }
         let bar = progress_bar("scenarios");
-        let mut shown = String::new();
+        let mut shown = BTreeSet::new();
         let mut runner = LaunchRunner { base_port: self.base_port };
         let mut options = RunOptions {
             out: self.out.clone(),
@@ -59,9 +59,9 @@ impl Sil {
             root: find_root()?,
             live: if self.no_live { None } else { Some(&mut runner) },
             progress: &mut |what, fraction| {
-                if shown != what {
-                    shown = what.to_owned();
-                    bar.set_message(shown.clone());
+                // Several are run at a time.
+                if shown.insert(what.to_owned()) {
+                    bar.set_message(what.to_owned());
                     if bar.is_hidden() {
                         eprintln!("{what}");
                     }
