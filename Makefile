@@ -33,7 +33,8 @@ build: setup ## all executables, in target/release
 	$(CARGO) build $(FLAGS) --workspace
 
 drive: build ## play the shipped drive through all nodes, with a live page and a report at the end
-	$(AURIGA) drive $(REALTIME)
+	@# 3: a safety budget was not held. It is said first, and make does not say it once more.
+	$(AURIGA) drive $(REALTIME) || [ $$? -eq 3 ]
 
 test: setup ## format, lints, documentation, tests, scenarios (in CI also deny, aarch64); what was skipped and why
 	.ci/test.sh
