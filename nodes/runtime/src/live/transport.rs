@@ -28,6 +28,10 @@ const SEND_QUEUE: usize = 16;
 /// dropped without a wait until it reads again. Half of the shortest period of a safety topic (vehicle/state, 10 ms).
 const WAIT_BEFORE_DROP_US: u64 = 5000;
 
+/// How long a message that may not be dropped waits, in microseconds, before Zenoh closes the connection to the peer that does
+/// not read: shorter than the silence after which the supervisor takes the waiting node for hung (1.5 s).
+const WAIT_BEFORE_CLOSE_US: u64 = 1_000_000;
+
 /// The Zenoh configuration of a node: a TCP listener on its own port, connections to all nodes of lower numbers, which
 /// are retried for ever, and no scouting. So any node can die and come back, and nothing is found that was not configured.
 ///
@@ -62,6 +66,7 @@ pub fn zenoh_config(runtime: &RuntimeConfig, node: NodeSpec) -> anyhow::Result<z
             ),
         ),
         ("transport/link/tx/queue/congestion_control/drop/wait_before_drop", WAIT_BEFORE_DROP_US.to_string()),
+        ("transport/link/tx/queue/congestion_control/block/wait_before_close", WAIT_BEFORE_CLOSE_US.to_string()),
     ];
     for (key, value) in settings {
         config.insert_json5(key, &value).map_err(|e| anyhow!("zenoh configuration {key}: {e}"))?;
@@ -224,7 +229,7 @@ fn declare(session: &Session, topic: &TopicSpec, node: NodeSpec) -> anyhow::Resu
         Reliability::BestEffort => zenoh::qos::Reliability::BestEffort,
     };
     // A safety node waits for no reader: one that stops reading would hold up the node, and with it all other readers, for
-    // 5 s, until Zenoh closes the connection. Instead that reader loses messages, which it counts by their sequence
+    // a second, until Zenoh closes the connection. Instead that reader loses messages, which it counts by their sequence
     // numbers. All topics of such a node are alike, because all messages of a priority share one queue for each peer.
     let congestion = match topic.reliability {
         Reliability::Reliable if node.criticality != Criticality::Safety => CongestionControl::Block,

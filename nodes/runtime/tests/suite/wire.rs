@@ -125,16 +125,16 @@ fn a_safety_node_loses_nothing_while_its_readers_read() {
     let mut writer = network.open(node::Can::SPEC);
     until_connected(&mut writer, &fault("can", 0, 0), &received);
     while received.recv_timeout(Duration::from_millis(200)).is_ok() {}
-    // Bursts of ten in a millisecond, ten times as dense as a drive.
-    for seq in 1..=1000 {
-        writer.publish(&fault("can", seq, 100)).expect("published");
-        if seq % 10 == 0 {
-            std::thread::sleep(Duration::from_millis(1));
+    // Bursts of ten, each as soon as the reader has the one before: a busy machine only makes it slower.
+    for burst in 0..100 {
+        let burst = burst * 10 + 1..=burst * 10 + 10;
+        for seq in burst.clone() {
+            writer.publish(&fault("can", seq, 100)).expect("published");
         }
-    }
-    for seq in 1..=1000 {
-        let (_, payload) = received.recv_timeout(PATIENCE).expect("a reader that reads gets every message");
-        assert_eq!(Any::decode(TopicId::Fault, payload).expect("a fault").header().seq, seq);
+        for seq in burst {
+            let (_, payload) = received.recv_timeout(PATIENCE).expect("a reader that reads gets every message");
+            assert_eq!(Any::decode(TopicId::Fault, payload).expect("a fault").header().seq, seq);
+        }
     }
     network.close([reader, writer]);
 }
@@ -143,7 +143,8 @@ fn a_safety_node_loses_nothing_while_its_readers_read() {
 fn a_safety_node_does_not_wait_for_a_reader_that_stopped() {
     // 24 MB in all: more than the sockets to the stopped reader hold.
     const MESSAGES: u64 = 400;
-    const PERIOD: Duration = Duration::from_millis(5);
+    /// How long a message may take to the reader that reads.
+    const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
     let network = Network::new(runtime_config());
     // This reader's callback does not return, as if its process stood still: nothing is read from its socket any more.
     // (Only one test may do so: Zenoh has two receiving threads for all sessions of a process.)
@@ -159,25 +160,24 @@ fn a_safety_node_does_not_wait_for_a_reader_that_stopped() {
     until_connected(&mut writer, &fault("can", 0, 0), &stopped_received);
     while received.recv_timeout(Duration::from_millis(200)).is_ok() {}
     let mut took = Vec::new();
+    let mut got = 0;
     for seq in 1..=MESSAGES {
         let start = Instant::now();
         writer.publish(&fault("can", seq, 60_000)).expect("published");
         took.push(start.elapsed());
-        std::thread::sleep(PERIOD);
+        got += u64::from(received.recv_timeout(ARRIVES_WITHIN).is_ok());
     }
-    let received = std::iter::from_fn(|| received.recv_timeout(Duration::from_millis(500)).ok()).count();
     drop(resume);
     let got_by_stopped = std::iter::from_fn(|| stopped_received.recv_timeout(Duration::from_millis(500)).ok()).count();
     network.close([stopped, reader, writer]);
     took.sort();
     let (p95, longest) = (took[took.len() * 95 / 100], took[took.len() - 1]);
-    println!(
-        "p95 {p95:?}, longest {longest:?}; of {MESSAGES} the reader got {received}, the stopped one {got_by_stopped}"
-    );
-    assert!(p95 < PERIOD, "the publisher waits {p95:?}");
+    println!("p95 {p95:?}, longest {longest:?}; of {MESSAGES} the reader got {got}, the stopped one {got_by_stopped}");
+    // Only until the first message to the stopped reader is dropped does it wait, for 5 ms at most.
+    assert!(p95 < Duration::from_millis(5), "the publisher waits {p95:?}");
     // With Zenoh's blocking congestion control it is 5 s. A busy machine may take its processor away for a while.
     assert!(longest < Duration::from_secs(1), "the publisher waited {longest:?}");
-    assert!(received as u64 > MESSAGES * 95 / 100, "the reader that reads got {received} of {MESSAGES}");
+    assert!(got > MESSAGES * 95 / 100, "the reader that reads got {got} of {MESSAGES}");
     assert!((got_by_stopped as u64) < MESSAGES, "the sockets hold everything: this test shows nothing");
 }
 
